@@ -1,0 +1,241 @@
+"""The one error tree.
+
+A class's docstring is its default message; what a program may want to know is an attribute, never only prose.
+Every message says what was refused, where, and how to mend it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = [
+    "ArgumentNotStorable",
+    "BackburnerError",
+    "CallRefused",
+    "ClaimLost",
+    "DuplicateKind",
+    "InvalidArguments",
+    "InvalidOption",
+    "InvalidSetting",
+    "InvalidUrl",
+    "JobCancelled",
+    "JobDead",
+    "JobExpired",
+    "JobFailed",
+    "JobNotFound",
+    "LeaseLost",
+    "NotACall",
+    "NotAJob",
+    "NotInAJob",
+    "NotRunning",
+    "PayloadNotReadable",
+    "ResultNotStorable",
+    "SchemaTooNew",
+    "SchemaTooOld",
+    "StoreBusy",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreFull",
+    "StoreMissing",
+    "StoreReadOnly",
+    "StoreRefused",
+    "StoreUnavailable",
+    "StoreUnsupported",
+    "Stored",
+    "UnknownKind",
+    "UnknownRetryPolicy",
+    "UnknownUrlOption",
+]
+
+#: What is known of a write that raised: ``no`` (nothing was stored) or ``unknown`` (it may have been).
+Stored = Literal["no", "unknown"]
+
+
+class BackburnerError(Exception):
+    """backburner refused or failed."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+
+
+# ---- refused at the call -------------------------------------------------------------------------------------------
+
+
+class CallRefused(BackburnerError):
+    """The call was refused; nothing was stored."""
+
+
+class InvalidOption(CallRefused, ValueError):
+    """An option has a value it cannot have."""
+
+    def __init__(self, message: str | None = None, *, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
+
+
+class UnknownRetryPolicy(InvalidOption):
+    """No retry policy of that name exists."""
+
+
+class NotACall(CallRefused, TypeError):
+    """create_task takes a call of a job, such as send_email("a@b.c")."""
+
+
+class NotAJob(CallRefused, TypeError):
+    """This cannot be a job."""
+
+
+class InvalidArguments(CallRefused, TypeError):
+    """The arguments do not fit the job's signature."""
+
+
+class ArgumentNotStorable(CallRefused, ValueError):
+    """An argument cannot be stored, or would not come back equal."""
+
+    def __init__(self, message: str | None = None, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class ResultNotStorable(BackburnerError, ValueError):
+    """A job returned what cannot be stored, or would not come back equal."""
+
+    def __init__(self, message: str | None = None, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class PayloadNotReadable(BackburnerError, ValueError):
+    """A stored payload does not fit the signature that this code declares."""
+
+    def __init__(self, message: str | None = None, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class DuplicateKind(CallRefused, ValueError):
+    """Two jobs have the same kind."""
+
+
+class UnknownKind(CallRefused, LookupError):
+    """No job of that kind is registered here."""
+
+
+class InvalidUrl(CallRefused, ValueError):
+    """A store URL cannot be understood."""
+
+
+class UnknownUrlOption(InvalidUrl):
+    """A store URL carries an option this store does not have."""
+
+
+class InvalidSetting(CallRefused, ValueError):
+    """A setting read from the environment cannot be used."""
+
+    def __init__(self, message: str | None = None, *, variable: str | None = None) -> None:
+        super().__init__(message)
+        self.variable = variable
+
+
+class NotRunning(BackburnerError, RuntimeError):
+    """The engine is not running: enter it first, with `async with bb:` in your app's lifespan or script."""
+
+
+class NotInAJob(BackburnerError, RuntimeError):
+    """current_job() was called outside a job."""
+
+
+# ---- what a store answers ------------------------------------------------------------------------------------------
+
+
+class StoreError(BackburnerError):
+    """The store failed.
+
+    ``stored`` tells what is known of the write (`no` or `unknown`); ``job_id`` names the job concerned, if one is.
+    ``create_task(call, id=job_id)`` repeats the write safely.
+    """
+
+    def __init__(self, message: str | None = None, *, stored: Stored = "unknown", job_id: str | None = None) -> None:
+        super().__init__(message)
+        self.stored: Stored = stored
+        self.job_id = job_id
+
+
+class StoreBusy(StoreError):
+    """The store could not take the write in time."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached."""
+
+
+class StoreMissing(StoreError):
+    """There is no store at this address."""
+
+
+class StoreReadOnly(StoreError):
+    """The store is read-only."""
+
+
+class StoreCorrupt(StoreError):
+    """The store is damaged, or is not a backburner store."""
+
+
+class StoreFull(StoreError):
+    """The store has no room left."""
+
+
+class StoreUnsupported(StoreError):
+    """The store lacks something backburner cannot do without."""
+
+
+class StoreRefused(StoreError):
+    """The store refused one item for its content."""
+
+
+class SchemaTooNew(StoreError):
+    """The store's schema was written by a newer backburner: upgrade this one."""
+
+
+class SchemaTooOld(StoreError):
+    """The store's schema is older than this backburner: run `backburner db upgrade`."""
+
+
+class LeaseLost(StoreError):
+    """This node's lease is not live: it may not claim until it has a new one."""
+
+
+class ClaimLost(BackburnerError):
+    """This run no longer holds its job: another claim has taken its place."""
+
+    def __init__(self, message: str | None = None, *, job_id: str | None = None) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+# ---- what awaiting a handle raises ---------------------------------------------------------------------------------
+
+
+class JobFailed(BackburnerError):
+    """The job ended without a result."""
+
+    def __init__(self, message: str | None = None, *, job_id: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.reason = reason
+
+
+class JobDead(JobFailed):
+    """The job is a dead letter."""
+
+
+class JobCancelled(JobFailed):
+    """The job was cancelled."""
+
+
+class JobExpired(JobCancelled):
+    """The job was not started before it expired."""
+
+
+class JobNotFound(JobFailed):
+    """The store has no job of this id: it never had one, or its retention has passed."""

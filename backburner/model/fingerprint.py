@@ -1,0 +1,29 @@
+"""The fingerprint of a failure: failures of one cause share it, so an outage reads as one line."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from pathlib import PurePath
+
+__all__ = ["fingerprint", "qualified"]
+
+#: The innermost frames say what failed; more would tell callers of one cause apart.
+_FRAMES = 5
+_LENGTH = 12
+
+
+def qualified(error: BaseException | type[BaseException]) -> str:
+    """Return the error's type as ``module.Name``, without ``builtins``."""
+    kind = error if isinstance(error, type) else type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def fingerprint(error: BaseException) -> str:
+    """Return 12 hexadecimal digits over the error's type and its innermost frames' files and functions.
+
+    Line numbers, directories and the message are left out: they differ between deploys and between jobs of one cause.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    places = [f"{PurePath(frame.filename).name}:{frame.name}" for frame in frames]
+    return hashlib.sha256("\n".join([qualified(error), *places]).encode()).hexdigest()[:_LENGTH]

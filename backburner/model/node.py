@@ -1,0 +1,36 @@
+"""Nodes and queues as the store keeps them."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["NodeRecord", "QueueRecord"]
+
+
+class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One engine in one process."""
+
+    #: ``host-pid-random``.
+    id: str
+    host: str
+    pid: int
+    started_at: int
+    #: Slots by queue.
+    queues: dict[str, int]
+    kinds: tuple[str, ...]
+    #: Its lease is live. Answered by the store, never written.
+    alive: bool = True
+
+
+class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator set for a queue."""
+
+    name: str
+    paused: bool = False
+    #: The pause ends by itself then: microseconds since 1970 UTC.
+    paused_until: int | None = None
+    reason: str | None = None
+    #: Who set it.
+    by: str | None = None
+    #: Slots a node, in place of what the code declares.
+    slots: int | None = None

@@ -1,0 +1,53 @@
+"""What a reader asks for: one filter set, keyset pages."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+__all__ = ["Condition", "JobFilter", "Scalar", "Shown"]
+
+Scalar = str | int | float | bool | None
+
+
+class Shown(StrEnum):
+    """The states that people are shown; the three first are one stored state."""
+
+    #: Pending, due, never failed.
+    WAITING = "waiting"
+    #: Pending, not due yet, never failed.
+    SCHEDULED = "scheduled"
+    #: Pending, after a failure.
+    RETRYING = "retrying"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """``args.user.id=7``: a path into the arguments, a comparison, a JSON scalar. ``~`` is "contains"."""
+
+    path: tuple[str, ...]
+    operator: Literal["=", "!=", "<", "<=", ">", ">=", "~"]
+    value: Scalar
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs: every field given must hold; within one field any of its values."""
+
+    kinds: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    states: tuple[Shown, ...] = ()
+    #: Part of the last error's type or message.
+    error: str | None = None
+    fingerprint: str | None = None
+    tags: tuple[str, ...] = ()
+    #: Created at or after, created before: microseconds since 1970 UTC.
+    since: int | None = None
+    until: int | None = None
+    where: tuple[Condition, ...] = ()
+    #: Ids that start so.
+    prefix: str = ""

@@ -1,0 +1,43 @@
+"""What the engine tells whoever listens: logs now, metrics and traces later. Without a listener nothing changes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+__all__ = ["Listener", "Signal"]
+
+
+class Signal(StrEnum):
+    """Everything the engine tells, by name."""
+
+    ENGINE_STARTED = "engine.started"
+    ENGINE_STOPPED = "engine.stopped"
+    #: A loop's step failed; it goes on after a backoff.
+    LOOP_FAILED = "loop.failed"
+    #: Writes wait for the store, which is busy or away.
+    STORE_WAITING = "store.waiting"
+    STORE_RECOVERED = "store.recovered"
+    JOB_RETRY = "job.retry"
+    JOB_DEAD = "job.dead"
+    JOB_CANCELLED = "job.cancelled"
+    JOB_INTERRUPTED = "job.interrupted"
+    #: A dead node's job was taken over.
+    JOB_LAPSED = "job.lapsed"
+    #: A run no longer held its claim; what it did was not written.
+    JOB_LOST = "job.lost"
+    #: A run goes on after it was told to end.
+    JOB_STUCK = "job.stuck"
+    #: Jobs wait for a node that knows their kind.
+    KIND_UNKNOWN = "kind.unknown"
+    NODE_FENCED = "node.fenced"
+    #: The loop was silent for so long that the keeper let the lease go.
+    NODE_STALLED = "node.stalled"
+
+
+class Listener(Protocol):
+    """Hears signals. Called on the hot path: it must not block, and what it raises is its own loss."""
+
+    def __call__(self, signal: Signal, /, *, error: BaseException | None = None, **fields: object) -> None:
+        """Hear one signal, with the error it tells of, if any."""
+        ...
