@@ -1,0 +1,74 @@
+"""A clock that moves only when told."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from backburner.model.clock import SECOND, Timer, micros
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["FakeClock"]
+
+#: Turns of the loop after each timer: enough for a chain of tasks that wake each other in memory.
+_TURNS = 50
+
+
+class _FakeTimer:
+    __slots__ = ("callback",)
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class FakeClock:
+    """A `Clock` for tests: wall time, monotonic time and timers move together, by `advance` alone."""
+
+    def __init__(self, now: int = 1_750_000_000 * SECOND) -> None:
+        self._start = now
+        self._now = now
+        self._sequence = 0
+        self._timers: list[tuple[int, int, _FakeTimer]] = []
+
+    def now(self) -> int:
+        """Microseconds since 1970 UTC."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Seconds since this clock was made."""
+        return (self._now - self._start) / SECOND
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> Timer:
+        """Call back once `advance` has passed ``delay`` seconds."""
+        timer = _FakeTimer(callback)
+        self._sequence += 1
+        heapq.heappush(self._timers, (self._now + max(0, micros(delay)), self._sequence, timer))
+        return timer
+
+    def move(self, duration: timedelta | float) -> None:
+        """Move the time without calling timers, as a step of the wall clock does; backwards too."""
+        self._now += micros(duration)
+
+    async def advance(self, duration: timedelta | float) -> None:
+        """Move the time, stopping at each timer on the way to call it and let its tasks run."""
+        end = self._now + micros(duration)
+        while self._timers and self._timers[0][0] <= end:
+            due, _, timer = heapq.heappop(self._timers)
+            if timer.callback is not None:
+                self._now = max(self._now, due)
+                timer.callback()
+                await self.settle()
+        self._now = end
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Let tasks run that wait for nothing but each other."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
