@@ -1,0 +1,70 @@
+"""Durations as people write them: ``30s 15m 2h 7d 500ms 1h30m``. A plain number is seconds."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+__all__ = ["GRAMMAR", "about", "parse", "short"]
+
+#: What an error says of the grammar.
+GRAMMAR = "write it like 500ms, 30s, 15m, 2h, 7d or 1h30m; a plain number is seconds"
+
+#: Microseconds by unit, longest first.
+_UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1000, "us": 1}
+_PART = re.compile(r"(\d+)(\.\d+)?(us|ms|[dhms])", re.ASCII)
+_NUMBER = re.compile(r"(\d+)(\.\d+)?", re.ASCII)
+#: About 285 years: within what every store can add to its now.
+_LONGEST = 9_000_000_000_000_000
+_DIGITS = 20
+
+
+def parse(text: str) -> int:
+    """Return the microseconds of a duration.
+
+    Parts go from the longest unit to the shortest, each at most once: ``1d12h``. Raises `ValueError`, whose message
+    says how to write one, for anything else and for more than 285 years.
+    """
+    compact = text.strip()
+    number = _NUMBER.fullmatch(compact)
+    parts = [(*number.groups(), "s")] if number else _PART.findall(compact)
+    if not parts or (not number and "".join(map("".join, parts)) != compact):
+        raise ValueError(f"{text!r} is not a duration; {GRAMMAR}")
+    if any(_UNITS[left[2]] <= _UNITS[right[2]] for left, right in pairwise(parts)):
+        raise ValueError(f"{text!r} names its units out of order; {GRAMMAR}")
+    total = sum(_micros(whole, fraction or "", unit) for whole, fraction, unit in parts)
+    if total > _LONGEST:
+        raise ValueError(f"{text!r} is longer than 285 years")
+    return total
+
+
+def short(duration: int) -> str:
+    """Return the exact, shortest text of a duration in microseconds: ``parse(short(x)) == x`` for what is not negative."""
+    if duration < 0:
+        return "-" + short(-duration)
+    return "".join(_parts(duration)) or "0s"
+
+
+def about(duration: int) -> str:
+    """Return a duration for a person's eye: its two longest units, milliseconds only below ten seconds."""
+    if duration < 0:
+        return "-" + about(-duration)
+    finest = 1000 if duration < 10 * _UNITS["s"] else _UNITS["s"]
+    return "".join(_parts(duration - duration % finest)[:2]) or "0s"
+
+
+def _micros(whole: str, fraction: str, unit: str) -> int:
+    if len(whole) > _DIGITS or len(fraction) > _DIGITS:
+        raise ValueError(f"a duration of {len(whole) + len(fraction)} digits; {GRAMMAR}")
+    exact = int(whole) * _UNITS[unit]
+    # Whole numbers stay exact: a float carries 15 digits, a century in microseconds has 16.
+    return exact + round(float(fraction or 0) * _UNITS[unit])
+
+
+def _parts(duration: int) -> list[str]:
+    parts: list[str] = []
+    for unit, size in _UNITS.items():
+        count, duration = divmod(duration, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return parts
