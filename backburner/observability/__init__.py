@@ -1,0 +1,1 @@
+"""What the engine tells, for people and their tools: it hears signals and touches no loop."""

@@ -1,0 +1,78 @@
+"""Signals as log records: one table says which logger and how loud."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from backburner.log import Level, emit
+from backburner.ports.telemetry import Signal
+
+if TYPE_CHECKING:
+    from backburner.ports.telemetry import Listener
+
+__all__ = ["LogListener", "guarded"]
+
+
+class _Record(NamedTuple):
+    logger: str
+    level: Level
+    #: With the traceback; without, an error is shown as its type and message.
+    traceback: bool = False
+
+
+#: Loud only where somebody may have to act: alarms are made of errors, so a retry is none and a death is one.
+_RECORDS = {
+    Signal.ENGINE_STARTED: _Record("backburner.engine", "info"),
+    Signal.ENGINE_STOPPED: _Record("backburner.engine", "info"),
+    Signal.LOOP_FAILED: _Record("backburner.engine", "error", traceback=True),
+    Signal.STORE_WAITING: _Record("backburner.store", "warning"),
+    Signal.STORE_RECOVERED: _Record("backburner.store", "info"),
+    Signal.JOB_RETRY: _Record("backburner.job", "warning"),
+    Signal.JOB_DEAD: _Record("backburner.job", "error", traceback=True),
+    Signal.JOB_CANCELLED: _Record("backburner.job", "debug"),
+    Signal.JOB_INTERRUPTED: _Record("backburner.job", "info"),
+    Signal.JOB_LAPSED: _Record("backburner.job", "warning"),
+    Signal.JOB_LOST: _Record("backburner.job", "warning"),
+    Signal.JOB_STUCK: _Record("backburner.job", "error"),
+    Signal.KIND_UNKNOWN: _Record("backburner.job", "warning"),
+    Signal.NODE_FENCED: _Record("backburner.node", "warning"),
+    Signal.NODE_STALLED: _Record("backburner.node", "error"),
+}
+
+#: Characters of an error's message in a log line; the store keeps all of it.
+_MESSAGE = 500
+
+
+class LogListener:
+    """A `Listener` that logs: event = the signal's name, fields as structured fields.
+
+    Fields may be `datetime`, `timedelta`, mappings and errors: they are written for people. ``attempt`` and ``attempts``
+    are the run's number and how many the policy allows.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, signal: Signal, /, *, error: BaseException | None = None, **fields: object) -> None:
+        """Log one signal."""
+        record = _RECORDS[signal]
+        if error is not None:
+            fields["error"] = _described(error)
+        emit(record.logger, record.level, signal.value, fields, error=error if record.traceback else None)
+
+
+def guarded(listener: Listener) -> Listener:
+    """Wrap a listener so that what it raises is told to the log and hurts nobody."""
+
+    def heard(signal: Signal, /, *, error: BaseException | None = None, **fields: object) -> None:
+        try:
+            listener(signal, error=error, **fields)
+        except Exception:
+            logging.getLogger("backburner.engine").exception("a listener raised on %s; the engine goes on", signal)
+
+    return heard
+
+
+def _described(error: BaseException) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text[:_MESSAGE]}{'…' if len(text) > _MESSAGE else ''}"
