@@ -1,0 +1,66 @@
+"""The backend in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backburner.backends.memory.admin import MemoryJobAdmin
+from backburner.backends.memory.connection import Connection
+from backburner.backends.memory.database import MemoryDatabase
+from backburner.backends.memory.jobs import MemoryJobStore
+from backburner.backends.memory.nodes import MemoryKeeper, MemoryNodeStore
+from backburner.backends.memory.notifier import MemoryNotifier
+from backburner.backends.memory.queues import MemoryQueueStore
+from backburner.backends.memory.reader import MemoryJobReader
+from backburner.ports.backend import SchemaState
+
+if TYPE_CHECKING:
+    from backburner.model.clock import Clock
+
+__all__ = ["MemoryBackend"]
+
+
+class MemorySchema:
+    """A `Schema` without tables: there is never anything to do."""
+
+    async def state(self) -> SchemaState:
+        """Answer that nothing is wanted."""
+        return SchemaState(current=0, wanted=0, pending=())
+
+    async def upgrade(self) -> SchemaState:
+        """Do nothing."""
+        return await self.state()
+
+
+class MemoryBackend:
+    """A `Backend` whose jobs live in a `MemoryDatabase`, and die with it; several may share one.
+
+    Closed and opened again, on another loop too, it finds its jobs as they were.
+    """
+
+    address = "memory://"
+    durability = "none: dies with the process"
+    own_thread = False
+
+    def __init__(self, clock: Clock, database: MemoryDatabase | None = None) -> None:
+        self._connection = connection = Connection(clock, MemoryDatabase() if database is None else database)
+        self.jobs = MemoryJobStore(connection)
+        self.reader = MemoryJobReader(connection)
+        self.admin = MemoryJobAdmin(connection)
+        self.nodes = MemoryNodeStore(connection)
+        self.queues = MemoryQueueStore(connection)
+        self.notifier = MemoryNotifier(connection)
+        self.schema = MemorySchema()
+
+    def keeper(self) -> MemoryKeeper:
+        """Return a new keeper."""
+        return MemoryKeeper(self._connection)
+
+    async def open(self, *, create: bool, write: bool = True) -> None:
+        """Open the store; memory is always there, so there is nothing to create."""
+        del create
+        self._connection.open(write=write)
+
+    async def close(self) -> None:
+        """Close the store; its listeners are forgotten, its jobs are not."""
+        self._connection.close()

@@ -1,0 +1,44 @@
+"""Jobs that nobody settles: handed to a node that will."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backburner.backends.memory.row import claim_of
+from backburner.model.job import Cause, Recovered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backburner.backends.memory.database import MemoryDatabase
+    from backburner.backends.memory.row import Row
+
+__all__ = ["recover"]
+
+
+def recover(database: MemoryDatabase, node: str, limit: int, now: int) -> tuple[Recovered, ...]:
+    """Hand over the claims of dead nodes, then expired jobs; strike the dead nodes that hold nothing any more."""
+    recovered: list[Recovered] = []
+    for row in [*_lapsed(database, now)][: max(0, limit)]:
+        # One handed over before keeps the cause and the node of the first time.
+        cause, row.lapsed_on = (row.cause, row.lapsed_on) if row.cause is not None else (Cause.LAPSED, row.node)
+        database.release(row)
+        recovered.append(_hand_over(database, row, cause, node, now))
+    for dead in [name for name in database.nodes if not database.alive(name, now) and name not in database.running]:
+        del database.nodes[dead]
+    while len(recovered) < limit and (head := database.expiring.head()) is not None and head[0] <= now:
+        database.leave(head[3])
+        recovered.append(_hand_over(database, head[3], Cause.EXPIRED, node, now))
+    return tuple(recovered)
+
+
+def _lapsed(database: MemoryDatabase, now: int) -> Iterator[Row]:
+    for holder, rows in database.running.items():
+        if not database.alive(holder, now):
+            yield from rows.values()
+
+
+def _hand_over(database: MemoryDatabase, row: Row, cause: Cause, node: str, now: int) -> Recovered:
+    row.cause = cause
+    database.hold(row, node, row.token + 1)
+    return Recovered(claim=claim_of(row, now), cause=cause, node=row.lapsed_on, cancel=row.cancel)

@@ -1,0 +1,102 @@
+"""A stored job: one mutable row."""
+
+from __future__ import annotations
+
+import msgspec
+
+from backburner.model.job import Cause, Claim, JobRecord, JobState, NewJob
+
+__all__ = ["Row", "claim_of", "record_of"]
+
+
+class Row(msgspec.Struct, gc=False):
+    """What was handed in, and what has become of it.
+
+    A row refers to nothing that refers back to it, so the garbage collector need not know of it.
+    """
+
+    job: NewJob
+    created_at: int
+    due_at: int
+    expires_at: int | None
+    state: JobState = JobState.PENDING
+    gate: str = ""
+    #: Which entry of the lines is this row's: an entry with another stamp is a leftover.
+    stamp: int = 0
+    attempt: int = 0
+    failures: int = 0
+    crashes: int = 0
+    interruptions: int = 0
+    token: int = 0
+    node: str | None = None
+    cancel: bool = False
+    #: Why it was handed over to be settled, and the node it lapsed on; both kept until it is.
+    cause: Cause | None = None
+    lapsed_on: str | None = None
+    backoff: int | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    result: str | None = None
+    reason: str | None = None
+    error: str = ""
+    message: str = ""
+    fingerprint: str = ""
+
+
+def claim_of(row: Row, now: int) -> Claim:
+    """Return the row as it is handed to its node."""
+    job = row.job
+    return Claim(
+        id=job.id,
+        kind=job.kind,
+        queue=job.queue,
+        args=job.args,
+        priority=job.priority,
+        attempt=row.attempt,
+        failures=row.failures,
+        crashes=row.crashes,
+        interruptions=row.interruptions,
+        token=row.token,
+        timeout=job.timeout,
+        retry=job.retry,
+        backoff=row.backoff,
+        created_at=row.created_at,
+        due_at=row.due_at,
+        expires_at=row.expires_at,
+        claimed_at=now,
+    )
+
+
+def record_of(row: Row) -> JobRecord:
+    """Return the row as it is read."""
+    job = row.job
+    return JobRecord(
+        id=job.id,
+        kind=job.kind,
+        queue=job.queue,
+        state=row.state,
+        gate=row.gate,
+        priority=job.priority,
+        args=job.args,
+        result=row.result,
+        reason=row.reason,
+        tags=job.tags,
+        attempt=row.attempt,
+        failures=row.failures,
+        crashes=row.crashes,
+        interruptions=row.interruptions,
+        token=row.token,
+        node=row.node,
+        cancel=row.cancel,
+        timeout=job.timeout,
+        retry=job.retry,
+        backoff=row.backoff,
+        created_at=row.created_at,
+        due_at=row.due_at,
+        expires_at=row.expires_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        error=row.error,
+        message=row.message,
+        fingerprint=row.fingerprint,
+    )
