@@ -1,0 +1,174 @@
+"""Decides when to ask for work and how much: only for free slots, only when it is worth asking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backburner.model.clock import SECOND
+from backburner.ports.jobs import ClaimRequest
+
+if TYPE_CHECKING:
+    from backburner.jobs.kit import Kit
+    from backburner.jobs.identity import Identity
+    from collections.abc import Callable
+
+    from backburner.jobs.executor import Executor
+    from backburner.jobs.registry import Kinds
+    from backburner.jobs.slots import Slots
+    from backburner.model.clock import Timer
+    from backburner.ports.jobs import ClaimBatch
+
+__all__ = ["Claimer"]
+
+
+class Claimer:
+    """Keeps, for each queue, whether it may hold work, and turns free slots into requests.
+
+    A queue may hold work after a hint, after a job of it was stored here, when the store said so, and when its last
+    claim was filled. A request is booked on the slot ledger until its answer comes, so a birth cannot take the same
+    slot. Claims that arrive are started at once.
+    """
+
+    def __init__(
+        self, kinds: Kinds, slots: Slots, executor: Executor, *, node: Identity, ask: Callable[[], None], kit: Kit
+    ) -> None:
+        self._kinds = kinds
+        self._slots = slots
+        self._executor = executor
+        self._node = node
+        self._ask = ask
+        self._clock = kit.clock
+        self._worth = set(slots.limits)
+        self._asked: ClaimRequest | None = None
+        self._timer: Timer | None = None
+        self._timer_at = float("inf")
+        self._open = False
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._open = True
+        self.wake()
+
+    def stop(self) -> None:
+        """Ask no more; an answer under way is given back."""
+        self._open = False
+        self._cancel_timer()
+
+    @property
+    def open(self) -> bool:
+        """Whether this node takes work."""
+        return self._open
+
+    def wake(self) -> None:
+        """Every queue may hold work."""
+        self._worth.update(self._slots.limits)
+        if self._open:
+            self._ask()
+
+    def expect(self, queue: str, delay: int) -> None:
+        """Know of a job of this queue, pending, due in ``delay`` microseconds."""
+        if not self._open or queue not in self._slots.limits:
+            return
+        if delay > 0:
+            self._wake_in(delay)
+        else:
+            self._worth.add(queue)
+            self._ask()
+
+    def freed(self, *, suspect: bool) -> None:
+        """A slot is free again; a suspect's end lets the next suspect come."""
+        if suspect:
+            self._worth.update(self._slots.limits)
+        if self._worth and self._open:
+            self._ask()
+
+    # ---- the settler's side ------------------------------------------------------------------------------------
+
+    def request(self) -> ClaimRequest | None:
+        """Return the demand, booked; None when there is none."""
+        if not self._worth or not self._open or self._asked is not None:
+            return None
+        limit = self._slots.free_in_all
+        if limit <= 0:
+            return None
+        queues = {queue: free for queue in self._worth if (free := self._slots.free(queue)) > 0}
+        if not queues:
+            return None
+        if len(queues) > 1:
+            queues = _share(queues, limit)
+        for queue, count in queues.items():
+            self._slots.take(queue, count)
+        self._worth.difference_update(queues)
+        self._asked = ClaimRequest(
+            node=self._node.id,
+            queues=queues,
+            limit=limit,
+            kinds=self._kinds.names,
+            suspect=self._executor.suspects == 0,
+        )
+        return self._asked
+
+    def arrived(self, request: ClaimRequest, batch: ClaimBatch) -> None:
+        """Start what came, and note what is left."""
+        self._give_back(request)
+        if not self._open:
+            for claim in batch.claims:
+                self._executor.decline(claim)
+            return
+        wanted = dict(request.queues)
+        for claim in batch.claims:
+            self._slots.take(claim.queue)
+            wanted[claim.queue] -= 1
+            self._executor.start(claim)
+        # A queue that filled its slots may hold more.
+        self._worth.update(queue for queue, left in wanted.items() if left <= 0)
+        if batch.wait == 0:
+            self._worth.update(request.queues)
+        elif batch.wait is not None:
+            self._wake_in(batch.wait)
+        if self._worth:
+            self._ask()
+
+    def failed(self, request: ClaimRequest) -> None:
+        """Ask again later: nothing is known."""
+        self._give_back(request)
+        self._worth.update(request.queues)
+
+    def _give_back(self, request: ClaimRequest) -> None:
+        self._asked = None
+        for queue, count in request.queues.items():
+            self._slots.give(queue, count)
+
+    # ---- the next due time -------------------------------------------------------------------------------------
+
+    def _wake_in(self, delay: int) -> None:
+        at = self._clock.monotonic() + delay / SECOND
+        if at >= self._timer_at:
+            return
+        self._cancel_timer()
+        self._timer_at = at
+        self._timer = self._clock.call_later(delay / SECOND, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._timer_at = float("inf")
+        self.wake()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_at = float("inf")
+
+
+def _share(queues: dict[str, int], limit: int) -> dict[str, int]:
+    """Cap what is asked by the node's free slots; queues with room left in them come first."""
+    left = limit
+    shared = {}
+    for queue, free in sorted(queues.items(), key=lambda item: -item[1]):
+        share = min(free, left)
+        if share <= 0:
+            break
+        shared[queue] = share
+        left -= share
+    return shared

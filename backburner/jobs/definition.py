@@ -1,0 +1,201 @@
+"""A job as it is declared, and a call of one: a function bound to arguments, not yet stored."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, TypeVar
+
+import msgspec
+from msgspec import UnsetType
+
+from backburner.codec.signature import Signature
+from backburner.errors import InvalidOption, NotAJob
+from backburner.jobs.context import inline
+from backburner.jobs.times import duration
+from backburner.model.job import DEFAULT_PRIORITY, PRIORITIES
+from backburner.model.names import check_name
+from backburner.resilience.retry import RetryPolicy, policy
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+    from datetime import timedelta
+
+__all__ = ["Call", "Definition", "Executor", "Job", "JobOptions"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Where a job runs: on the engine's loop, or in a thread of the engine's own.
+Executor = Literal["loop", "thread"]
+
+
+class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a declaration sets for every call of its job; None leaves it to the engine."""
+
+    queue: str = "default"
+    priority: int = DEFAULT_PRIORITY
+    retry: RetryPolicy | None = None
+    #: Microseconds; 0 is no limit.
+    timeout: int | None = None
+    #: Microseconds from storing within which the job must have started.
+    expires: int | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Definition:
+    """What the engine knows of a kind: how to read its arguments, run it, and write its result."""
+
+    __slots__ = ("executor", "fn", "kind", "options", "place", "signature")
+
+    def __init__(self, fn: Callable[..., object], *, kind: str, executor: Executor, options: JobOptions) -> None:
+        self.fn = fn
+        self.kind = kind
+        self.executor: Executor = executor
+        self.options = options
+        self.signature = Signature.of(fn, kind)
+        self.place = f"{fn.__code__.co_filename}:{fn.__code__.co_firstlineno}"
+
+
+class Job(Generic[P, R]):
+    """A function that can be stored as a job. Calling it makes a `Call`; ``fn`` is the plain function."""
+
+    def __init__(self, definition: Definition, fn: Callable[P, Awaitable[R]] | Callable[P, R]) -> None:
+        self.definition = definition
+        functools.update_wrapper(self, fn)
+        _mark_coroutine_function(self)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """Bind the arguments; raises `InvalidArguments` at once when they do not fit."""
+        return Call(self.definition, self.definition.signature.bind(args, kwargs))
+
+    def __get__(self, owner: object, kind: type | None = None) -> Job[P, R]:
+        """Answer itself: a job is never a method."""
+        return self
+
+    def __repr__(self) -> str:
+        return f"<job {self.definition.kind}>"
+
+    @property
+    def kind(self) -> str:
+        """The name under which the store knows this job."""
+        return self.definition.kind
+
+    @property
+    def fn(self) -> Callable[..., object]:
+        """The plain function."""
+        return self.definition.fn
+
+
+class Call(Generic[R]):
+    """A job bound to arguments, not yet stored. Awaiting it runs it right here: no store, no retry, no timeout."""
+
+    __slots__ = ("bound", "definition")
+
+    def __init__(self, definition: Definition, bound: Mapping[str, object]) -> None:
+        self.definition = definition
+        self.bound = bound
+
+    def __await__(self) -> Generator[object, None, R]:
+        """Run the function here; a `def` job runs in a thread, so that the loop goes on."""
+        return self._run_here().__await__()
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.bound.items())
+        return f"{self.definition.kind}({arguments})"
+
+    async def _run_here(self) -> R:
+        definition = self.definition
+        args, kwargs = definition.signature.spread(self.bound)
+        with inline(definition.kind):
+            if definition.executor == "loop":
+                return await definition.fn(*args, **kwargs)  # type: ignore[misc, no-any-return]
+            return await asyncio.to_thread(definition.fn, *args, **kwargs)  # type: ignore[arg-type]
+
+
+def define(
+    fn: Callable[..., object],
+    *,
+    name: str | None,
+    queue: str,
+    priority: int,
+    retry: str | RetryPolicy | None,
+    timeout: timedelta | float | None | UnsetType,
+    expires: timedelta | float | None,
+    tags: Sequence[str],
+    executor: str | None,
+) -> Definition:
+    """Check a declaration and make its definition; raises `NotAJob` or `InvalidOption`."""
+    _check_function(fn)
+    kind = check_name(name if name is not None else fn.__name__, "a job's name")
+    options = JobOptions(
+        queue=check_name(queue, "queue"),
+        priority=check_priority(priority),
+        retry=None if retry is None else policy(retry),
+        timeout=None if isinstance(timeout, UnsetType) else check_timeout(timeout),
+        expires=None if expires is None else duration(expires, "expires"),
+        tags=check_tags(tags),
+    )
+    return Definition(fn, kind=kind, executor=_executor(fn, executor), options=options)
+
+
+def check_priority(value: int) -> int:
+    """Return a priority, 0 (first) to 9, or raise `InvalidOption`."""
+    if type(value) is not int or value not in PRIORITIES:
+        raise InvalidOption(f"priority is a whole number from 0 (first) to 9 (last), not {value!r}", option="priority")
+    return value
+
+
+def check_timeout(value: timedelta | float | None) -> int:
+    """Return a timeout in microseconds, 0 for None (no limit), or raise `InvalidOption`."""
+    if value is None:
+        return 0
+    length = duration(value, "timeout")
+    if length == 0:
+        raise InvalidOption("timeout=0 would end every run at once; timeout=None sets no limit", option="timeout")
+    return length
+
+
+def check_tags(value: Sequence[str]) -> tuple[str, ...]:
+    """Return tags as a tuple, or raise `InvalidOption`."""
+    if isinstance(value, str):
+        raise InvalidOption(f"tags takes a list of names, not one: tags=[{value!r}]", option="tags")
+    return tuple(check_name(tag, "a tag") for tag in value)
+
+
+def _executor(fn: Callable[..., object], given: str | None) -> Executor:
+    if inspect.iscoroutinefunction(fn):
+        if given is not None:
+            raise InvalidOption(f"{fn.__name__} is async and runs on the loop; leave executor= out", option="executor")
+        return "loop"
+    if given not in {None, "thread"}:
+        raise InvalidOption(f'executor={given!r} is not known; a def job runs in a "thread"', option="executor")
+    return "thread"
+
+
+def _check_function(fn: object) -> None:
+    """Refuse what no other process could find again, or what is no plain function."""
+    if isinstance(fn, Job):
+        raise NotAJob(f"{fn.kind} is a job already; decorate the function once")
+    if isinstance(fn, functools.partial):
+        raise NotAJob("a partial has no name of its own; write a function that makes the call, and decorate that")
+    if isinstance(fn, staticmethod | classmethod) or inspect.ismethod(fn):
+        raise NotAJob("a method cannot be a job: its object would have to be stored; decorate a module-level function")
+    if not inspect.isfunction(fn):
+        raise NotAJob(f"a job is a function (def or async def), not {type(fn).__name__}: {fn!r}")
+    if fn.__name__ == "<lambda>":
+        raise NotAJob("a lambda has no name to be stored under; write it as a def and decorate that")
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise NotAJob(f"{fn.__name__} is a generator; a job returns its result: collect, then return")
+    if "." in fn.__qualname__.rpartition("<locals>.")[2]:
+        raise NotAJob(f"{fn.__qualname__} is a method: its object would have to be stored; decorate a plain function")
+
+
+def _mark_coroutine_function(job: object) -> None:
+    """Make frameworks that ask await the job's call instead of dropping it in a thread."""
+    mark = getattr(inspect, "markcoroutinefunction", None)
+    if mark is not None:
+        mark(job)
+    else:  # Python 3.11
+        job._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # noqa: SLF001

@@ -1,0 +1,65 @@
+"""Hints on their way out, debounced on both edges: at once when it was quiet, then at most one a pause."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from backburner.errors import StoreError
+from backburner.ports.telemetry import Signal
+
+if TYPE_CHECKING:
+    from backburner.jobs.kit import Kit
+    from backburner.model.clock import Timer
+    from backburner.ports.backend import Hint, Notifier
+
+__all__ = ["Hints"]
+
+#: Seconds between two hints of a kind.
+PAUSE = 0.05
+
+
+class Hints:
+    """Sends hints; one that is lost costs only time."""
+
+    def __init__(self, notifier: Notifier, kit: Kit) -> None:
+        self._notifier = notifier
+        self._clock = kit.clock
+        self._listener = kit.listener
+        self._quiet: dict[Hint, Timer] = {}
+        self._again: set[Hint] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def tell(self, hint: Hint) -> None:
+        """Send a hint, now or at the end of the pause that the last one began."""
+        if hint in self._quiet:
+            self._again.add(hint)
+            return
+        self._quiet[hint] = self._clock.call_later(PAUSE, lambda: self._pause_over(hint))
+        task = asyncio.get_running_loop().create_task(self._send(hint))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Send what was held back, and wait for what is on its way."""
+        for timer in self._quiet.values():
+            timer.cancel()
+        self._quiet.clear()
+        for hint in tuple(self._again):
+            self.tell(hint)
+        for timer in self._quiet.values():
+            timer.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _pause_over(self, hint: Hint) -> None:
+        del self._quiet[hint]
+        if hint in self._again:
+            self._again.discard(hint)
+            self.tell(hint)
+
+    async def _send(self, hint: Hint) -> None:
+        try:
+            await self._notifier.notify(hint)
+        except StoreError as error:
+            self._listener(Signal.LOOP_FAILED, error=error, loop="hints", failures=1)

@@ -1,0 +1,167 @@
+"""Keeps the node's lease, and holds what the store says it runs against what it does run."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+from backburner.errors import LeaseLost, StoreError
+from backburner.jobs.loop import Loop
+from backburner.model.clock import SECOND
+from backburner.ports.telemetry import Signal
+from backburner.resilience.retry import LOOP_BACKOFF
+
+if TYPE_CHECKING:
+    from backburner.jobs.kit import Kit
+    from backburner.jobs.identity import Identity
+    from collections.abc import Callable, Mapping
+
+    from backburner.ports.backend import Backend
+    from backburner.ports.nodes import Beat
+
+__all__ = ["LeaseKeeper"]
+
+
+class LeaseKeeper:
+    """Beats every third of the lease: from a thread, loop and connection of its own, so that a busy loop loses no lease.
+
+    The thread and the engine's loop share a snapshot of what runs and one thread-safe call back. A loop that is silent
+    for ``stall_limit`` seconds is taken for hung: its lease is let go, so that other nodes may have its jobs. Stores
+    that live on the engine's loop are beaten there.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        node: Identity,
+        lease: int,
+        stall_limit: float,
+        running: Callable[[], Mapping[str, int]],
+        beaten: Callable[[Mapping[str, int], Beat], None],
+        fell: Callable[[], None],
+        kit: Kit,
+    ) -> None:
+        self._backend = backend
+        self._kit = kit
+        self._node = node
+        self._lease = lease
+        self._interval = lease / SECOND / 3
+        self._stall_limit = stall_limit
+        self._running = running
+        self._beaten = beaten
+        self._fell = fell
+        #: The lease is gone, or let go; this keeper beats no more.
+        self.lost = False
+        self._clock = kit.clock
+        self._listener = kit.listener
+        self._random = kit.random
+        self._engine_loop = asyncio.get_running_loop()
+        self._thread: threading.Thread | None = None
+        self._thread_loop: asyncio.AbstractEventLoop | None = None
+        self._hurry = asyncio.Event()
+        self._stopping = False
+        self._ended = asyncio.Event()
+        self._heard = kit.clock.monotonic()
+        self._loop: Loop | None = None
+        #: Beats that failed in a row; health looks here.
+        self.failures = 0
+
+    def start(self) -> None:
+        """Begin to beat."""
+        if self._backend.own_thread:
+            self._thread = threading.Thread(target=self._thread_main, name="backburner-keeper", daemon=True)
+            self._thread.start()
+        else:
+            self._loop = Loop("keeper", self._step, kit=self._kit)
+            self._loop.start()
+            self._loop.wake()
+
+    def hurry(self) -> None:
+        """Beat soon: a hint says that something was asked of this node."""
+        if self._loop is not None:
+            self._loop.wake()
+        elif self._thread_loop is not None and not self._stopping:
+            self._thread_loop.call_soon_threadsafe(self._hurry.set)
+
+    async def stop(self) -> None:
+        """End; the lease stays as it is."""
+        self._stopping = True
+        if self._loop is not None:
+            await self._loop.stop()
+        if self._thread is not None:
+            if self._thread_loop is not None:
+                self._thread_loop.call_soon_threadsafe(self._hurry.set)
+            await self._ended.wait()
+
+    # ---- on the engine's loop ----------------------------------------------------------------------------------
+
+    async def _step(self) -> float:
+        running = self._running()
+        async with self._backend.keeper() as keeper:
+            try:
+                beat = await keeper.beat(self._node.id, self._lease)
+            except LeaseLost:
+                self._lose()
+                raise
+        self._beaten(running, beat)
+        return self._interval
+
+    def _lose(self) -> None:
+        self.lost = True
+        self._fell()
+
+    def _hear(self, running: Mapping[str, int], beat: Beat) -> None:
+        self._heard = self._clock.monotonic()
+        if not self._stopping:
+            self._beaten(running, beat)
+
+    # ---- on the keeper's own -----------------------------------------------------------------------------------
+
+    def _thread_main(self) -> None:
+        try:
+            asyncio.run(self._beat_on())
+        finally:
+            self._tell(self._ended.set)
+
+    async def _beat_on(self) -> None:
+        self._thread_loop = asyncio.get_running_loop()
+        async with self._backend.keeper() as keeper:
+            while not self._stopping:
+                delay = self._interval
+                running = self._running()
+                try:
+                    beat = await keeper.beat(self._node.id, self._lease)
+                    self.failures = 0
+                    self._tell(self._hear, running, beat)
+                except LeaseLost:
+                    self._tell(self._lose)
+                    return
+                except StoreError as error:
+                    self.failures += 1
+                    self._tell(self._report, error)
+                    delay = LOOP_BACKOFF.delay(self.failures, previous=None, random=self._random) / SECOND
+                await self._wait(delay)
+                if self._clock.monotonic() - self._heard > self._stall_limit:
+                    await keeper.abandon(self._node.id)
+                    self._tell(self._lose)
+                    return
+
+    async def _wait(self, delay: float) -> None:
+        try:
+            async with asyncio.timeout(delay):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
+        self._hurry.clear()
+
+    def _report(self, error: StoreError) -> None:
+        self._listener(Signal.LOOP_FAILED, error=error, loop="keeper", failures=self.failures)
+
+    def _tell(self, callback: Callable[..., None], *args: object) -> None:
+        try:
+            self._engine_loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:
+            # The engine's loop was closed without a stop: nobody is left to tell, and nothing to keep.
+            self._stopping = True

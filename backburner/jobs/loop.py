@@ -1,0 +1,94 @@
+"""The shape of every loop: wait for a reason, take one bounded step, report; a failed step backs off."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from backburner.model.clock import SECOND
+from backburner.ports.telemetry import Signal
+from backburner.resilience.retry import LOOP_BACKOFF
+
+if TYPE_CHECKING:
+    from backburner.jobs.kit import Kit
+    from collections.abc import Awaitable, Callable
+
+
+__all__ = ["Loop"]
+
+
+class Loop:
+    """Runs ``step`` whenever it is woken, and again after the seconds a step answers (None: only when woken).
+
+    A step that raises is told to the listener and tried again after a backoff; the loop itself never ends but by
+    `stop`. Wakes during a step are not lost: one more step follows.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], Awaitable[float | None]],
+        *,
+        kit: Kit,
+    ) -> None:
+        self.name = name
+        self._step = step
+        self._clock = kit.clock
+        self._listener = kit.listener
+        self._random = kit.random
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        #: Steps that failed in a row; health looks here.
+        self.failures = 0
+
+    def wake(self) -> None:
+        """Take a step soon."""
+        self._wanted.set()
+
+    def start(self) -> None:
+        """Begin; the first step is taken at the first wake."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"backburner.{self.name}")
+
+    async def stop(self) -> None:
+        """End, cancelling a step under way; stopping twice, or before starting, is fine."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _run(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                delay = await self._step()
+            except Exception as error:  # noqa: BLE001 - a loop's guard: whatever the step raised, the loop goes on
+                await self._back_off(error)
+                continue
+            self.failures = 0
+            if delay is not None and not self._wanted.is_set():
+                await self._sleep(delay)
+
+    async def _sleep(self, delay: float) -> None:
+        """Wait for the delay or a wake, whichever is first; then a step is due."""
+        if delay <= 0:
+            self._wanted.set()
+            return
+        timer = self._clock.call_later(delay, self._wanted.set)
+        try:
+            await self._wanted.wait()
+        finally:
+            timer.cancel()
+
+    async def _back_off(self, error: Exception) -> None:
+        """Wait, deaf to wakes: hurrying callers must not storm a store that is away."""
+        self.failures += 1
+        self._listener(Signal.LOOP_FAILED, error=error, loop=self.name, failures=self.failures)
+        delay = LOOP_BACKOFF.delay(self.failures, previous=None, random=self._random)
+        over = asyncio.Event()
+        timer = self._clock.call_later(delay / SECOND, over.set)
+        try:
+            await over.wait()
+        finally:
+            timer.cancel()
+        self._wanted.set()

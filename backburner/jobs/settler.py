@@ -1,0 +1,182 @@
+"""Writes how runs ended, and asks for more in the same transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import msgspec
+
+from backburner.errors import LeaseLost, StoreBusy, StoreUnavailable
+from backburner.jobs import outcome
+from backburner.jobs.loop import Loop
+from backburner.model.job import JobState, Settlement
+
+if TYPE_CHECKING:
+    from backburner.jobs.kit import Kit
+    from backburner.jobs.identity import Identity
+    from collections.abc import Sequence
+
+    from backburner.model.job import Claim, JobRecord
+    from backburner.ports.jobs import ClaimBatch, ClaimRequest, JobStore
+
+__all__ = ["Asker", "Settle", "Settler", "Subject", "Witness"]
+
+#: Settlements in one write.
+BATCH = 2_000
+
+Subject: TypeAlias = "Claim | JobRecord"
+#: Whose end, how it ended, and the error it tells of.
+Item: TypeAlias = tuple[Subject, Settlement, BaseException | None]
+
+
+class Settle(Protocol):
+    """Where settlements go."""
+
+    def __call__(self, job: Subject, settlement: Settlement, error: BaseException | None = None, /) -> None:
+        """Take one, and the error it tells of; it will be written, whatever happens to the store meanwhile."""
+        ...
+
+
+class Asker(Protocol):
+    """Whoever wants claims."""
+
+    def request(self) -> ClaimRequest | None:
+        """Return what to claim now, booked; None for nothing."""
+        ...
+
+    def arrived(self, request: ClaimRequest, batch: ClaimBatch) -> None:
+        """Take the answer."""
+        ...
+
+    def failed(self, request: ClaimRequest) -> None:
+        """Take the booking back: no answer came."""
+        ...
+
+
+class Witness(Protocol):
+    """Whoever wants to know what was written."""
+
+    def settled(self, job: Subject, settlement: Settlement, error: BaseException | None, /) -> None:
+        """Hear of a settlement once it is durable."""
+        ...
+
+    def stale(self, job: Subject, /) -> None:
+        """Hear of one that changed nothing: the claim was another's."""
+        ...
+
+    def wrote(self) -> None:
+        """Hear that a write is over."""
+        ...
+
+
+class Settler:
+    """Group commit of settlements; nothing that is handed over is dropped, however long the store is away."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        *,
+        node: Identity,
+        witness: Witness,
+        kit: Kit,
+    ) -> None:
+        self._store = store
+        self._node = node
+        #: Set once, before the start: settler and asker know each other.
+        self.asker: Asker
+        self._witness = witness
+        self._clock = kit.clock
+        self._loop = Loop("settler", self._step, kit=kit)
+        self._waiting: list[Item] = []
+        #: Settlements in the next write.
+        self._most = BATCH
+        self._drained = asyncio.Event()
+        self._drained.set()
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._loop.start()
+
+    def settle(self, job: Subject, settlement: Settlement, error: BaseException | None = None, /) -> None:
+        """Write this settlement, as soon as may be."""
+        self._waiting.append((job, settlement, error))
+        self._drained.clear()
+        self._loop.wake()
+
+    def wake(self) -> None:
+        """See whether there is something to claim."""
+        self._loop.wake()
+
+    @property
+    def pending(self) -> frozenset[str]:
+        """Ids of jobs whose settlements are not durable yet."""
+        return frozenset(job.id for job, _, _ in self._waiting)
+
+    async def close(self, grace: float) -> int:
+        """Write what waits, for at most ``grace`` seconds; end. Returns how many settlements could not be written."""
+        timer = self._clock.call_later(grace, self._drained.set)
+        await self._drained.wait()
+        timer.cancel()
+        await self._loop.stop()
+        return len(self._waiting)
+
+    async def _step(self) -> float | None:
+        items = self._waiting[: self._most]
+        request = self.asker.request()
+        if not items and request is None:
+            return None
+        try:
+            await self._write(items, request)
+        except BaseException:
+            if request is not None:
+                self.asker.failed(request)
+            raise
+        if self._waiting:
+            return 0
+        self._drained.set()
+        return None
+
+    async def _write(self, items: Sequence[Item], request: ClaimRequest | None) -> None:
+        if not items:
+            if request is not None:
+                self.asker.arrived(request, await self._store.claim(request))
+            return
+        try:
+            answer = await self._store.settle(self._node.id, [settlement for _, settlement, _ in items], request)
+        except (StoreBusy, StoreUnavailable, LeaseLost):
+            raise
+        except Exception as error:
+            self._isolate(error)
+            raise
+        del self._waiting[: len(items)]
+        self._most = min(BATCH, self._most * 2)
+        self._tell(items, answer.stale, answer.cancelled)
+        if request is not None and answer.batch is not None:
+            self.asker.arrived(request, answer.batch)
+
+    def _tell(self, items: Sequence[Item], stale: Sequence[str], cancelled: Sequence[str]) -> None:
+        witness = self._witness
+        for job, settlement, error in items:
+            if stale and job.id in stale:
+                witness.stale(job)
+            elif cancelled and job.id in cancelled:
+                ended = msgspec.structs.replace(settlement, state=JobState.CANCELLED, reason="cancelled")
+                witness.settled(job, ended, None)
+            else:
+                witness.settled(job, settlement, error)
+        witness.wrote()
+
+    def _isolate(self, error: Exception) -> None:
+        """Find the settlement that the store refuses for its content: it must not keep the others from being written.
+
+        The next writes take half as many, until the guilty one stands alone; then its texts are dropped and the
+        refusal takes their place, so that the job still ends.
+        """
+        taken = min(self._most, len(self._waiting))
+        if taken > 1:
+            self._most = taken // 2
+            return
+        job, settlement, _ = self._waiting[0]
+        refusal = outcome.storable(f"the store refused how this run ended: {error}")
+        self._waiting[0] = (job, outcome.unwritable(settlement, refusal), error)

@@ -1,0 +1,47 @@
+"""Room for runs: one ledger on which births, claims and runs all draw, so that no slot is promised twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Slots"]
+
+
+class Slots:
+    """Counts taken slots, by queue and in all. A slot is taken when it is promised, not when its run begins."""
+
+    __slots__ = ("_limits", "_taken", "_total", "taken")
+
+    def __init__(self, limits: Mapping[str, int], total: int) -> None:
+        self._limits = dict(limits)
+        self._taken = dict.fromkeys(limits, 0)
+        self._total = total
+        self.taken = 0
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """Slots by queue."""
+        return self._limits
+
+    def free(self, queue: str) -> int:
+        """Return how many runs of this queue may be promised now."""
+        limit = self._limits.get(queue, 0)
+        return min(limit - self._taken[queue], self._total - self.taken) if limit else 0
+
+    @property
+    def free_in_all(self) -> int:
+        """Return how many runs may be promised now, whatever their queue."""
+        return self._total - self.taken
+
+    def take(self, queue: str, count: int = 1) -> None:
+        """Promise slots."""
+        self._taken[queue] += count
+        self.taken += count
+
+    def give(self, queue: str, count: int = 1) -> None:
+        """Take promises back."""
+        self._taken[queue] -= count
+        self.taken -= count

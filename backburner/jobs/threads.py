@@ -1,0 +1,74 @@
+"""Threads for `def` jobs: the engine's own few, daemons, started on first use."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+from contextvars import copy_context
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Threads"]
+
+T = TypeVar("T")
+
+
+class Threads:
+    """Runs functions in at most ``limit`` threads, in the caller's context, first come first served.
+
+    The threads are daemons and are never joined: a function that does not return holds its thread, not the exit of the
+    process. (`concurrent.futures` joins its threads at exit, and anyio's limiter is shared with the app's endpoints.)
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Condition()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._idle = 0
+        self._count = 0
+        self._closed = False
+
+    def submit(self, function: Callable[[], T]) -> Future[T]:
+        """Run ``function`` when a thread is free; cancelling the future works until it begins."""
+        future: Future[T] = Future()
+        context = copy_context()
+
+        def call() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(context.run(function))
+                except BaseException as error:  # noqa: BLE001 - the caller's to judge, whatever it is
+                    future.set_exception(error)
+
+        with self._lock:
+            self._calls.append(call)
+            if self._idle:
+                # Counted out here, not when it wakes: a second call before that must start another thread.
+                self._idle -= 1
+                self._lock.notify()
+            elif self._count < self._limit:
+                self._count += 1
+                threading.Thread(target=self._work, name=f"backburner-job-{self._count}", daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        """Let idle threads end, and busy ones once they return; what has not begun is dropped."""
+        with self._lock:
+            self._closed = True
+            self._calls.clear()
+            self._lock.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                while not self._calls:
+                    if self._closed:
+                        return
+                    self._idle += 1
+                    self._lock.wait()
+                call = self._calls.popleft()
+            call()
+            del call  # an idle thread must not keep its last job's arguments alive

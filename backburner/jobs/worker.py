@@ -1,0 +1,236 @@
+"""The running side of an engine: a node that claims, runs, settles, and tidies up after the dead."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backburner.jobs.claimer import Claimer
+from backburner.jobs.executor import Executor
+from backburner.jobs.keeper import LeaseKeeper
+from backburner.jobs.loop import Loop
+from backburner.jobs.midwife import Midwife
+from backburner.jobs.run import Why
+from backburner.jobs.settler import Settler
+from backburner.jobs.slots import Slots
+from backburner.jobs.steward import Steward
+from backburner.jobs.threads import Threads
+from backburner.jobs.witness import Witness
+from backburner.model.clock import SECOND
+from backburner.model.node import NodeRecord
+from backburner.ports.backend import Hint
+from backburner.ports.telemetry import Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from backburner.jobs.handles import Handles
+    from backburner.jobs.hints import Hints
+    from backburner.jobs.identity import Identity
+    from backburner.jobs.kit import Kit
+    from backburner.jobs.registry import Kinds
+    from backburner.ports.backend import Backend
+    from backburner.ports.jobs import Keep
+    from backburner.ports.nodes import Beat
+    from backburner.resilience.retry import RetryPolicy
+
+__all__ = ["Plan", "Worker"]
+
+#: Seconds, after the grace, for interrupted runs to end, and again for their ends to be written.
+LAST_WRITES = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a node runs; durations in microseconds."""
+
+    queues: Mapping[str, int]
+    slots: int
+    threads: int
+    retry: RetryPolicy
+    #: 0 is no limit.
+    timeout: int
+    lease: int
+    stall_limit: int
+    grace: int
+    keep: Keep
+    #: Bytes.
+    result_limit: int
+
+
+class Worker:
+    """One node: owns the loops of the running side, and starts and stops them in order."""
+
+    def __init__(
+        self, backend: Backend, kinds: Kinds, handles: Handles, hints: Hints, *, node: Identity, plan: Plan, kit: Kit
+    ) -> None:
+        self._backend = backend
+        self._kinds = kinds
+        self._hints = hints
+        self._node = node
+        self._plan = plan
+        self._kit = kit
+        self._started_at = kit.clock.now()
+        #: Claims that the store says this node holds and that it does not run, and since when that is known.
+        self._strays: dict[str, float] = {}
+        self._threads = Threads(plan.threads)
+        slots = Slots(plan.queues, plan.slots)
+        self.witness = Witness(handles, hints, self._expect, kit)
+        self._settler = Settler(backend.jobs, node=node, witness=self.witness, kit=kit)
+        settle = self._settler.settle
+        self._executor = Executor(
+            kinds,
+            slots,
+            self._threads,
+            settle=settle,
+            freed=self._freed,
+            retry=plan.retry,
+            timeout=plan.timeout,
+            result_limit=plan.result_limit,
+            kit=kit,
+        )
+        self._claimer = Claimer(kinds, slots, self._executor, node=node, ask=self._settler.wake, kit=kit)
+        self._settler.asker = self._claimer
+        self.midwife = Midwife(slots, self._executor, self._claimer, kit)
+        self._steward = Steward(
+            backend.jobs,
+            backend.admin,
+            backend.reader,
+            node=node,
+            keep=plan.keep,
+            interval=plan.lease / SECOND / 3,
+            settle=settle,
+            kit=kit,
+        )
+        self._keeper = self._new_keeper()
+        self._presence = Loop("presence", self._come_back, kit=kit)
+
+    async def start(self) -> None:
+        """Publish the node and begin to work."""
+        await self._publish()
+        self._kinds.changed = self._presence.wake
+        self._presence.start()
+        self._settler.start()
+        self._keeper.start()
+        self._steward.start()
+        self._claimer.start()
+
+    async def stop(self) -> None:
+        """End, losing nothing: runs may finish within the grace, then they are interrupted and given back."""
+        self._kinds.changed = None
+        self._claimer.stop()
+        await self._presence.stop()
+        await self._steward.stop()
+        if not await self._idle_within(self._plan.grace / SECOND):
+            self._executor.end_all(Why.SHUTDOWN)
+            await self._idle_within(LAST_WRITES)
+        self._executor.abandon(self._executor.runs.values())
+        unwritten = await self._settler.close(LAST_WRITES)
+        await self._keeper.stop()
+        self._executor.close()
+        self._threads.close()
+        if not unwritten:
+            # With claims still held the node is left to be found dead, so that they are recovered.
+            await self._backend.nodes.withdraw(self._node.id)
+
+    def heard(self, hint: Hint) -> None:
+        """Take a hint from elsewhere."""
+        if hint is Hint.JOBS:
+            self._claimer.wake()
+        elif hint is Hint.CONTROL:
+            self._claimer.wake()
+            self._keeper.hurry()
+        else:
+            self._steward.wake()
+
+    # ---- the parts' wiring -------------------------------------------------------------------------------------
+
+    def _freed(self, suspect: bool) -> None:  # noqa: FBT001 - the executor's one word
+        self._claimer.freed(suspect=suspect)
+
+    def _expect(self, queue: str, delay: int) -> None:
+        self._claimer.expect(queue, delay)
+
+    async def _idle_within(self, seconds: float) -> bool:
+        """Wait for the last run to end; return whether it did in time."""
+        over = asyncio.Event()
+        timer = self._kit.clock.call_later(seconds, over.set)
+        waits = {asyncio.ensure_future(self._executor.idle()), asyncio.ensure_future(over.wait())}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            for wait in waits:
+                wait.cancel()
+        return not self._executor.runs
+
+    # ---- presence ----------------------------------------------------------------------------------------------
+
+    async def _publish(self) -> None:
+        record = NodeRecord(
+            id=self._node.id,
+            host=self._node.host,
+            pid=self._node.pid,
+            started_at=self._started_at,
+            queues=dict(self._plan.queues),
+            kinds=tuple(sorted(self._kinds.names)),
+        )
+        await self._backend.nodes.publish(record, self._plan.lease)
+
+    async def _come_back(self) -> None:
+        """Publish what changed; after a lost lease, a new node."""
+        if self._keeper.lost:
+            await self._keeper.stop()
+            self._node.renew()
+            await self._publish()
+            self._keeper = self._new_keeper()
+            self._keeper.start()
+            self._claimer.wake()
+        else:
+            await self._publish()
+
+    def _new_keeper(self) -> LeaseKeeper:
+        return LeaseKeeper(
+            self._backend,
+            node=self._node,
+            lease=self._plan.lease,
+            stall_limit=self._plan.stall_limit / SECOND,
+            running=self._executor.running,
+            beaten=self._beaten,
+            fell=self._fell,
+            kit=self._kit,
+        )
+
+    def _fell(self) -> None:
+        """The lease is lost: what runs here may run elsewhere by now."""
+        self._kit.listener(Signal.NODE_STALLED, node=self._node.id, runs=len(self._executor.runs))
+        self._executor.end_all(Why.LOST)
+        self._presence.wake()
+
+    def _beaten(self, running: Mapping[str, int], beat: Beat) -> None:
+        """Hold what ran when the beat began against what the store says: lost claims, cancelled ones, strays."""
+        held = {claim.id: claim for claim in beat.claims}
+        for job_id, token in running.items():
+            run = self._executor.runs.get(job_id)
+            if run is None or run.token != token:
+                continue
+            claim = held.get(job_id)
+            if claim is None or claim.token != token:
+                self._executor.end(run, Why.LOST)
+            elif claim.cancel:
+                self._executor.end(run, Why.CANCEL)
+        self._look_for_strays(beat)
+
+    def _look_for_strays(self, beat: Beat) -> None:
+        """A claim whose answer was lost is nobody's: known as such for half a beat, it is given back."""
+        now = self._kit.clock.monotonic()
+        pending = self._settler.pending
+        strays = {}
+        for claim in beat.claims:
+            if claim.id in self._executor.runs or claim.id in pending:
+                continue
+            since = strays[claim.id] = self._strays.get(claim.id, now)
+            if now - since >= self._plan.lease / SECOND / 6:
+                self._steward.stray(claim.id, claim.token)
+        self._strays = strays
