@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 __all__ = [
+    "AlreadyRunning",
     "ArgumentNotStorable",
     "BackburnerError",
     "CallRefused",
@@ -139,6 +140,10 @@ class InvalidSetting(CallRefused, ValueError):
 
 class NotRunning(BackburnerError, RuntimeError):
     """The engine is not running: enter it first, with `async with bb:` in your app's lifespan or script."""
+
+
+class AlreadyRunning(BackburnerError, RuntimeError):
+    """The engine is running already: enter it once, and use it from everywhere in its process."""
 
 
 class NotInAJob(BackburnerError, RuntimeError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from backburner.errors import ArgumentNotStorable, InvalidOption, JobNotFound, NotACall, UnknownKind
 from backburner.jobs.definition import Call, Definition, Job, check_priority, check_tags, check_timeout
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from backburner.jobs.handles import Handles
     from backburner.jobs.hints import Hints
     from backburner.jobs.intake import Intake
+    from backburner.jobs.midwife import Midwife
     from backburner.jobs.registry import Kinds
     from backburner.model.ids import Ids
     from backburner.ports.jobs import GroupAnswer
 
-__all__ = ["Client", "Midwife", "TaskOptions"]
+__all__ = ["Client", "TaskOptions"]
 
 R = TypeVar("R")
 
@@ -51,36 +52,11 @@ class TaskOptions(TypedDict, total=False):
     timeout: timedelta | float | None
 
 
-class Midwife(Protocol):
-    """The running side, for jobs that may run the moment they are stored. A node that only stores has none."""
-
-    def book(self, job: NewJob) -> int:
-        """Book a slot for a birth and draw its token; 0 when the job has to wait in line."""
-        ...
-
-    def born(self, job: NewJob, token: int, now: int) -> None:
-        """Start a job that was born."""
-        ...
-
-    def unbook(self, job: NewJob) -> None:
-        """Give a slot back: the job was not born."""
-        ...
-
-    def expect(self, queue: str, delay: int) -> None:
-        """Know of a pending job."""
-        ...
-
-    def end(self, job_id: str, why: Why) -> bool:
-        """Tell a run to end; False when it does not run here."""
-        ...
-
-
 class Client:
     """Checks, encodes and stores; every refusal comes before anything is queued."""
 
     def __init__(
         self,
-        intake: Intake,
         handles: Handles,
         hints: Hints,
         kinds: Kinds,
@@ -89,7 +65,8 @@ class Client:
         midwife: Midwife | None,
         argument_limit: int,
     ) -> None:
-        self._intake = intake
+        #: Set once, before the start: intake and client know each other.
+        self.intake: Intake
         self._handles = handles
         self._hints = hints
         self._kinds = kinds
@@ -100,7 +77,7 @@ class Client:
     async def create_task(self, call: Call[R], options: TaskOptions) -> JobHandle[R]:
         """Store one job."""
         job = self._prepare(call, options)
-        await self._intake.enqueue((job,), self._book((job,)))
+        await self.intake.enqueue((job,), self._book((job,)))
         return cast("JobHandle[R]", self._handles.handle(job.id, call.definition))
 
     async def create_tasks(self, calls: Iterable[Call[Any]], options: TaskOptions) -> list[JobHandle[Any]]:
@@ -111,7 +88,7 @@ class Client:
         jobs = [self._prepare(call, options) for call in taken]
         if not jobs:
             return []
-        await self._intake.enqueue(jobs, self._book(jobs))
+        await self.intake.enqueue(jobs, self._book(jobs))
         handle = self._handles.handle
         return [handle(job.id, call.definition) for job, call in zip(jobs, taken, strict=True)]
 
@@ -123,7 +100,7 @@ class Client:
 
     async def cancel(self, job_id: str) -> bool:
         """Cancel a job, wherever it is; return whether that came in time."""
-        answer = await self._intake.cancel((job_id,))
+        answer = await self.intake.cancel((job_id,))
         if job_id in answer.missing:
             raise JobNotFound(f"the store has no job {job_id}", job_id=job_id)
         if job_id in answer.cancelled:

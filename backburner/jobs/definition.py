@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 from msgspec import UnsetType
@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
     from datetime import timedelta
 
-__all__ = ["Call", "Definition", "Executor", "Job", "JobOptions"]
+__all__ = [
+    "Call",
+    "Decorator",
+    "Definition",
+    "Executor",
+    "Job",
+    "JobOptions",
+    "check_priority",
+    "check_tags",
+    "check_timeout",
+    "define",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -86,6 +97,15 @@ class Job(Generic[P, R]):
     def fn(self) -> Callable[..., object]:
         """The plain function."""
         return self.definition.fn
+
+
+class Decorator(Protocol):
+    """What ``@bb.job(…)`` answers."""
+
+    @overload
+    def __call__(self, fn: Callable[P, Awaitable[R]], /) -> Job[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Job[P, R]: ...
 
 
 class Call(Generic[R]):

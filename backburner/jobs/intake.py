@@ -246,8 +246,8 @@ class Intake:
 
     def _without_withdrawn(self, batch: _Batch) -> list[_Entry]:
         """Drop the groups whose callers gave up, or were given up, while they waited."""
-        kept = []
-        gone = []
+        kept: list[_Entry] = []
+        gone: list[_Entry] = []
         for entry in batch.entries:
             (gone if entry.future.done() else kept).append(entry)
         for entry in gone:

@@ -97,14 +97,16 @@ class LeaseKeeper:
 
     # ---- on the engine's loop ----------------------------------------------------------------------------------
 
-    async def _step(self) -> float:
+    async def _step(self) -> float | None:
+        if self.lost:
+            return None
         running = self._running()
         async with self._backend.keeper() as keeper:
             try:
                 beat = await keeper.beat(self._node.id, self._lease)
             except LeaseLost:
                 self._lose()
-                raise
+                return None
         self._beaten(running, beat)
         return self._interval
 

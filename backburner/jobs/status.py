@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backburner.model.clock import from_micros
-from backburner.model.job import JobRecord, JobState
-from backburner.model.query import Shown
+from backburner.model.query import Shown, shown
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["JobStatus", "shown", "status_of"]
+    from backburner.model.job import JobRecord
+
+__all__ = ["JobStatus", "status_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,22 +43,13 @@ class JobStatus:
     node: str | None
 
 
-def shown(record: JobRecord, now: int) -> Shown:
-    """Return the state that people are shown."""
-    if record.state is not JobState.PENDING:
-        return Shown(record.state.value)
-    if record.failures:
-        return Shown.RETRYING
-    return Shown.SCHEDULED if record.due_at > now else Shown.WAITING
-
-
 def status_of(record: JobRecord, now: int) -> JobStatus:
     """Show a stored job, as of the store's now."""
     return JobStatus(
         id=record.id,
         kind=record.kind,
         queue=record.queue,
-        state=shown(record, now),
+        state=shown(record.state, failures=record.failures, due_at=record.due_at, now=now),
         priority=record.priority,
         tags=record.tags,
         attempt=record.attempt,

@@ -161,8 +161,8 @@ class Page(msgspec.Struct, frozen=True):
 class JobReader(Protocol):
     """Reads; may lag behind; never locks; works on a store opened for reading only."""
 
-    async def get(self, ids: Sequence[str]) -> tuple[JobRecord, ...]:
-        """Return the jobs of these ids that exist, in no particular order."""
+    async def get(self, ids: Sequence[str]) -> Page:
+        """Return the jobs of these ids that exist, in no particular order, in one page."""
         ...
 
     async def history(self, job_id: str) -> tuple[Attempt, ...]:

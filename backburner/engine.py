@@ -1,0 +1,147 @@
+"""One life of an engine, from start to stop: the one place that wires everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backburner.backends import urls
+from backburner.errors import SchemaTooOld
+from backburner.jobs.client import Client
+from backburner.jobs.handles import Handles
+from backburner.jobs.hints import Hints
+from backburner.jobs.identity import Identity
+from backburner.jobs.intake import Intake
+from backburner.jobs.queues import Queues
+from backburner.jobs.worker import LAST_WRITES, Plan, Worker
+from backburner.model.clock import SECOND
+from backburner.model.ids import Ids
+from backburner.ports.backend import Hint
+from backburner.ports.telemetry import Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backburner.config import Settings
+    from backburner.jobs.kit import Kit
+    from backburner.jobs.registry import Kinds
+    from backburner.ports.backend import SchemaState
+
+__all__ = ["Engine"]
+
+#: Bytes.
+ARGUMENT_LIMIT = 256 * 1024
+RESULT_LIMIT = 1024 * 1024
+
+
+class Engine:
+    """The parts of a running engine. Made on the loop it runs on; started once, stopped once."""
+
+    def __init__(self, settings: Settings, kinds: Kinds, kit: Kit) -> None:
+        self._settings = settings
+        self._kinds = kinds
+        self._kit = kit
+        self._node = Identity()
+        self._backend = urls.connect(
+            urls.parse(settings.url, base=Path.cwd()), clock=kit.clock, write_timeout=settings.write_timeout / SECOND
+        )
+        self._hints = Hints(self._backend.notifier, kit)
+        self._handles = Handles(self._backend.reader, self._cancel, kit=kit)
+        self._worker = self._make_worker() if settings.run else None
+        self.client = Client(
+            self._handles,
+            self._hints,
+            kinds,
+            Ids(kit.clock),
+            midwife=self._worker.midwife if self._worker else None,
+            argument_limit=ARGUMENT_LIMIT,
+        )
+        self._intake = self.client.intake = Intake(
+            self._backend.jobs,
+            self._backend.admin,
+            node=self._node,
+            write_timeout=settings.write_timeout / SECOND,
+            stored=self.client.stored,
+            dropped=self.client.dropped,
+            kit=kit,
+        )
+        self.queues = Queues(self._backend.queues, self._hints)
+        self._deaf: Callable[[], None] | None = None
+        self._started = False
+
+    async def start(self) -> None:
+        """Open the store and begin."""
+        await self._backend.open(create=True)
+        schema = await self._prepare_schema()
+        self._deaf = self._backend.notifier.listen(self._heard)
+        self._handles.start()
+        self._intake.start()
+        if self._worker is not None:
+            await self._worker.start()
+        self._started = True
+        self._kit.listener(
+            Signal.ENGINE_STARTED,
+            store=self._backend.address,
+            durability=self._backend.durability,
+            node=self._node.id,
+            kinds=len(self._kinds.names),
+            queues=dict(self._settings.queues) if self._worker is not None else {},
+            migrated=f"{schema.current}→{schema.wanted}" if schema.pending else "no",
+        )
+
+    async def stop(self) -> None:
+        """End, in the order in which nothing is lost; also after a start that failed half-way."""
+        began = self._kit.clock.monotonic()
+        if self._worker is not None:
+            await self._worker.stop()
+        await self._intake.close(LAST_WRITES)
+        await self._handles.stop()
+        await self._hints.stop()
+        if self._deaf is not None:
+            self._deaf()
+        await self._backend.close()
+        if self._started:
+            witness = self._worker.witness if self._worker is not None else None
+            self._kit.listener(
+                Signal.ENGINE_STOPPED,
+                completed=witness.completed if witness else 0,
+                interrupted=witness.interrupted if witness else 0,
+                seconds=round(self._kit.clock.monotonic() - began, 3),
+            )
+
+    def _make_worker(self) -> Worker:
+        settings = self._settings
+        plan = Plan(
+            queues=settings.queues,
+            slots=settings.slots,
+            threads=settings.threads,
+            retry=settings.retry,
+            timeout=settings.timeout or 0,
+            lease=settings.lease,
+            stall_limit=settings.stall_limit,
+            grace=settings.grace,
+            keep=settings.keep,
+            result_limit=RESULT_LIMIT,
+        )
+        return Worker(self._backend, self._kinds, self._handles, self._hints, node=self._node, plan=plan, kit=self._kit)
+
+    async def _prepare_schema(self) -> SchemaState:
+        if self._settings.migrate:
+            return await self._backend.schema.upgrade()
+        state = await self._backend.schema.state()
+        if state.pending:
+            raise SchemaTooOld(
+                f"{self._backend.address} has schema {state.current}, this backburner needs {state.wanted}: "
+                "run `backburner db upgrade`",
+                stored="no",
+            )
+        return state
+
+    async def _cancel(self, job_id: str) -> bool:
+        return await self.client.cancel(job_id)
+
+    def _heard(self, hint: Hint) -> None:
+        if hint is Hint.JOBS:
+            self._handles.hint()
+        if self._worker is not None:
+            self._worker.heard(hint)
