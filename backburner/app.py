@@ -184,6 +184,11 @@ class Backburner:
         """Whether it was entered."""
         return self._engine is not None
 
+    def hurry(self) -> None:
+        """Cut the grace of a stop that is under way short: what still runs is interrupted now, and given back."""
+        if self._engine is not None:
+            self._engine.hurry()
+
     # ---- storing -----------------------------------------------------------------------------------------------
 
     async def create_task(self, call: Call[R], **options: Unpack[TaskOptions]) -> JobHandle[R]:

@@ -106,8 +106,9 @@ def _plain(value: object) -> object:
 
 
 def _text(event: str, fields: Mapping[str, object]) -> str:
-    if "attempts" in fields:
-        shown = {**fields, "attempt": f"{fields.get('attempt')}/{fields['attempts']}"}
+    allowed = fields.get("attempts")
+    if allowed is not None:
+        shown = {**fields, "attempt": f"{fields.get('attempt')}/{allowed}"}
         fields = {name: value for name, value in shown.items() if name != "attempts"}
     return " ".join([event, *(f"{name}={_quoted(value)}" for name, value in fields.items())])
 

@@ -7,9 +7,12 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Condition", "JobFilter", "Scalar", "Shown"]
+from backburner.model.job import JobState
+
+__all__ = ["Condition", "JobFilter", "Operator", "Scalar", "Shown", "shown"]
 
 Scalar = str | int | float | bool | None
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 
 
 class Shown(StrEnum):
@@ -27,11 +30,20 @@ class Shown(StrEnum):
     DEAD = "dead"
 
 
+def shown(state: JobState, *, failures: int, due_at: int, now: int) -> Shown:
+    """Return the state that people are shown, seen from the store's now."""
+    if state is not JobState.PENDING:
+        return Shown(state)
+    if failures:
+        return Shown.RETRYING
+    return Shown.WAITING if due_at <= now else Shown.SCHEDULED
+
+
 class Condition(msgspec.Struct, frozen=True):
     """``args.user.id=7``: a path into the arguments, a comparison, a JSON scalar. ``~`` is "contains"."""
 
     path: tuple[str, ...]
-    operator: Literal["=", "!=", "<", "<=", ">", ">=", "~"]
+    operator: Operator
     value: Scalar
 
 

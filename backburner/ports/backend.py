@@ -62,6 +62,11 @@ class SchemaState(msgspec.Struct, frozen=True, kw_only=True):
 class Schema(Protocol):
     """The store's tables and their versions. A store without tables has none of this to do."""
 
+    @property
+    def steps(self) -> tuple[Migration, ...]:
+        """Every step this code knows, in order; needs no open store."""
+        ...
+
     async def state(self) -> SchemaState:
         """Compare; raises `SchemaTooNew`, and `StoreCorrupt` for an applied step whose checksum differs."""
         ...

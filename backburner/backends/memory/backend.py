@@ -16,12 +16,18 @@ from backburner.ports.backend import SchemaState
 
 if TYPE_CHECKING:
     from backburner.model.clock import Clock
+    from backburner.ports.backend import Migration
 
 __all__ = ["MemoryBackend"]
 
 
 class MemorySchema:
     """A `Schema` without tables: there is never anything to do."""
+
+    @property
+    def steps(self) -> tuple[Migration, ...]:
+        """There are none."""
+        return ()
 
     async def state(self) -> SchemaState:
         """Answer that nothing is wanted."""

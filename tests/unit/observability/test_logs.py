@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from backburner.errors import StoreBusy, StoreError, StoreUnavailable
 from backburner.observability.logs import LogListener, guarded
 from backburner.ports.telemetry import Signal
 
@@ -51,6 +52,14 @@ def test_death_is_an_error_with_traceback(caplog: pytest.LogCaptureFixture) -> N
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None
     assert record.exc_info[1] is error
+
+
+@pytest.mark.parametrize("error", [StoreBusy(), StoreUnavailable()])
+def test_an_absent_store_is_no_alarm(error: StoreError, caplog: pytest.LogCaptureFixture) -> None:
+    """A loop that fails since the store is busy or away is a WARNING without traceback, at every try."""
+    LogListener()(Signal.LOOP_FAILED, error=error, loop="settler")
+    record = caplog.records[0]
+    assert (record.levelno, record.exc_info) == (logging.WARNING, None)
 
 
 def test_long_messages_are_cut(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,141 @@
+"""The one filter set of every command that means many jobs."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+import msgspec
+
+from backburner.cli.reading import each, reading
+from backburner.cli.render import note
+from backburner.cli.times import Moment, iso, moment
+from backburner.model.query import Condition, JobFilter, Scalar, Shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from backburner.model.query import Operator
+    from backburner.ports.jobs import JobReader, Page
+
+__all__ = ["Filters", "filter_options", "pages"]
+
+#: Jobs a page.
+_PAGE = 500
+_CONDITION = re.compile(r"args\.(?P<path>[^=!<>~]+?)\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*(?P<value>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What the options say."""
+
+    kind: tuple[str, ...]
+    queue: tuple[str, ...]
+    state: tuple[Shown, ...]
+    error: str | None
+    fingerprint: str | None
+    tag: tuple[str, ...]
+    since: Moment | None
+    until: Moment | None
+    where: tuple[Condition, ...]
+    limit: int | None
+
+    @property
+    def given(self) -> bool:
+        """Whether any of them narrows down which jobs are meant."""
+        return any((self.kind, self.queue, self.state, self.error, self.fingerprint, self.tag, self.where)) or not (
+            self.since is None and self.until is None
+        )
+
+    async def resolve(self, reader: JobReader) -> JobFilter:
+        """Return the filter for the store; moments are seen from the store's own now, and said where they were vague."""
+        now = (await reader.get([])).now if self.since or self.until else 0
+        return JobFilter(
+            kinds=self.kind,
+            queues=self.queue,
+            states=self.state,
+            error=self.error,
+            fingerprint=self.fingerprint,
+            tags=self.tag,
+            since=_understood("since", self.since, now),
+            until=_understood("until", self.until, now),
+            where=self.where,
+        )
+
+
+def condition(text: str) -> Condition:
+    """Read ``args.user.id=7``; raises `ValueError`."""
+    parts = _CONDITION.fullmatch(text)
+    if parts is None:
+        raise ValueError(f"{text!r}: write args.user.id=7, with one of = != < <= > >= ~")
+    try:
+        literal = msgspec.json.decode(parts["value"], type=Scalar)
+    except msgspec.ValidationError:
+        raise ValueError(f"{parts['value']}: compare with a text, a number, true, false or null") from None
+    except msgspec.DecodeError:
+        raise ValueError(f"{parts['value']!r} is no JSON; a text needs its quotes: {parts['path']}='\"…\"'") from None
+    return Condition(tuple(parts["path"].split(".")), cast("Operator", parts["operator"]), literal)
+
+
+def filter_options(*, limit: int | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the filter options to a command, which takes them as ``filters``."""
+    options = (
+        click.option("--kind", multiple=True, help="Of this kind; may be repeated, like the next two."),
+        click.option("--queue", multiple=True, help="Of this queue."),
+        click.option(
+            "--state", multiple=True, type=click.Choice([*Shown]), callback=each(Shown), help="In this state."
+        ),
+        click.option("--error", metavar="TEXT", help="The last error's type or message contains this."),
+        click.option("--fingerprint", help="The last error has this fingerprint."),
+        click.option("--tag", multiple=True, help="With this tag; may be repeated: any of them."),
+        click.option(
+            "--since", callback=reading(moment), help="Created at or after: 6h (ago), 23:00, 2026-11-21T03:04Z."
+        ),
+        click.option("--until", callback=reading(moment), help="Created before."),
+        click.option(
+            "--where",
+            multiple=True,
+            callback=each(condition),
+            help="args.user.id=7: = != < <= > >= ~ and JSON; all hold.",
+        ),
+        click.option(
+            "--limit", type=click.IntRange(min=1), default=limit, show_default=limit is not None, help="The newest N."
+        ),
+    )
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def with_filters(**given: Any) -> None:  # noqa: ANN401 - click hands over what options hold
+            filters = Filters(**{name: given.pop(name) for name in Filters.__slots__})
+            command(filters=filters, **given)
+
+        decorated: Callable[..., None] = with_filters
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+async def pages(reader: JobReader, where: JobFilter, limit: int | None) -> AsyncIterator[Page]:
+    """Read the jobs that match, newest first, page by page, at most ``limit``."""
+    left, after = limit, None
+    while left is None or left > 0:
+        page = await reader.find(where, limit=_PAGE if left is None else min(_PAGE, left), after=after)
+        yield page
+        if page.after is None:
+            return
+        after = page.after
+        left = None if left is None else left - len(page.jobs)
+
+
+def _understood(name: str, moment: Moment | None, now: int) -> int | None:
+    if moment is None:
+        return None
+    instant = moment.at(now)
+    if moment.spoken:
+        note(f"--{name} {moment.text} is {iso(instant)}")
+    return instant

@@ -1,0 +1,149 @@
+"""`backburner jobs cancel`."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from backburner.cli.exits import Exit, Failed
+from backburner.cli.filters import Filters, filter_options, pages
+from backburner.cli.jobs.lookup import look_up
+from backburner.cli.jobs.record import state_of
+from backburner.cli.render import Mode, View, counted, json_option, listing, mode, note, one, progress
+from backburner.cli.store import opened, url_option
+from backburner.model.query import Shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from backburner.ports.backend import Backend
+    from backburner.ports.jobs import JobAdmin, JobReader
+
+__all__ = ["command"]
+
+#: Jobs a write.
+_BATCH = 500
+#: The states that have an end to be cancelled.
+_LIVE = (Shown.WAITING, Shown.SCHEDULED, Shown.RETRYING, Shown.RUNNING)
+
+_Outcome = tuple[str, str]
+_VIEW = View[_Outcome](
+    titles=("ID", "OUTCOME"),
+    cells=lambda outcome: outcome,
+    fields=lambda outcome: outcome,
+    value=lambda outcome: {"id": outcome[0], "outcome": outcome[1]},
+)
+
+
+@click.command("cancel")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@filter_options(limit=None)
+@click.option("--dry-run", is_flag=True, help="Only count what would be cancelled.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@url_option
+def command(
+    *, ids: tuple[str, ...], filters: Filters, dry_run: bool, yes: bool, as_json: bool, url: str | None
+) -> None:
+    """Cancel jobs: by ids (or the beginnings of ids), or by filter.
+
+    Pending jobs are cancelled; running ones are asked to stop, which their nodes hear at once or with their next beat.
+    A filter asks first, or needs --yes. Piped, a line is: id and outcome (cancelled, asked, ended, missing).
+    """
+    if bool(ids) == filters.given:
+        raise click.UsageError("name jobs by id, or by a filter such as --kind: one of the two")
+    if not set(filters.state) <= set(_LIVE):
+        raise click.UsageError("only waiting, scheduled, retrying and running jobs can be cancelled")
+    asyncio.run(_cancel(ids, filters, mode(as_json=as_json), url, dry_run=dry_run, ask=not (ids or yes)))
+
+
+@dataclass(slots=True)
+class _Chosen:
+    """The jobs meant."""
+
+    ids: list[str] = field(default_factory=list[str])
+    missing: list[str] = field(default_factory=list[str])
+    states: Counter[str] = field(default_factory=Counter[str])
+
+
+async def _cancel(
+    ids: Sequence[str], filters: Filters, how: Mode, url: str | None, *, dry_run: bool, ask: bool
+) -> None:
+    async with opened(url, write=not dry_run) as backend:
+        chosen = await (_by_id(backend.reader, ids) if ids else _by_filter(backend.reader, filters))
+        for given in chosen.missing:
+            note(f"there is no job {given}")
+        if not chosen.ids:
+            raise Failed("no job matches", Exit.NOTHING)
+        if dry_run:
+            one(how, chosen.states, [(state, str(count)) for state, count in chosen.states.items()])
+            return
+        if ask:
+            _confirm(chosen)
+        outcomes = await _carry_out(backend, chosen, how)
+    note(f"{counted(outcomes)}{'; the asked stop at their next beat' if outcomes['asked'] else ''}")
+    if chosen.missing or outcomes["ended"] or outcomes["missing"]:
+        raise click.exceptions.Exit(Exit.PARTLY)
+
+
+async def _by_id(reader: JobReader, ids: Sequence[str]) -> _Chosen:
+    chosen = _Chosen()
+    for given in ids:
+        page = await look_up(reader, given)
+        if not page.jobs:
+            chosen.missing.append(given)
+        for job in page.jobs:
+            if job.id not in chosen.ids:
+                chosen.ids.append(job.id)
+                chosen.states[state_of(job, page.now)] += 1
+    return chosen
+
+
+async def _by_filter(reader: JobReader, filters: Filters) -> _Chosen:
+    """Gather first: what was counted and confirmed is what is cancelled, whatever is stored meanwhile."""
+    where = await dataclasses.replace(filters, state=filters.state or _LIVE).resolve(reader)
+    chosen = _Chosen()
+    async for page in pages(reader, where, filters.limit):
+        chosen.ids += [job.id for job in page.jobs]
+        chosen.states.update(state_of(job, page.now).value for job in page.jobs)
+    return chosen
+
+
+def _confirm(chosen: _Chosen) -> None:
+    matched = f"{counted(chosen.states)} match"
+    if not sys.stdin.isatty():
+        raise Failed(f"{matched}; --yes cancels them, --dry-run only counts", Exit.REFUSED)
+    if not click.confirm(f"{matched}; cancel them?", err=True):
+        raise Failed("nothing was cancelled", Exit.REFUSED)
+
+
+async def _carry_out(backend: Backend, chosen: _Chosen, how: Mode) -> Counter[str]:
+    outcomes = Counter[str]()
+
+    async def answers() -> AsyncIterator[Sequence[_Outcome]]:
+        with progress(len(chosen.ids)) as advance:
+            for start in range(0, len(chosen.ids), _BATCH):
+                answer = await _cancel_batch(backend.admin, chosen.ids[start : start + _BATCH])
+                outcomes.update(outcome for _, outcome in answer)
+                advance(len(answer))
+                yield answer
+
+    await listing(how, answers(), _VIEW)
+    return outcomes
+
+
+async def _cancel_batch(admin: JobAdmin, ids: Sequence[str]) -> list[_Outcome]:
+    answer = await admin.cancel(ids)
+    by_outcome = {
+        "cancelled": answer.cancelled,
+        "asked": answer.asked,
+        "ended": answer.ended,
+        "missing": answer.missing,
+    }
+    return [(job_id, outcome) for outcome, answered in by_outcome.items() for job_id in answered]

@@ -1,0 +1,81 @@
+"""A job's record, for people and for programs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from backburner.cli.times import ago, iso
+from backburner.model.clock import SECOND
+from backburner.model.duration import about
+from backburner.model.job import UNKNOWN_GATE, JobRecord, JobState
+from backburner.model.query import Shown, shown
+
+__all__ = ["error_line", "gist", "job_json", "state_of"]
+
+
+def state_of(job: JobRecord, now: int) -> Shown:
+    """Return the state that people are shown."""
+    return shown(job.state, failures=job.failures, due_at=job.due_at, now=now)
+
+
+def error_line(error: str, message: str) -> str:
+    """Write an error in a line: its type and what it said."""
+    return f"{error}: {message}" if message else error
+
+
+def gist(job: JobRecord, now: int) -> str:
+    """Say the one thing most worth knowing of a job in its state."""
+    error = error_line(job.error, job.message)
+    match job.state:
+        case JobState.PENDING if job.gate:
+            return gate_line(job.gate)
+        case JobState.PENDING:
+            due = f"due {ago(job.due_at, now)}"
+            return f"{due}; {error}" if error else due
+        case JobState.RUNNING:
+            since = about(now - (job.started_at or now))
+            return f"for {since} on {job.node}{', asked to stop' if job.cancel else ''}"
+        case JobState.COMPLETED:
+            return f"took {about((job.ended_at or 0) - (job.started_at or 0))}"
+        case JobState.CANCELLED | JobState.DEAD:
+            return "; ".join(filter(None, (job.reason, error)))
+
+
+def gate_line(gate: str) -> str:
+    """Say what a gate waits for."""
+    if gate.startswith(UNKNOWN_GATE):
+        return f"waits for a node that knows the kind {gate.removeprefix(UNKNOWN_GATE)}"
+    if gate == "suspect":
+        return "was running in two crashes; waits to run with no other suspect beside it"
+    return f"stands at {gate}"
+
+
+def job_json(job: JobRecord, now: int) -> dict[str, object]:
+    """Return a job as `--json` writes it: times in UTC, durations in seconds, arguments and result as they are."""
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "queue": job.queue,
+        "state": state_of(job, now),
+        "reason": job.reason,
+        "priority": job.priority,
+        "tags": job.tags,
+        "args": msgspec.Raw(job.args.encode()),
+        "result": None if job.result is None else msgspec.Raw(job.result.encode()),
+        "attempt": job.attempt,
+        "failures": job.failures,
+        "crashes": job.crashes,
+        "interruptions": job.interruptions,
+        "node": job.node,
+        "cancel_asked": job.cancel,
+        "gate": job.gate or None,
+        "timeout": None if job.timeout is None else job.timeout / SECOND,
+        "created_at": iso(job.created_at),
+        "due_at": iso(job.due_at),
+        "expires_at": iso(job.expires_at) or None,
+        "started_at": iso(job.started_at) or None,
+        "ended_at": iso(job.ended_at) or None,
+        "error": job.error or None,
+        "message": job.message or None,
+        "fingerprint": job.fingerprint or None,
+    }

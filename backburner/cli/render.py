@@ -1,0 +1,173 @@
+"""The one renderer: a table for a terminal, tab-separated lines for a pipe, JSON where it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
+
+__all__ = [
+    "Mode",
+    "View",
+    "counted",
+    "is_terminal",
+    "json_option",
+    "listing",
+    "mode",
+    "note",
+    "one",
+    "progress",
+    "safe",
+]
+
+T = TypeVar("T")
+
+#: How states look on a terminal.
+_COLOURS = {"dead": "red", "retrying": "yellow", "running": "cyan", "completed": "green", "cancelled": "dim"}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON: one object a line for lists.")
+
+
+class Mode(Enum):
+    """How data leaves."""
+
+    TABLE = auto()
+    LINES = auto()
+    JSON = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class View(Generic[T]):
+    """How items of a list look in each mode."""
+
+    #: Titles of the terminal's columns; the first column is never cut, the last one first.
+    titles: Sequence[str]
+    #: An item's cells on a terminal.
+    cells: Callable[[T], Sequence[str]]
+    #: An item's fields in a pipe.
+    fields: Callable[[T], Sequence[str]]
+    #: An item's JSON object.
+    value: Callable[[T], object]
+
+
+def mode(*, as_json: bool) -> Mode:
+    """Choose: what was asked for, else what stdout is."""
+    if as_json:
+        return Mode.JSON
+    return Mode.TABLE if is_terminal() else Mode.LINES
+
+
+def is_terminal() -> bool:
+    """Tell whether stdout is a terminal."""
+    return sys.stdout.isatty()
+
+
+def note(text: str) -> None:
+    """Tell a person something that is no data."""
+    click.echo(text, err=True)
+
+
+async def listing(how: Mode, pages: AsyncIterable[Sequence[T]], view: View[T]) -> int:
+    """Write a list as its pages arrive (a table needs all of them first) and return how long it was."""
+    count = 0
+    table: list[Sequence[str]] = []
+    async for page in pages:
+        count += len(page)
+        match how:
+            case Mode.TABLE:
+                table += map(view.cells, page)
+            case Mode.LINES:
+                _write("\t".join(map(safe, view.fields(item))) for item in page)
+            case Mode.JSON:
+                _write(_json(view.value(item)) for item in page)
+    if table:
+        _console().print(_table(view.titles, table))
+    return count
+
+
+def one(how: Mode, value: object, fields: Sequence[tuple[str, ...]], *, text: Sequence[Text] = ()) -> None:
+    """Write one thing: as a JSON object, as name and values in a line each, or for a person, followed by ``text``."""
+    match how:
+        case Mode.JSON:
+            _write([_json(value)])
+        case Mode.LINES:
+            _write("\t".join(map(safe, field)) for field in fields)
+        case Mode.TABLE:
+            width = max(len(field[0]) for field in fields) + 2
+            for name, *values in fields:
+                _console().print(
+                    Text(name.ljust(width), style="bold"), _paint("  ".join(values)), sep="", soft_wrap=True
+                )
+            for block in text:
+                _console().print(block, soft_wrap=True)
+
+
+def safe(text: str) -> str:
+    """Escape what would break a line or talk to the terminal: tabs, line ends, control codes, lone surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def _paint(text: str) -> Text:
+    """Return the text, safe, and coloured if it begins with a state."""
+    return Text(safe(text), style=_COLOURS.get(text.partition(":")[0], ""))
+
+
+def counted(by_name: Mapping[str, int]) -> str:
+    """Write ``12 jobs (10 waiting, 2 running)``."""
+    total = sum(by_name.values())
+    parts = ", ".join(f"{count:,} {name}" for name, count in by_name.items() if count)
+    return f"{total:,} {'job' if total == 1 else 'jobs'} ({parts})"
+
+
+@contextmanager
+def progress(total: int) -> Generator[Callable[[int], None]]:
+    """Show a bar on stderr, if that is a terminal, and hand out what moves it on."""
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for position, title in enumerate(titles):
+        # Only the last column gives way; its cells are cut, not wrapped.
+        table.add_column(title, no_wrap=position < len(titles) - 1, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(_cell(text, last=position == len(row) - 1) for position, text in enumerate(row)))
+    return table
+
+
+def _cell(text: str, *, last: bool) -> Text:
+    cell = _paint(text)
+    cell.no_wrap, cell.overflow = True, "ellipsis" if last else None
+    return cell
+
+
+def _console() -> Console:
+    return Console(file=sys.stdout, highlight=False, force_terminal=True)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _write(lines: Iterable[str]) -> None:
+    text = "\n".join(lines)
+    if text:
+        click.echo(text)

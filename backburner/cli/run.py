@@ -1,0 +1,113 @@
+"""`backburner run`: a worker process without a web app."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import traceback
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from backburner.app import Backburner
+from backburner.cli.exits import Exit, Failed
+from backburner.cli.reading import reading
+from backburner.config import queue_slots
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from types import ModuleType
+
+__all__ = ["command"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _queues(text: str) -> Collection[str] | Mapping[str, int]:
+    return queue_slots(text) if "=" in text else tuple(name.strip() for name in text.split(","))
+
+
+@click.command("run")
+@click.argument("target", metavar="MODULE:NAME")
+@click.option("--queues", metavar="A,B", callback=reading(_queues), help="Only these; with slots: mail=5,default=10.")
+def command(*, target: str, queues: Collection[str] | Mapping[str, int] | None) -> None:
+    """Run jobs in a worker process without a web app, until SIGTERM or SIGINT.
+
+    NAME is the Backburner in MODULE, such as app.jobs:bb; the current directory is on the import path. Told to stop,
+    it takes no more jobs and gives those that run their grace; told twice, it interrupts them at once.
+    """
+    bb = _find(target)
+    _log_to_stderr()
+    if asyncio.run(_work(bb, queues)):
+        raise click.exceptions.Exit(Exit.INTERRUPTED)
+
+
+async def _work(bb: Backburner, queues: Collection[str] | Mapping[str, int] | None) -> bool:
+    """Run until told to stop; return whether it was told twice."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    hurried = False
+
+    def told() -> None:
+        nonlocal hurried
+        if stop.is_set():
+            hurried = True
+            bb.hurry()
+        stop.set()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, told)
+    try:
+        async with bb.worker(queues):
+            await stop.wait()
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+    return hurried
+
+
+def _find(target: str) -> Backburner:
+    name, colon, attribute = target.partition(":")
+    if not (name and colon and attribute):
+        raise click.UsageError(f"{target!r} is no path to a Backburner; write it like app.jobs:bb")
+    module = _import(name)
+    found = getattr(module, attribute, None)
+    if isinstance(found, Backburner):
+        return found
+    there = [known for known, value in vars(module).items() if isinstance(value, Backburner)]
+    mend = f"it has {', '.join(f'{name}:{known}' for known in there)}" if there else "it has no Backburner at all"
+    what = "has no such name" if found is None else f"is {type(found).__name__}, not a Backburner"
+    raise click.UsageError(f"{target} {what}; {mend}")
+
+
+def _import(name: str) -> ModuleType:
+    if os.getcwd() not in sys.path:  # noqa: PTH109 - sys.path holds texts
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    try:
+        return import_module(name)
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
+        place = f" ({frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
+        message = f"{name} cannot be imported: {type(error).__name__}: {error}{place}"
+        raise Failed(message, Exit.REFUSED) from error
+
+
+def _is_own(filename: str) -> bool:
+    """Tell a user's file from the import machinery, from this program and from installed packages."""
+    return filename.startswith(os.getcwd()) and "site-packages" not in filename and filename != __file__  # noqa: PTH109
+
+
+def _log_to_stderr() -> None:
+    """Show the engine's start, stop and troubles, unless the app has set up logging of its own."""
+    logger = logging.getLogger("backburner")
+    if logger.hasHandlers():
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

@@ -1,0 +1,71 @@
+"""Moments: as people give them to options, and as they are shown."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+from backburner.model.clock import from_micros, instant
+from backburner.model.duration import about, parse
+
+__all__ = ["Moment", "ago", "iso", "moment"]
+
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment as it was written; what it means may depend on now."""
+
+    text: str
+    #: Microseconds before now, a time of day (its latest passing), or an instant.
+    means: int | time | datetime
+
+    def at(self, now: int) -> int:
+        """Return the instant it means, seen from the store's now. Without a zone, local time is meant."""
+        match self.means:
+            case int(before):
+                return now - before
+            case time() as clock:
+                here = from_micros(now).astimezone()
+                passing = here.replace(
+                    tzinfo=None, hour=clock.hour, minute=clock.minute, second=clock.second, microsecond=0
+                )
+                if passing > here.replace(tzinfo=None):
+                    passing -= timedelta(days=1)
+                return instant(passing.astimezone(UTC))
+            case day:
+                return instant(day.astimezone(UTC))
+
+    @property
+    def spoken(self) -> bool:
+        """Whether it left a zone or a day open, so that a person should be told what was understood."""
+        return isinstance(self.means, time) or (isinstance(self.means, datetime) and self.means.tzinfo is None)
+
+
+def moment(text: str) -> Moment:
+    """Read ``6h`` (ago), ``23:00`` (its latest passing, local time), ``2026-11-21`` or ``2026-11-21T03:04Z``."""
+    for read in (_clock, datetime.fromisoformat, parse):
+        with suppress(ValueError):
+            return Moment(text, read(text))
+    raise ValueError(f"{text!r} is no moment; write 6h (ago), 23:00 (local time), 2026-11-21 or 2026-11-21T03:04Z")
+
+
+def iso(at: int | None) -> str:
+    """Write an instant in UTC, to the millisecond: texts of one width, which sort as the moments do."""
+    if at is None:
+        return ""
+    return from_micros(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def ago(at: int, now: int) -> str:
+    """Write how far off an instant is: ``2h3m ago``, ``in 30s``."""
+    return f"{about(now - at)} ago" if at <= now else f"in {about(at - now)}"
+
+
+def _clock(text: str) -> time:
+    if not _CLOCK.fullmatch(text):
+        raise ValueError(text)
+    return time.fromisoformat(text.zfill(5) if text.count(":") == 1 else text.zfill(8))
