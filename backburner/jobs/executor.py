@@ -9,10 +9,11 @@ from contextvars import copy_context
 from threading import get_ident
 from typing import TYPE_CHECKING
 
-from backburner.errors import BackburnerError, ResultNotStorable
+from backburner.errors import PayloadNotReadable, ResultNotStorable
 from backburner.jobs import outcome
 from backburner.jobs.context import current_run
 from backburner.jobs.run import Run, Why
+from backburner.jobs.signals import JobSignal
 from backburner.model.clock import SECOND
 from backburner.ports.telemetry import Signal
 
@@ -105,7 +106,7 @@ class Executor:
             return
         run.why = why
         self._watch(run, self._clock.monotonic() + STUCK_AFTER)
-        if run.task is not None and run.definition.executor == "loop":
+        if run.begun and run.task is not None:
             run.task.cancel()
 
     def end_all(self, why: Why) -> None:
@@ -117,6 +118,8 @@ class Executor:
         """Give back the jobs of runs that would not end; what they still do is not written."""
         for run in tuple(runs):
             run.settled = True
+            if run.task is not None:
+                run.task.cancel()
             self._settle(run.claim, outcome.interrupted(run.claim, "the engine stopped; the run did not end in time"))
 
     def running(self) -> dict[str, int]:
@@ -136,16 +139,18 @@ class Executor:
     # ---- one run -----------------------------------------------------------------------------------------------
 
     async def _run(self, run: Run) -> None:
+        run.begun = True
         current_run.set(run)
         definition = run.definition
         raised: BaseException | None = None
         try:
+            if run.why is not None:
+                raise asyncio.CancelledError  # told to end before it began
             args, kwargs = definition.signature.decode(run.claim.args)
             result = await definition.fn(*args, **kwargs)  # type: ignore[misc]
             settlement = outcome.completed(run.claim, self._encode(definition, result))
         except BaseException as error:  # noqa: BLE001 - every way a job can end is settled here
-            raised = error
-            settlement = self._raised(run, error)
+            settlement, raised = self._raised(run, error)
         self._finish(run, settlement, raised)
         if isinstance(raised, KeyboardInterrupt | GeneratorExit):
             raise raised
@@ -153,20 +158,13 @@ class Executor:
     async def _run_in_thread(self, run: Run) -> None:
         current_run.set(run)
         raised: BaseException | None = None
+        future = asyncio.wrap_future(self._threads.submit(lambda: self._call(run)))
+        # Not `await future`: a thread cannot be stopped, so only an engine that gives the run up cancels this wait.
+        await asyncio.wait([future])
         try:
-            future = asyncio.wrap_future(self._threads.submit(lambda: self._call(run)))
-            # The thread goes on whatever happens to this task, so this task does too.
-            while not future.done():
-                try:
-                    await asyncio.shield(future)
-                except asyncio.CancelledError:
-                    run.why = run.why or Why.SHUTDOWN
-                except BaseException:  # noqa: BLE001, S110 - the job's own, taken from the future below
-                    pass
             settlement = outcome.completed(run.claim, future.result())
         except BaseException as error:  # noqa: BLE001 - every way a job can end is settled here
-            raised = error
-            settlement = self._raised(run, error)
+            settlement, raised = self._raised(run, error)
         self._finish(run, settlement, raised)
 
     def _call(self, run: Run) -> str:
@@ -188,17 +186,28 @@ class Executor:
             )
         return text
 
-    def _raised(self, run: Run, error: BaseException) -> Settlement:
+    def _raised(self, run: Run, error: BaseException) -> tuple[Settlement, BaseException | None]:
+        """Work out how a run that raised ends, and which error it tells of."""
         claim = run.claim
-        try:
-            policy = outcome.policy_of(claim, run.definition.options.retry or self._retry)
-        except BackburnerError:
-            policy = self._retry
+        policy = self._policy(run)
         if isinstance(error, KeyboardInterrupt | GeneratorExit):
-            return outcome.interrupted(claim, f"interrupted by {type(error).__name__}")
-        if run.why is not None and run.why is not Why.LOST:
-            return outcome.ended(claim, run.why, error, policy, self._random)
-        return outcome.raised(claim, error, policy, self._random)
+            return outcome.interrupted(claim, f"interrupted by {type(error).__name__}"), error
+        if run.why is None or run.why is Why.LOST:
+            return outcome.raised(claim, error, policy, self._random), error
+        if run.why is Why.TIMEOUT and not isinstance(error, JobSignal):
+            limit = self._limit(claim, run.definition) / SECOND
+            error = TimeoutError(f"the run took longer than its timeout of {limit:g} s").with_traceback(
+                error.__traceback__
+            )
+        return outcome.ended(claim, run.why, error, policy, self._random), error
+
+    def _policy(self, run: Run) -> RetryPolicy:
+        declared = run.definition.options.retry or self._retry
+        try:
+            return outcome.policy_of(run.claim, declared)
+        except PayloadNotReadable:
+            # Stored by a newer engine; the declaration is the next best word on it.
+            return declared
 
     def _finish(self, run: Run, settlement: Settlement, error: BaseException | None) -> None:
         claim = run.claim
@@ -224,17 +233,19 @@ class Executor:
     # ---- deadlines: one timer for all runs ---------------------------------------------------------------------
 
     def _deadline(self, claim: Claim, definition: Definition) -> float:
-        timeout = claim.timeout
-        if timeout is None:
-            timeout = definition.options.timeout
-            if timeout is None:
-                timeout = self._timeout
+        timeout = self._limit(claim, definition)
         if not timeout:
             return _NEVER
         deadline = self._clock.monotonic() + timeout / SECOND
         if deadline < self._next_deadline:
             self._arm(deadline)
         return deadline
+
+    def _limit(self, claim: Claim, definition: Definition) -> int:
+        if claim.timeout is not None:
+            return claim.timeout
+        declared = definition.options.timeout
+        return self._timeout if declared is None else declared
 
     def _watch(self, run: Run, deadline: float) -> None:
         run.deadline = deadline

@@ -82,15 +82,13 @@ def raised(claim: Claim, error: BaseException, policy: RetryPolicy, random: Rand
 
 
 def ended(claim: Claim, why: Why, error: BaseException, policy: RetryPolicy, random: Random) -> Settlement:
-    """Settle a run that was told to end, and did so by raising."""
+    """Settle a run that was told to end, and did so by raising; out of time, ``error`` is the `TimeoutError`."""
     if isinstance(error, JobSignal) and why is not Why.CANCEL:
         return _signalled(claim, error, policy, random)
     if why is Why.CANCEL:
         return _cancelled(claim, "cancelled")
     if why is Why.TIMEOUT:
-        timeout = TimeoutError("the run took longer than its timeout")
-        timeout.__traceback__ = error.__traceback__
-        return _failed(claim, timeout, policy, random)
+        return _failed(claim, error, policy, random)
     return interrupted(claim, "the engine stopped")
 
 

@@ -29,7 +29,7 @@ class Why(Enum):
 class Run:
     """A claim and what became of it here; `current_job` shows it to the job's own code."""
 
-    __slots__ = ("claim", "deadline", "definition", "id", "reported", "settled", "task", "thread", "why")
+    __slots__ = ("begun", "claim", "deadline", "definition", "id", "settled", "task", "thread", "why")
 
     def __init__(self, claim: Claim, definition: Definition, deadline: float) -> None:
         self.claim = claim
@@ -37,13 +37,14 @@ class Run:
         self.id = claim.id
         #: On the clock's monotonic time: when it is out of time; once told to end, when it counts as stuck.
         self.deadline = deadline
+        #: Its own code may be under way on the loop: to end it is to cancel its task.
+        self.begun = False
         self.task: asyncio.Task[None] | None = None
         #: The thread that runs it, while one does.
         self.thread: int | None = None
         self.why: Why | None = None
         #: Its end was written down while it still ran; what it comes to no longer matters.
         self.settled = False
-        self.reported = False
 
     @property
     def kind(self) -> str:
