@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from backburner.model.job import JobState
-from backburner.model.query import Shown
+from backburner.model.query import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backburner.backends.memory.row import Row
-    from backburner.model.query import Condition, JobFilter
+    from backburner.model.query import Condition, JobFilter, Shown
 
-__all__ = ["matches", "shown"]
+__all__ = ["matches", "row_shown"]
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -27,13 +26,9 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 _MISSING = object()
 
 
-def shown(row: Row, now: int) -> Shown:
+def row_shown(row: Row, now: int) -> Shown:
     """Return the state that people are shown."""
-    if row.state is not JobState.PENDING:
-        return Shown(row.state)
-    if row.failures:
-        return Shown.RETRYING
-    return Shown.WAITING if row.due_at <= now else Shown.SCHEDULED
+    return shown(row.state, failures=row.failures, due_at=row.due_at, now=now)
 
 
 def matches(row: Row, where: JobFilter, now: int) -> bool:
@@ -42,7 +37,7 @@ def matches(row: Row, where: JobFilter, now: int) -> bool:
     return (
         (not where.kinds or job.kind in where.kinds)
         and (not where.queues or job.queue in where.queues)
-        and (not where.states or shown(row, now) in where.states)
+        and (not where.states or row_shown(row, now) in where.states)
         and (where.error is None or where.error in row.error or where.error in row.message)
         and (where.fingerprint is None or where.fingerprint == row.fingerprint)
         and (not where.tags or any(tag in job.tags for tag in where.tags))

@@ -6,7 +6,7 @@ import heapq
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from backburner.backends.memory.matching import matches, shown
+from backburner.backends.memory.matching import matches, row_shown
 from backburner.backends.memory.row import record_of
 from backburner.ports.jobs import Page
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backburner.backends.memory.connection import Connection
-    from backburner.model.job import Attempt, JobRecord
+    from backburner.model.job import Attempt
     from backburner.model.query import JobFilter, Shown
 
 __all__ = ["MemoryJobReader"]
@@ -28,10 +28,11 @@ class MemoryJobReader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def get(self, ids: Sequence[str]) -> tuple[JobRecord, ...]:
+    async def get(self, ids: Sequence[str]) -> Page:
         """Return the jobs of these ids that exist."""
         jobs = self._connection.reading().jobs
-        return tuple(record_of(jobs[job_id]) for job_id in dict.fromkeys(ids) if job_id in jobs)
+        found = tuple(record_of(jobs[job_id]) for job_id in dict.fromkeys(ids) if job_id in jobs)
+        return Page(self._connection.clock.now(), found, None)
 
     async def history(self, job_id: str) -> tuple[Attempt, ...]:
         """Return the attempts that did not complete, oldest first."""
@@ -54,4 +55,4 @@ class MemoryJobReader:
         """Count the jobs that match, by the state shown."""
         now = self._connection.clock.now()
         jobs = self._connection.reading().jobs
-        return dict(Counter(shown(row, now) for row in jobs.values() if matches(row, where, now)))
+        return dict(Counter(row_shown(row, now) for row in jobs.values() if matches(row, where, now)))

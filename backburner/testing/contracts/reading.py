@@ -1,0 +1,197 @@
+"""What `JobReader` promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backburner.model.clock import SECOND
+from backburner.model.job import Ending, JobState
+from backburner.model.query import Condition, JobFilter, Shown
+from backburner.testing.contracts.making import add, add_claimed, add_each, ended, ids, new, publish, read, settle
+from backburner.testing.harness import Harness  # noqa: TC001 - fixtures are looked up at run time
+
+if TYPE_CHECKING:
+    from backburner.model.job import NewJob
+    from backburner.ports.backend import Backend
+
+__all__ = ["ReadingContract"]
+
+ARGS = '{"user":{"id":7,"name":"Ada Lovelace","vip":true,"none":null,"score":1.5},"big":3}'
+
+#: Conditions, and whether they hold for those arguments.
+CONDITIONS: list[tuple[Condition, bool]] = [
+    (Condition(("user", "id"), "=", 7), True),
+    (Condition(("user", "id"), "=", 8), False),
+    (Condition(("user", "id"), "=", "7"), False),
+    (Condition(("user", "id"), "!=", 8), True),
+    (Condition(("user", "id"), "!=", 7), False),
+    (Condition(("user", "id"), "<", 8), True),
+    (Condition(("user", "id"), "<", 7), False),
+    (Condition(("user", "id"), "<=", 7), True),
+    (Condition(("user", "id"), ">", 6), True),
+    (Condition(("user", "id"), ">", 7), False),
+    (Condition(("user", "id"), ">=", 7), True),
+    (Condition(("user", "score"), ">", 1), True),
+    (Condition(("user", "name"), "=", "Ada Lovelace"), True),
+    (Condition(("user", "name"), "~", "Love"), True),
+    (Condition(("user", "name"), "~", "Byron"), False),
+    (Condition(("user", "name"), "~", "%"), False),
+    (Condition(("user", "name"), ">", "Aaa"), True),
+    (Condition(("user", "vip"), "=", value=True), True),
+    (Condition(("user", "vip"), "=", value=False), False),
+    (Condition(("user", "vip"), "=", 1), False),
+    (Condition(("user", "none"), "=", None), True),
+    (Condition(("user", "id"), "=", None), False),
+    (Condition(("missing",), "=", 1), False),
+    (Condition(("missing", "deeper"), "!=", 1), False),
+]
+
+
+async def _found(backend: Backend, **where: Any) -> list[str]:  # noqa: ANN401 - any field of a filter
+    return ids((await backend.reader.find(JobFilter(**where), limit=100)).jobs)[::-1]
+
+
+@pytest.mark.anyio
+class ReadingContract:
+    """Jobs are found by every field of the filter, page by page."""
+
+    async def test_get_returns_those_that_exist(self, harness: Harness) -> None:
+        """Jobs are read by id; ids that are not there are passed over, repeated ones are one."""
+        jobs = [await add(harness.backend) for _ in range(3)]
+        page = await harness.backend.reader.get([jobs[2].id, "nobody", jobs[0].id, jobs[2].id])
+        assert sorted(ids(page.jobs)) == ids([jobs[0], jobs[2]])
+        assert (page.now, page.after) == (harness.clock.now(), None)
+        assert (await harness.backend.reader.get([])).jobs == ()
+
+    async def test_history_of_nobody(self, harness: Harness) -> None:
+        """A job that is not there, or never failed, has no history."""
+        job = await add(harness.backend)
+        assert await harness.backend.reader.history(job.id) == ()
+        assert await harness.backend.reader.history("nobody") == ()
+
+    async def test_newest_first(self, harness: Harness) -> None:
+        """Jobs are found by id descending, with the store's now and no next page when all were shown."""
+        jobs = [await add(harness.backend) for _ in range(3)]
+        page = await harness.backend.reader.find(JobFilter(), limit=3)
+        assert (page.now, ids(page.jobs), page.after) == (harness.clock.now(), ids(jobs)[::-1], None)
+
+    async def test_pages_stay_stable_while_others_insert(self, harness: Harness) -> None:
+        """Going from page to page shows each job once, whatever is inserted or ends meanwhile."""
+        jobs = [await add(harness.backend) for _ in range(10)]
+        seen: list[str] = []
+        after: str | None = None
+        for _ in range(4):
+            page = await harness.backend.reader.find(JobFilter(), limit=3, after=after)
+            seen += ids(page.jobs)
+            after = page.after
+            await add(harness.backend)
+        assert (seen, after) == (ids(jobs)[::-1], None)
+
+    async def test_filters_of_what_never_changes(self, harness: Harness) -> None:
+        """Kind, queue and id are filtered: within one field any value, all fields together."""
+        one, two, three = [
+            await add(harness.backend, id=f"{prefix}{new().id}", kind=kind, queue=queue)
+            for prefix, kind, queue in (("a", "x", "q"), ("a", "y", "q"), ("b", "x", "r"))
+        ]
+        assert await _found(harness.backend, kinds=("x",)) == ids([one, three])
+        assert await _found(harness.backend, kinds=("x", "y")) == ids([one, two, three])
+        assert await _found(harness.backend, queues=("q",), kinds=("x",)) == [one.id]
+        assert await _found(harness.backend, queues=("none",)) == []
+        assert await _found(harness.backend, prefix="a") == ids([one, two])
+        assert await _found(harness.backend, prefix="a", kinds=("y",)) == [two.id]
+
+    async def test_a_prefix_is_no_pattern(self, harness: Harness) -> None:
+        """Characters that databases give a meaning are plain characters in a prefix."""
+        job = await add(harness.backend, id="50%_off[*?]")
+        await add(harness.backend, id="50xxoff")
+        for prefix in ("50%", "50%_", "50%_off[", "50%_off[*"):
+            assert await _found(harness.backend, prefix=prefix) == [job.id]
+
+    async def test_filters_of_tags(self, harness: Harness) -> None:
+        """Any of the tags asked for finds a job; a tag is matched whole."""
+        one = await add(harness.backend, tags=("red", "a b"))
+        two = await add(harness.backend, tags=("blue",))
+        await add(harness.backend)
+        assert await _found(harness.backend, tags=("red",)) == [one.id]
+        assert await _found(harness.backend, tags=("blue", "red")) == ids([one, two])
+        assert await _found(harness.backend, tags=("re",)) == []
+        assert await _found(harness.backend, tags=("a b",)) == [one.id]
+
+    async def test_filters_of_time(self, harness: Harness) -> None:
+        """``since`` is at or after, ``until`` is before, both of the moment of creation."""
+        jobs: list[NewJob] = []
+        moments: list[int] = []
+        for _ in range(3):
+            jobs.append(await add(harness.backend))
+            moments.append(harness.clock.now())
+            harness.clock.move(1)
+        assert await _found(harness.backend, since=moments[1]) == ids(jobs[1:])
+        assert await _found(harness.backend, until=moments[1]) == ids(jobs[:1])
+        assert await _found(harness.backend, since=moments[1], until=moments[2]) == [jobs[1].id]
+
+    async def test_filters_of_errors(self, harness: Harness) -> None:
+        """An error is found by part of its type or of its message, a fingerprint by the whole of it."""
+        await publish(harness.backend)
+        claimed = await add_claimed(harness.backend)
+        words = {"error": "app.PayloadError", "message": "no 100% cönnection", "fingerprint": "abc123"}
+        await settle(harness.backend, claimed, JobState.DEAD, ending=Ending.FAILED, failed=1, **words)
+        await add(harness.backend)
+        for part in ("Payload", "100%", "cönn"):
+            assert await _found(harness.backend, error=part) == [claimed.id]
+        for part in ("payload ", "1%0", "_"):
+            assert await _found(harness.backend, error=part) == []
+        assert await _found(harness.backend, fingerprint="abc123") == [claimed.id]
+        assert await _found(harness.backend, fingerprint="abc") == []
+
+    async def test_states_as_shown(self, harness: Harness) -> None:
+        """Waiting, scheduled and retrying are told apart, by the store's now; the filter and the counts agree."""
+        await publish(harness.backend)
+        backend = harness.backend
+        made = {
+            Shown.COMPLETED: await ended(backend, JobState.COMPLETED),
+            Shown.CANCELLED: await ended(backend, JobState.CANCELLED),
+            Shown.DEAD: await ended(backend, JobState.DEAD),
+        }
+        failed = await add_claimed(backend)
+        await settle(backend, failed, JobState.PENDING, failed=1, ending=Ending.FAILED, delay=SECOND)
+        made[Shown.RETRYING] = failed.id
+        made[Shown.RUNNING] = (await add_claimed(backend)).id
+        made[Shown.SCHEDULED] = (await add(backend, delay=60 * SECOND)).id
+        made[Shown.WAITING] = (await add(backend)).id
+        assert await backend.reader.count(JobFilter()) == dict.fromkeys(Shown, 1)
+        for state, job_id in made.items():
+            assert await _found(backend, states=(state,)) == [job_id]
+        assert len(await _found(backend, states=(Shown.DEAD, Shown.WAITING))) == len((Shown.DEAD, Shown.WAITING))
+        harness.clock.move(60)
+        assert len(await _found(backend, states=(Shown.WAITING,))) == len((Shown.WAITING, Shown.SCHEDULED))
+        assert await _found(backend, states=(Shown.RETRYING,)) == [failed.id]
+
+    async def test_counts_match_the_rows(self, harness: Harness) -> None:
+        """Counts are of the jobs that match, by the state shown; states with none are left out."""
+        await add_each(harness.backend, [new(kind=kind, delay=delay) for kind in "ab" for delay in (0, 0, SECOND)])
+        assert await harness.backend.reader.count(JobFilter(kinds=("a",))) == {Shown.WAITING: 2, Shown.SCHEDULED: 1}
+        assert await harness.backend.reader.count(JobFilter(kinds=("c",))) == {}
+        waiting = JobFilter(kinds=("a",), states=(Shown.WAITING,))
+        assert await harness.backend.reader.count(waiting) == {Shown.WAITING: 2}
+
+    @pytest.mark.parametrize(("condition", "holds"), CONDITIONS, ids=repr)
+    async def test_conditions_on_arguments(self, harness: Harness, condition: Condition, holds: bool) -> None:  # noqa: FBT001
+        """A condition compares by JSON's types; what is missing fits no condition."""
+        job = await add(harness.backend, args=ARGS)
+        assert await _found(harness.backend, where=(condition,)) == ([job.id] if holds else [])
+
+    async def test_all_conditions_must_hold(self, harness: Harness) -> None:
+        """Several conditions must all hold; a name may contain any character."""
+        job = await add(harness.backend, args='{"a":1,"b.c \\"d\\"":2}')
+        first = Condition(("a",), "=", 1)
+        assert await _found(harness.backend, where=(first, Condition(('b.c "d"',), "=", 2))) == [job.id]
+        assert await _found(harness.backend, where=(first, Condition(('b.c "d"',), "=", 3))) == []
+
+    async def test_reads_see_other_connections(self, harness: Harness) -> None:
+        """What one connection wrote, another reads."""
+        second = await harness.second()
+        job = await add(harness.backend)
+        assert await read(second, job.id) == await read(harness.backend, job.id)
+        assert ids((await second.reader.find(JobFilter(), limit=5)).jobs) == [job.id]

@@ -1,0 +1,72 @@
+"""What the contract suite needs of each store of this project."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from backburner.backends.memory import MemoryBackend, MemoryDatabase
+from backburner.testing.clock import FakeClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Self
+
+    from backburner.ports.backend import Backend
+
+
+class StoreHarness:
+    """A `Harness`: opens the first connection on the way in, closes all on the way out."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self._opened = AsyncExitStack()
+        self._backends: list[Backend] = []
+
+    async def __aenter__(self) -> Self:
+        await (await self.second()).schema.upgrade()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._opened.aclose()
+
+    @property
+    def backend(self) -> Backend:
+        return self._backends[0]
+
+    def connection(self) -> Backend:
+        """Make a connection that is not open yet."""
+        raise NotImplementedError
+
+    async def second(self) -> Backend:
+        backend = self.connection()
+        await backend.open(create=not self._backends)
+        self._opened.push_async_callback(backend.close)
+        self._backends.append(backend)
+        return backend
+
+    async def die(self, node: str) -> None:
+        """Let the lease go on whichever connection holds it; the others know nothing of it."""
+        for backend in self._backends:
+            async with backend.keeper() as keeper:
+                await keeper.abandon(node)
+
+
+class MemoryHarness(StoreHarness):
+    def __init__(self) -> None:
+        super().__init__()
+        self._database = MemoryDatabase()
+
+    def connection(self) -> Backend:
+        return MemoryBackend(self.clock, self._database)
+
+
+class SqliteHarness(StoreHarness):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def connection(self) -> Backend:
+        from backburner.backends.sqlite.backend import SqliteBackend  # noqa: PLC0415
+
+        return SqliteBackend(self._path, clock=self.clock)
