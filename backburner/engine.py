@@ -110,7 +110,7 @@ class Engine:
             )
 
     def hurry(self) -> None:
-        """Interrupt what still runs."""
+        """Cut the grace of a stop short."""
         if self._worker is not None:
             self._worker.hurry()
 

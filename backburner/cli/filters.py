@@ -76,7 +76,9 @@ def condition(text: str) -> Condition:
     except msgspec.ValidationError:
         raise ValueError(f"{parts['value']}: compare with a text, a number, true, false or null") from None
     except msgspec.DecodeError:
-        raise ValueError(f"{parts['value']!r} is no JSON; a text needs its quotes: {parts['path']}='\"…\"'") from None
+        raise ValueError(
+            f"{parts['value']!r} is no JSON; a text needs its quotes: args.{parts['path']}='\"…\"'"
+        ) from None
     return Condition(tuple(parts["path"].split(".")), cast("Operator", parts["operator"]), literal)
 
 
@@ -86,7 +88,11 @@ def filter_options(*, limit: int | None) -> Callable[[Callable[..., None]], Call
         click.option("--kind", multiple=True, help="Of this kind; may be repeated, like the next two."),
         click.option("--queue", multiple=True, help="Of this queue."),
         click.option(
-            "--state", multiple=True, type=click.Choice([*Shown]), callback=each(Shown), help="In this state."
+            "--state",
+            multiple=True,
+            type=click.Choice([state.value for state in Shown]),
+            callback=each(Shown),
+            help="In this state.",
         ),
         click.option("--error", metavar="TEXT", help="The last error's type or message contains this."),
         click.option("--fingerprint", help="The last error has this fingerprint."),

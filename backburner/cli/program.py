@@ -47,7 +47,7 @@ class _Program(LazyGroup):
         except BackburnerError as error:
             raise Failed(str(error), exit_of(error)) from error
         except (KeyboardInterrupt, click.Abort):
-            click.echo("interrupted", err=True)
+            click.echo("\ninterrupted", err=True)
             ctx.exit(Exit.INTERRUPTED)
 
 

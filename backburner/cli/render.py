@@ -74,6 +74,11 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def is_interactive() -> bool:
+    """Tell whether a person can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def note(text: str) -> None:
     """Tell a person something that is no data."""
     click.echo(text, err=True)

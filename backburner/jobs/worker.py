@@ -104,6 +104,7 @@ class Worker:
             kit=kit,
         )
         self._keeper = self._new_keeper()
+        self._grace_over = asyncio.Event()
         self._presence = Loop("presence", self._come_back, kit=kit)
 
     async def start(self) -> None:
@@ -122,9 +123,9 @@ class Worker:
         self._claimer.stop()
         await self._presence.stop()
         await self._steward.stop()
-        if not await self._idle_within(self._plan.grace / SECOND):
+        if not await self._idle_within(self._plan.grace / SECOND, self._grace_over):
             self._executor.end_all(Why.SHUTDOWN)
-            await self._idle_within(LAST_WRITES)
+            await self._idle_within(LAST_WRITES, asyncio.Event())
         self._executor.abandon(self._executor.runs.values())
         unwritten = await self._settler.close(LAST_WRITES)
         await self._keeper.stop()
@@ -135,8 +136,8 @@ class Worker:
             await self._backend.nodes.withdraw(self._node.id)
 
     def hurry(self) -> None:
-        """Interrupt what still runs, so that a stop need not wait out its grace."""
-        self._executor.end_all(Why.SHUTDOWN)
+        """Let a stop, under way or still to come, wait for no grace."""
+        self._grace_over.set()
 
     def heard(self, hint: Hint) -> None:
         """Take a hint from elsewhere."""
@@ -156,9 +157,8 @@ class Worker:
     def _expect(self, queue: str, delay: int) -> None:
         self._claimer.expect(queue, delay)
 
-    async def _idle_within(self, seconds: float) -> bool:
-        """Wait for the last run to end; return whether it did in time."""
-        over = asyncio.Event()
+    async def _idle_within(self, seconds: float, over: asyncio.Event) -> bool:
+        """Wait for the last run to end, until it is over; return whether it did in time."""
         timer = self._kit.clock.call_later(seconds, over.set)
         waits = {asyncio.ensure_future(self._executor.idle()), asyncio.ensure_future(over.wait())}
         try:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
 
+from backburner.cli import render
 from backburner.cli.exits import Exit, Failed
 from backburner.cli.filters import Filters, filter_options, pages
 from backburner.cli.jobs.lookup import look_up
@@ -33,7 +33,7 @@ _BATCH = 500
 _LIVE = (Shown.WAITING, Shown.SCHEDULED, Shown.RETRYING, Shown.RUNNING)
 
 _Outcome = tuple[str, str]
-_VIEW = View[_Outcome](
+_VIEW: View[_Outcome] = View(
     titles=("ID", "OUTCOME"),
     cells=lambda outcome: outcome,
     fields=lambda outcome: outcome,
@@ -117,7 +117,7 @@ async def _by_filter(reader: JobReader, filters: Filters) -> _Chosen:
 
 def _confirm(chosen: _Chosen) -> None:
     matched = f"{counted(chosen.states)} match"
-    if not sys.stdin.isatty():
+    if not render.is_interactive():
         raise Failed(f"{matched}; --yes cancels them, --dry-run only counts", Exit.REFUSED)
     if not click.confirm(f"{matched}; cancel them?", err=True):
         raise Failed("nothing was cancelled", Exit.REFUSED)

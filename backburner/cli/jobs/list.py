@@ -29,9 +29,8 @@ __all__ = ["command"]
 @json_option
 @url_option
 def command(*, filters: Filters, as_json: bool, url: str | None) -> None:
-    r"""List jobs, newest first.
+    """List jobs, newest first.
 
-    \b
     Piped, a line is: id, kind, state, queue, priority, attempt, created, due, started, ended, node, tags, reason,
     error. --json has everything, arguments and result included. Exits with 3 if nothing matches.
     """

@@ -1,0 +1,140 @@
+"""`backburner db`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backburner.cli import store
+
+if TYPE_CHECKING:
+    from backburner.ports.backend import Backend
+    from tests.unit.cli.conftest import Run
+
+
+def _file(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def test_upgrade_creates_once(url: str, run: Run) -> None:
+    """`upgrade` makes the store and says which steps it applied; again, it has nothing to do."""
+    first = run("db", "upgrade", "--json")
+    assert first.code == 0
+    answer = json.loads(first.out)
+    assert (answer["schema"], answer["wanted"]) == (0, len(answer["pending"]))
+    assert _file(url).exists()
+    again = run("db", "upgrade")
+    assert (again.code, again.out) == (0, "")
+    assert again.err == f"{_file(url)}: up to date\n"
+    assert run("jobs", "list").code == 3
+
+
+@pytest.mark.parametrize("command", ["jobs list", "jobs show x", "jobs cancel x", "db check"])
+def test_nothing_else_creates(command: str, url: str, run: Run) -> None:
+    """Where there is no store, only `upgrade` makes one; all else ends with 4 and names the path."""
+    answer = run(*command.split())
+    assert (answer.code, answer.out) == (4, "")
+    assert str(_file(url)) in answer.err
+    assert list(_file(url).parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["jobs list", "jobs cancel x", "db check"])
+def test_an_old_schema(command: str, url: str, run: Run) -> None:
+    """A store whose schema is behind ends with 5 and says what to run."""
+    _file(url).touch()
+    answer = run(*command.split())
+    assert answer.code == 5
+    assert "backburner db upgrade" in answer.err
+
+
+def test_no_store_at_all(url: str, run: Run) -> None:
+    """A file that is no store ends with 4, in one line."""
+    _file(url).write_bytes(b"not a database, " * 100)
+    answer = run("jobs", "list")
+    assert (answer.code, answer.out, len(answer.err.splitlines())) == (4, "", 1)
+
+
+def test_plan(url: str, run: Run) -> None:
+    """`plan` prints the SQL an upgrade would run, also where there is no store yet, and makes none."""
+    plan = run("db", "plan")
+    assert plan.code == 0
+    assert "CREATE TABLE" in plan.out.upper()
+    assert not _file(url).exists()
+    run("db", "upgrade")
+    after = run("db", "plan")
+    assert (after.code, after.out) == (0, "")
+    assert after.err.endswith("up to date\n")
+
+
+def test_plan_json(run: Run) -> None:
+    """As JSON a plan is one object with the steps, their SQL and checksums."""
+    plan = json.loads(run("db", "plan", "--json").out)
+    assert [step["version"] for step in plan["pending"]] == list(range(1, plan["wanted"] + 1))
+    assert all(step["sql"] and len(step["checksum"]) == 64 for step in plan["pending"])
+
+
+def test_sql(url: str, run: Run) -> None:
+    """`sql` prints the whole schema without touching the store: what a plan for an empty one prints."""
+    assert run("db", "sql").out == run("db", "plan").out
+    assert not _file(url).exists()
+
+
+def test_check(shop: str, run: Run) -> None:
+    """`check` says where the store is, what survives what, and that its schema is current."""
+    answer = run("db", "check", "--json")
+    assert answer.code == 0
+    found = json.loads(answer.out)
+    assert (found["store"], found["pending"]) == (str(_file(shop)), [])
+    assert found["schema"] == found["wanted"]
+
+
+@pytest.mark.parametrize(
+    ("command", "how"),
+    [
+        ("jobs list", {"create": False, "write": False}),
+        ("jobs show 01jd1", {"create": False, "write": False}),
+        ("jobs cancel 01jd3 --dry-run", {"create": False, "write": False}),
+        ("jobs cancel 01jd3", {"create": False, "write": True}),
+        ("db check", {"create": False, "write": False}),
+        ("db plan", {"create": False, "write": False}),
+        ("db upgrade", {"create": True, "write": True}),
+    ],
+)
+@pytest.mark.usefixtures("shop")
+def test_how_a_store_is_opened(command: str, how: dict[str, bool], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading opens for reading, so that a read-only file or role will do; only `upgrade` may create."""
+    opened: list[dict[str, bool]] = []
+    connect = store.unopened
+
+    def unopened(url: str | None) -> Backend:
+        backend = connect(url)
+        original = backend.open
+
+        async def open_(*, create: bool, write: bool = True) -> None:
+            opened.append({"create": create, "write": write})
+            await original(create=create, write=write)
+
+        monkeypatch.setattr(backend, "open", open_)
+        return backend
+
+    monkeypatch.setattr(store, "unopened", unopened)
+    assert run(*command.split()).code == 0
+    assert opened == [how]
+
+
+def test_memory_is_refused(run: Run) -> None:
+    """A memory store lives inside its own process: from outside there is nothing to see."""
+    answer = run("jobs", "list", "--url", "memory://")
+    assert (answer.code, answer.out) == (2, "")
+    assert "lives inside its own process" in answer.err
+
+
+def test_relative_urls(url: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path in a URL is one from the working directory."""
+    monkeypatch.chdir(_file(url).parent)
+    run("db", "upgrade", "--url", "sqlite:///near.db")
+    assert (_file(url).parent / "near.db").exists()
+    assert str(_file(url).parent / "near.db") in store.unopened("sqlite:///near.db").address

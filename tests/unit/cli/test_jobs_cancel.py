@@ -1,0 +1,97 @@
+"""`backburner jobs cancel`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.unit.cli.conftest import Run
+
+pytestmark = pytest.mark.usefixtures("shop")
+
+
+def _states(run: Run) -> dict[str, str]:
+    lines = (line.split("\t") for line in run("jobs", "list").out.splitlines())
+    return {line[0]: line[2] for line in lines}
+
+
+def test_by_id(run: Run) -> None:
+    """Jobs named by id are cancelled without a question; the summary goes to stderr."""
+    answer = run("jobs", "cancel", "01jd3", "01jd4")
+    assert (answer.code, answer.out) == (0, "01jd3\tcancelled\n01jd4\tcancelled\n")
+    assert answer.err == "2 jobs (2 cancelled)\n"
+    assert _states(run)["01jd3"] == "cancelled"
+
+
+def test_in_part(run: Run) -> None:
+    """What had ended or is not there is said, and the exit code is 1."""
+    answer = run("jobs", "cancel", "01jd3", "01jd0", "zz", "--json")
+    assert answer.code == 1
+    assert [json.loads(line) for line in answer.out.splitlines()] == [
+        {"id": "01jd3", "outcome": "cancelled"},
+        {"id": "01jd0", "outcome": "ended"},
+    ]
+    assert answer.err == "there is no job zz\n2 jobs (1 cancelled, 1 ended)\n"
+
+
+def test_none_there(run: Run) -> None:
+    """Ids that are all unknown end with 3."""
+    assert run("jobs", "cancel", "zz").code == 3
+    assert run("jobs", "cancel", "--kind", "nope", "--yes").code == 3
+
+
+def test_by_filter_without_a_person(run: Run) -> None:
+    """Without a terminal a filter is refused with the count of what it matches, unless --yes is there."""
+    answer = run("jobs", "cancel", "--kind", "mail")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == ("Error: 2 jobs (1 scheduled, 1 retrying) match; --yes cancels them, --dry-run only counts\n")
+    assert _states(run)["01jd2"] == "retrying"
+    assert run("jobs", "cancel", "--kind", "mail", "--yes").code == 0
+    assert _states(run) == {
+        "01jd4": "cancelled",
+        "01jd3": "waiting",
+        "01jd2": "cancelled",
+        "01jd1": "dead",
+        "01jd0": "completed",
+    }
+
+
+def test_by_filter_with_a_person(run: Run) -> None:
+    """On a terminal a filter asks; anything but yes changes nothing and ends with 2."""
+    question = "2 jobs (1 scheduled, 1 retrying) match; cancel them? [y/N]: "
+    refused = run("jobs", "cancel", "--kind", "mail", terminal=True, typed="n\n")
+    assert (refused.code, refused.err) == (2, f"{question}n\nError: nothing was cancelled\n")
+    assert _states(run)["01jd2"] == "retrying"
+    assert run("jobs", "cancel", "--kind", "mail", terminal=True, typed="y\n").code == 0
+    assert _states(run)["01jd2"] == "cancelled"
+
+
+def test_interrupted_question(run: Run) -> None:
+    """Ctrl-C at the question ends with 130, and nothing is cancelled."""
+    answer = run("jobs", "cancel", "--kind", "mail", terminal=True, typed="")
+    assert (answer.code, answer.err.splitlines()[-1]) == (130, "interrupted")
+    assert _states(run)["01jd2"] == "retrying"
+
+
+def test_dry_run(run: Run) -> None:
+    """A dry run counts by state and changes nothing, whatever else is said."""
+    answer = run("jobs", "cancel", "--since", "2h", "--dry-run", "--yes")
+    assert (answer.code, answer.out) == (0, "scheduled\t1\nwaiting\t1\nretrying\t1\n")
+    assert _states(run)["01jd3"] == "waiting"
+
+
+def test_limit(run: Run) -> None:
+    """A limit means the newest."""
+    answer = run("jobs", "cancel", "--since", "2h", "--limit", "1", "--yes")
+    assert answer.out == "01jd4\tcancelled\n"
+
+
+@pytest.mark.parametrize("arguments", ["", "01jd3 --kind mail", "--limit 3 --yes", "--state dead --yes"])
+def test_wrong_usage(arguments: str, run: Run) -> None:
+    """Ids or a filter, one of the two, and only what has not ended: everything else is refused."""
+    answer = run("jobs", "cancel", *arguments.split())
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("Usage: ")

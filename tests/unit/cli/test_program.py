@@ -1,0 +1,105 @@
+"""The program as a whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from backburner import errors
+from backburner.cli.exits import Exit, exit_of
+from backburner.cli.lazy import LazyGroup
+from backburner.cli.program import main
+from backburner.cli.render import counted, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.unit.cli.conftest import Run
+
+
+def test_version(run: Run) -> None:
+    """`--version` says which."""
+    answer = run("--version")
+    assert (answer.code, answer.out) == (0, f"backburner {version('backburner')}\n")
+
+
+def test_help_is_light() -> None:
+    """Help loads no driver and no command."""
+    program = (
+        "import sys\nfrom backburner.cli import main\nmain(['--help'], standalone_mode=False)\n"
+        "print(*(name for name in sys.modules if name.startswith(('sqlite3', 'aiosqlite', 'backburner.cli.jobs'))))"
+    )
+    # Coverage, started in the child, would load sqlite3 for itself.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    child = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
+    assert child.stdout.startswith("Usage: ")
+    assert child.stdout.endswith("\n\n")
+
+
+def _commands(group: LazyGroup) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield name, command
+        if isinstance(command, LazyGroup):
+            yield from _commands(command)
+
+
+def test_every_command_loads() -> None:
+    """Every command in the table is there, under its name, with a help text."""
+    found = dict(_commands(main))
+    assert list(found) == ["demo", "run", "jobs", "list", "show", "cancel", "db", "upgrade", "plan", "sql", "check"]
+    assert all(command.name == name and command.help for name, command in found.items())
+
+
+def test_unknown_command(run: Run) -> None:
+    """A command that is not there is wrong usage."""
+    assert run("jobs", "lst").code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.InvalidUrl(), Exit.REFUSED),
+        (errors.InvalidSetting(), Exit.REFUSED),
+        (errors.StoreUnavailable(), Exit.STORE),
+        (errors.StoreBusy(), Exit.STORE),
+        (errors.StoreReadOnly(), Exit.STORE),
+        (errors.StoreMissing(), Exit.STORE),
+        (errors.SchemaTooNew(), Exit.SCHEMA),
+        (errors.SchemaTooOld(), Exit.SCHEMA),
+    ],
+)
+def test_exit_codes(error: errors.BackburnerError, code: Exit) -> None:
+    """Every typed error has its exit code."""
+    assert exit_of(error) is code
+
+
+def test_a_closed_pipe_is_quiet(shop: str) -> None:
+    """A reader that goes away, as `head` does, is no traceback."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "backburner", "jobs", "list", "--url", shop]
+    try:
+        child = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False, text=True)
+    finally:
+        os.close(write)
+    assert (child.returncode, child.stderr) == (1, "")
+
+
+def test_safe() -> None:
+    """What would break a line or command a terminal is escaped; the rest of the world's letters are not."""
+    assert safe("grüße\t\x1b[31m\ud800\n") == r"grüße\t\x1b[31m\ud800\n"
+
+
+def test_counted() -> None:
+    """Counts are written for people."""
+    assert counted({"waiting": 1200, "running": 0, "dead": 1}) == "1,201 jobs (1,200 waiting, 1 dead)"
+    assert counted({"dead": 1}) == "1 job (1 dead)"

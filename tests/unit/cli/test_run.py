@@ -1,0 +1,145 @@
+"""`backburner run`: a worker process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import pytest
+
+from backburner import Backburner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.unit.cli.conftest import Run
+
+_APP = """
+import asyncio, sys
+from backburner import Backburner, current_job
+
+bb = Backburner("sqlite:///jobs.db", run=False, grace=600, queues={"default": 10, "mail": 5})
+
+@bb.job
+async def wait_for_ever():
+    print("job.runs", file=sys.stderr, flush=True)
+    await asyncio.Event().wait()
+"""
+_BROKEN = """
+def setting(name):
+    raise LookupError(f"{name} is not set")
+
+setting("KEY")
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Stand in a directory with an app and a broken one."""
+    (tmp_path / "shop_app.py").write_text(_APP)
+    (tmp_path / "broken_app.py").write_text(_BROKEN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    for name in ("shop_app", "broken_app"):
+        sys.modules.pop(name, None)
+
+
+class _Worker:
+    """A worker process under way; what it says on stderr is read line by line."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "backburner", "run", "shop_app:bb", *options],
+            cwd=directory,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.process:
+            self.process.kill()
+
+    def hear(self, word: str) -> str:
+        """Wait for the line that contains the word."""
+        assert self.process.stderr is not None
+        said: list[str] = []
+        for line in self.process.stderr:
+            said.append(line)
+            if word in line:
+                return line
+        raise AssertionError(f"it ended without saying {word}: {''.join(said)}")
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for its end; return exit code and the rest of what it said."""
+        out, err = self.process.communicate()
+        return self.process.returncode, out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stops_cleanly(app: Path, number: signal.Signals) -> None:
+    """A worker runs, whatever `run=` says, logs its start and stop to stderr, and ends with 0 when told to."""
+    with _Worker(app, "--queues", "mail") as worker:
+        started = worker.hear("engine.started")
+        assert str(app / "jobs.db") in started
+        assert "queues=mail:5" in started
+        worker.process.send_signal(number)
+        code, out, err = worker.end()
+    assert (code, out) == (0, "")
+    assert "engine.stopped" in err
+
+
+async def test_told_twice(app: Path) -> None:
+    """Told twice, it does not wait out its grace: what runs is interrupted, given back, and the exit code is 130."""
+    bb = Backburner(f"sqlite:///{app}/jobs.db", run=False)
+
+    @bb.job
+    async def wait_for_ever() -> None: ...
+
+    async with bb:
+        handle = await bb.create_task(wait_for_ever())
+    with _Worker(app) as worker:
+        worker.hear("job.runs")
+        worker.process.send_signal(signal.SIGTERM)
+        worker.process.send_signal(signal.SIGINT)
+        code, out, err = worker.end()
+    async with bb:
+        status = await bb.handle(handle.id, wait_for_ever).status()
+    assert (code, out) == (130, "")
+    assert "engine.stopped" in err
+    assert (status.state, status.failures, status.crashes, status.interruptions) == ("waiting", 0, 0, 1)
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("shop_app", "'shop_app' is no path to a Backburner; write it like app.jobs:bb"),
+        ("shop_app:queue", "shop_app:queue has no such name; it has shop_app:bb"),
+        ("shop_app:asyncio", "shop_app:asyncio is module, not a Backburner; it has shop_app:bb"),
+        ("no_such_app:bb", "no_such_app cannot be imported: ModuleNotFoundError: No module named 'no_such_app'"),
+        ("broken_app:bb", "broken_app.py, line 3: raise LookupError"),
+    ],
+)
+def test_bad_targets(target: str, why: str, run: Run) -> None:
+    """A path that leads to no Backburner is wrong usage; a module that fails shows its own last frame."""
+    answer = run("run", target)
+    assert (answer.code, answer.out) == (2, "")
+    assert why in answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("queues", ["nope", "mail=0", "mail=5,default"])
+def test_bad_queues(queues: str, run: Run) -> None:
+    """Queues that are not declared, or have no slots, are refused."""
+    assert run("run", "shop_app:bb", "--queues", queues).code == 2
