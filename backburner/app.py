@@ -62,7 +62,7 @@ class Backburner:
         slots: int | None = None,
         run: bool | None = None,
         retry: str | RetryPolicy | None = None,
-        timeout: timedelta | float | None | UnsetType = UNSET,
+        timeout: timedelta | float | UnsetType | None = UNSET,
         threads: int | None = None,
         lease: timedelta | float | None = None,
         grace: timedelta | float | None = None,
@@ -107,7 +107,7 @@ class Backburner:
         queue: str = ...,
         priority: int = ...,
         retry: str | RetryPolicy | None = ...,
-        timeout: timedelta | float | None | UnsetType = ...,
+        timeout: timedelta | float | UnsetType | None = ...,
         expires: timedelta | float | None = ...,
         tags: Sequence[str] = ...,
         executor: str | None = ...,
@@ -121,7 +121,7 @@ class Backburner:
         queue: str = "default",
         priority: int = 5,
         retry: str | RetryPolicy | None = None,
-        timeout: timedelta | float | None | UnsetType = UNSET,
+        timeout: timedelta | float | UnsetType | None = UNSET,
         expires: timedelta | float | None = None,
         tags: Sequence[str] = (),
         executor: str | None = None,
@@ -165,7 +165,7 @@ class Backburner:
         await self._stop()
 
     @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:  # noqa: ARG002 - what a framework passes
         """Run within an app's life: ``FastAPI(lifespan=bb.lifespan)``."""
         async with self:
             yield

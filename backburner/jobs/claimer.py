@@ -8,11 +8,11 @@ from backburner.model.clock import SECOND
 from backburner.ports.jobs import ClaimRequest
 
 if TYPE_CHECKING:
-    from backburner.jobs.kit import Kit
-    from backburner.jobs.identity import Identity
     from collections.abc import Callable
 
     from backburner.jobs.executor import Executor
+    from backburner.jobs.identity import Identity
+    from backburner.jobs.kit import Kit
     from backburner.jobs.registry import Kinds
     from backburner.jobs.slots import Slots
     from backburner.model.clock import Timer
@@ -76,7 +76,7 @@ class Claimer:
             self._ask()
 
     def freed(self, *, suspect: bool) -> None:
-        """A slot is free again; a suspect's end lets the next suspect come."""
+        """Know that a slot is free again; a suspect's end lets the next suspect come."""
         if suspect:
             self._worth.update(self._slots.limits)
         if self._worth and self._open:

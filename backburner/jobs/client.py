@@ -183,8 +183,8 @@ class Client:
         unknown = options.keys() - TaskOptions.__annotations__.keys()
         if unknown:
             raise InvalidOption(
-                f"create_task has no option {sorted(unknown)[0]!r}; it takes {', '.join(TaskOptions.__annotations__)}",
-                option=sorted(unknown)[0],
+                f"create_task has no option {min(unknown)!r}; it takes {', '.join(TaskOptions.__annotations__)}",
+                option=min(unknown),
             )
         if "delay" in options and "at" in options:
             raise InvalidOption("delay and at say the same thing twice; give one", option="at")

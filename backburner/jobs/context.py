@@ -16,20 +16,20 @@ __all__ = ["Current", "JobContext", "current_job", "current_run", "inline"]
 
 
 class Current(Protocol):
-    """What a run shows of itself."""
+    """What a run shows of itself; `JobContext` says what each of it is."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str: ...  # noqa: D102
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str: ...  # noqa: D102
     @property
-    def queue(self) -> str: ...
+    def queue(self) -> str: ...  # noqa: D102
     @property
-    def attempt(self) -> int: ...
+    def attempt(self) -> int: ...  # noqa: D102
     @property
-    def token(self) -> int: ...
+    def token(self) -> int: ...  # noqa: D102
     @property
-    def stopping(self) -> bool: ...
+    def stopping(self) -> bool: ...  # noqa: D102
 
 
 #: The run that this context belongs to. Set in the run's own fresh context, so nothing has to reset it.

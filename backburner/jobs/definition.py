@@ -141,7 +141,7 @@ def define(
     queue: str,
     priority: int,
     retry: str | RetryPolicy | None,
-    timeout: timedelta | float | None | UnsetType,
+    timeout: timedelta | float | UnsetType | None,
     expires: timedelta | float | None,
     tags: Sequence[str],
     executor: str | None,

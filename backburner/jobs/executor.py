@@ -18,10 +18,10 @@ from backburner.model.clock import SECOND
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
-    from backburner.jobs.kit import Kit
     from collections.abc import Callable, Iterable
 
     from backburner.jobs.definition import Definition
+    from backburner.jobs.kit import Kit
     from backburner.jobs.registry import Kinds
     from backburner.jobs.settler import Settle
     from backburner.jobs.slots import Slots
@@ -145,7 +145,7 @@ class Executor:
         raised: BaseException | None = None
         try:
             if run.why is not None:
-                raise asyncio.CancelledError  # told to end before it began
+                raise asyncio.CancelledError  # noqa: TRY301 - told to end before it began
             args, kwargs = definition.signature.decode(run.claim.args)
             result = await definition.fn(*args, **kwargs)  # type: ignore[misc]
             settlement = outcome.completed(run.claim, self._encode(definition, result))

@@ -77,7 +77,7 @@ class JobHandle(Generic[R]):
         """Whether the job has ended, as last seen here: without asking the store."""
         return self._final is not None
 
-    async def wait(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - asyncio.Future's own shape
+    async def wait(self, timeout: float | None = None) -> bool:
         """Wait until the job has ended, at most ``timeout`` seconds; return whether it has. Raises no job's error."""
         try:
             async with asyncio.timeout(timeout):
@@ -126,6 +126,7 @@ class JobHandle(Generic[R]):
         if final.state is JobState.COMPLETED:
             return cast("R", self._definition.signature.decode_result(final.result or "null"))
         self._raise(final)
+        return None
 
     def _raise(self, final: Final) -> NoReturn:
         what = f"{self._definition.kind} {self.id}"

@@ -12,10 +12,10 @@ from backburner.jobs.status import JobStatus, status_of
 from backburner.model.job import JobState
 
 if TYPE_CHECKING:
-    from backburner.jobs.kit import Kit
     from collections.abc import Awaitable, Callable
 
     from backburner.jobs.definition import Definition
+    from backburner.jobs.kit import Kit
     from backburner.ports.jobs import JobReader
 
 __all__ = ["Handles"]

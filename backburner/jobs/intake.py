@@ -14,10 +14,10 @@ from backburner.jobs.loop import Loop
 from backburner.ports.jobs import Birth
 
 if TYPE_CHECKING:
-    from backburner.jobs.kit import Kit
-    from backburner.jobs.identity import Identity
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from backburner.jobs.identity import Identity
+    from backburner.jobs.kit import Kit
     from backburner.model.clock import Timer
     from backburner.model.job import NewJob
     from backburner.ports.jobs import CancelAnswer, GroupAnswer, JobAdmin, JobStore
@@ -109,10 +109,7 @@ class Intake:
     async def enqueue(self, jobs: Sequence[NewJob], tokens: Mapping[str, int]) -> GroupAnswer:
         """Store one group, with births on offer for the jobs named in ``tokens``; returns once it is durable."""
         try:
-            if self._jobs and (self._jobs + len(jobs) > MOST_JOBS or self._bytes > MOST_BYTES):
-                await self._wait_for_room(jobs)
-            if self._closed:
-                raise NotRunning
+            await self._wait_for_room(jobs)
         except BaseException:
             self._dropped(jobs, tokens)
             raise
@@ -168,6 +165,12 @@ class Intake:
         return batch
 
     async def _wait_for_room(self, jobs: Sequence[NewJob]) -> None:
+        if self._jobs and (self._jobs + len(jobs) > MOST_JOBS or self._bytes > MOST_BYTES):
+            await self._line_up(jobs)
+        if self._closed:
+            raise NotRunning
+
+    async def _line_up(self, jobs: Sequence[NewJob]) -> None:
         waiter: asyncio.Future[None] = self._event_loop.create_future()
         self._room.append(waiter)
         timer = self._clock.call_later(self._write_timeout, lambda: waiter.done() or waiter.cancel("no room"))

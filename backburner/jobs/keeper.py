@@ -13,10 +13,10 @@ from backburner.ports.telemetry import Signal
 from backburner.resilience.retry import LOOP_BACKOFF
 
 if TYPE_CHECKING:
-    from backburner.jobs.kit import Kit
-    from backburner.jobs.identity import Identity
     from collections.abc import Callable, Mapping
 
+    from backburner.jobs.identity import Identity
+    from backburner.jobs.kit import Kit
     from backburner.ports.backend import Backend
     from backburner.ports.nodes import Beat
 

@@ -10,8 +10,9 @@ from backburner.ports.telemetry import Signal
 from backburner.resilience.retry import LOOP_BACKOFF
 
 if TYPE_CHECKING:
-    from backburner.jobs.kit import Kit
     from collections.abc import Awaitable, Callable
+
+    from backburner.jobs.kit import Kit
 
 
 __all__ = ["Loop"]

@@ -13,10 +13,10 @@ from backburner.jobs.loop import Loop
 from backburner.model.job import JobState, Settlement
 
 if TYPE_CHECKING:
-    from backburner.jobs.kit import Kit
-    from backburner.jobs.identity import Identity
     from collections.abc import Sequence
 
+    from backburner.jobs.identity import Identity
+    from backburner.jobs.kit import Kit
     from backburner.model.job import Claim, JobRecord
     from backburner.ports.jobs import ClaimBatch, ClaimRequest, JobStore
 

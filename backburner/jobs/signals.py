@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Cancel", "JobSignal", "Reject", "Retry", "Snooze"]
 
 
-class JobSignal(Exception):  # noqa: N818 - raised to speak, not to fail
+class JobSignal(Exception):
     """Raised inside a job to decide how its run ends."""
 
 

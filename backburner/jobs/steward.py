@@ -10,9 +10,8 @@ from backburner.model.job import Cause, JobState
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
-    from backburner.jobs.kit import Kit
     from backburner.jobs.identity import Identity
-
+    from backburner.jobs.kit import Kit
     from backburner.jobs.settler import Settle
     from backburner.ports.jobs import JobAdmin, JobReader, JobStore, Keep
 
@@ -55,7 +54,7 @@ class Steward:
         self._loop.wake()
 
     def wake(self) -> None:
-        """A node may have died."""
+        """Look for dead nodes soon."""
         self._loop.wake()
 
     def stray(self, job_id: str, token: int) -> None:

@@ -207,7 +207,7 @@ class Worker:
         )
 
     def _fell(self) -> None:
-        """The lease is lost: what runs here may run elsewhere by now."""
+        """Drop what runs: its lease is lost, so it may run elsewhere by now."""
         self._kit.listener(Signal.NODE_STALLED, node=self._node.id, runs=len(self._executor.runs))
         self._executor.end_all(Why.LOST)
         self._presence.wake()
@@ -227,7 +227,7 @@ class Worker:
         self._look_for_strays(beat)
 
     def _look_for_strays(self, beat: Beat) -> None:
-        """A claim whose answer was lost is nobody's: known as such for half a beat, it is given back."""
+        """Give back claims whose answers were lost, once they are known as such for half a beat."""
         now = self._kit.clock.monotonic()
         pending = self._settler.pending
         strays = {}

@@ -80,5 +80,5 @@ def instant(moment: datetime) -> int:
 
 
 def from_micros(moment: int) -> datetime:
-    """The aware UTC `datetime` of an instant."""
+    """Return the aware UTC `datetime` of an instant."""
     return _EPOCH + timedelta(microseconds=moment)

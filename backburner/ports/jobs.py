@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from backburner.model.job import Attempt, Claim, JobRecord, NewJob, Recovered, Settlement
-from backburner.model.query import JobFilter, Shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from backburner.model.query import JobFilter, Shown
 
 __all__ = [
     "Birth",

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from backburner.model.node import NodeRecord
-
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
+
+    from backburner.model.node import NodeRecord
 
 __all__ = ["Beat", "Held", "Keeper", "NodeStore"]
 

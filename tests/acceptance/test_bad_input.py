@@ -39,7 +39,7 @@ def send(bb: Backburner) -> Send:
 
     @bb.job
     async def send(to: str, count: int = 1) -> None:
-        raise AssertionError("nothing refused may run")
+        raise AssertionError(f"nothing refused may run: {to}, {count}")
 
     return send
 

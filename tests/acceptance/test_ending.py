@@ -128,9 +128,9 @@ async def test_a_run_out_of_time_fails(bb: Backburner) -> None:
         await asyncio.Event().wait()
 
     async with bb:
-        with pytest.raises(JobDead, match="TimeoutError: the run took longer than its timeout of 0.02 s"):
+        with pytest.raises(JobDead, match=r"TimeoutError: the run took longer than its timeout of 0\.02 s"):
             await (await bb.create_task(slow()))
-        with pytest.raises(JobDead, match="timeout of 0.01 s"):
+        with pytest.raises(JobDead, match=r"timeout of 0\.01 s"):
             await (await bb.create_task(slow(), timeout=0.01))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from backburner import Backburner, Job, JobCancelled, JobDead, JobExpired, JobNotFound, NotRunning, current_job
+from backburner.model.clock import SystemClock, from_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +102,7 @@ async def test_a_delayed_job_waits_for_its_time(bb: Backburner) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         later = await bb.create_task(now(), delay=timedelta(milliseconds=80))
-        at = await bb.create_task(now(), at=datetime.now(UTC) + timedelta(milliseconds=120))
+        at = await bb.create_task(now(), at=from_micros(SystemClock().now()) + timedelta(milliseconds=120))
         assert (await later.status()).state == "scheduled"
         assert await later - began >= 0.08
         assert await at - began >= 0.11
