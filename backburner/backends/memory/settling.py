@@ -59,10 +59,11 @@ def _apply(database: MemoryDatabase, row: Row, settlement: Settlement, now: int)
     row.interruptions += settlement.interrupted
     row.attempt -= settlement.unstarted
     row.cause = row.lapsed_on = None
+    asked, row.cancel = row.cancel, False
     if settlement.state is not _PENDING:
         row.result = settlement.result
         database.end(row, settlement.state, settlement.reason, now)
-    elif row.cancel:
+    elif asked:
         database.end(row, JobState.CANCELLED, "cancelled", now)
     else:
         if settlement.backoff is not None:

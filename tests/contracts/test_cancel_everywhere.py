@@ -1,0 +1,302 @@
+"""Cancelled at any moment, a verb leaves all of its effect or nothing of it, and the store as usable as before."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import anyio.lowlevel
+import pytest
+
+from backburner.model.job import JobState, Settlement
+from backburner.model.node import QueueRecord
+from backburner.model.query import JobFilter
+from backburner.ports.backend import Hint
+from backburner.ports.jobs import Birth, Keep
+from backburner.testing.contracts.making import (
+    LEASE,
+    add,
+    add_claimed,
+    ask,
+    claim,
+    held,
+    ids,
+    new,
+    publish,
+    read,
+    settle,
+    to_settle,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from backburner.testing.harness import Harness
+
+#: A verb that has not ended after so many turns of the loop hangs.
+TURNS = 1_000_000
+KEEP = Keep(completed=0, cancelled=0, dead=0)
+
+
+class Attempt(NamedTuple):
+    """One verb made ready, a way to look at its effect, and the two sights there may be."""
+
+    verb: Callable[[], Awaitable[Any]]
+    look: Callable[[], Awaitable[Any]]
+    nothing: Any
+    all: Any
+
+
+async def _states(harness: Harness, job_ids: list[str]) -> list[JobState]:
+    page = await harness.backend.reader.get(job_ids)
+    return [record.state for record in page.jobs]
+
+
+async def _enqueue(harness: Harness) -> Attempt:
+    jobs = [new() for _ in range(3)]
+    return Attempt(
+        lambda: harness.backend.jobs.enqueue([jobs]),
+        lambda: _states(harness, ids(jobs)),
+        [],
+        [JobState.PENDING] * 3,
+    )
+
+
+async def _bear(harness: Harness) -> Attempt:
+    jobs = [new() for _ in range(3)]
+    birth = Birth("node", dict.fromkeys(ids(jobs), 7))
+    return Attempt(
+        lambda: harness.backend.jobs.enqueue([jobs], birth),
+        lambda: _states(harness, ids(jobs)),
+        [],
+        [JobState.RUNNING] * 3,
+    )
+
+
+async def _claim(harness: Harness) -> Attempt:
+    jobs = [await add(harness.backend) for _ in range(3)]
+    return Attempt(
+        lambda: harness.backend.jobs.claim(ask()),
+        lambda: _states(harness, ids(jobs)),
+        [JobState.PENDING] * 3,
+        [JobState.RUNNING] * 3,
+    )
+
+
+async def _settle(harness: Harness) -> Attempt:
+    """Settle two jobs, and claim a third in the same step."""
+    claims = [await add_claimed(harness.backend) for _ in range(2)]
+    job = await add(harness.backend)
+    return Attempt(
+        lambda: harness.backend.jobs.settle("node", [to_settle(claimed) for claimed in claims], ask()),
+        lambda: _states_in_order(harness, [*ids(claims), job.id]),
+        [JobState.RUNNING, JobState.RUNNING, JobState.PENDING],
+        [JobState.COMPLETED, JobState.COMPLETED, JobState.RUNNING],
+    )
+
+
+async def _states_in_order(harness: Harness, job_ids: list[str]) -> list[JobState]:
+    return [(await read(harness.backend, job_id)).state for job_id in job_ids]
+
+
+async def _recover(harness: Harness) -> Attempt:
+    job, other = [await add(harness.backend, expires_in=-1) for _ in range(2)]
+    return Attempt(
+        lambda: harness.backend.jobs.recover("node", 10),
+        lambda: _states(harness, [job.id, other.id]),
+        [JobState.PENDING] * 2,
+        [JobState.RUNNING] * 2,
+    )
+
+
+async def _cancel(harness: Harness) -> Attempt:
+    claimed = await add_claimed(harness.backend)
+    job = await add(harness.backend)
+
+    async def look() -> tuple[bool, JobState]:
+        return (await read(harness.backend, claimed.id)).cancel, (await read(harness.backend, job.id)).state
+
+    return Attempt(
+        lambda: harness.backend.admin.cancel([job.id, claimed.id]),
+        look,
+        (False, JobState.PENDING),
+        (True, JobState.CANCELLED),
+    )
+
+
+async def _prune(harness: Harness) -> Attempt:
+    claims = [await add_claimed(harness.backend) for _ in range(3)]
+    for claimed in claims:
+        await settle(harness.backend, claimed)
+    return Attempt(
+        lambda: harness.backend.admin.prune(KEEP, 10),
+        lambda: _states(harness, ids(claims)),
+        [JobState.COMPLETED] * 3,
+        [],
+    )
+
+
+async def _publish(harness: Harness) -> Attempt:
+    node = new().id
+
+    async def look() -> bool:
+        return node in [found.id for found in await harness.backend.nodes.find() if found.alive]
+
+    return Attempt(lambda: publish(harness.backend, node), look, nothing=False, all=True)
+
+
+async def _withdraw(harness: Harness) -> Attempt:
+    node = await publish(harness.backend, new().id)
+
+    async def look() -> bool:
+        return node in [found.id for found in await harness.backend.nodes.find()]
+
+    return Attempt(lambda: harness.backend.nodes.withdraw(node), look, nothing=True, all=False)
+
+
+async def _abandon(harness: Harness) -> Attempt:
+    node = await publish(harness.backend, new().id)
+
+    async def verb() -> None:
+        async with harness.backend.keeper() as keeper:
+            await keeper.abandon(node)
+
+    async def look() -> bool:
+        return node in [found.id for found in await harness.backend.nodes.find() if found.alive]
+
+    return Attempt(verb, look, nothing=True, all=False)
+
+
+async def _beat(harness: Harness) -> Attempt:
+    async def verb() -> None:
+        async with harness.backend.keeper() as keeper:
+            await keeper.beat("node", LEASE)
+
+    return Attempt(verb, lambda: held(harness.backend), {}, {})
+
+
+async def _set_queue(harness: Harness) -> Attempt:
+    name = new().id
+
+    async def look() -> bool:
+        return name in [queue.name for queue in await harness.backend.queues.list()]
+
+    return Attempt(lambda: harness.backend.queues.set(QueueRecord(name=name)), look, nothing=False, all=True)
+
+
+async def _reads(harness: Harness) -> Attempt:
+    job = await add(harness.backend)
+
+    async def verb() -> None:
+        await harness.backend.reader.get([job.id])
+        await harness.backend.reader.history(job.id)
+        await harness.backend.reader.find(JobFilter(), limit=5)
+        await harness.backend.reader.count(JobFilter())
+        await harness.backend.nodes.find()
+        await harness.backend.queues.list()
+        await harness.backend.schema.state()
+
+    return Attempt(verb, lambda: _states(harness, [job.id]), [JobState.PENDING], [JobState.PENDING])
+
+
+async def _upgrade(harness: Harness) -> Attempt:
+    async def look() -> int:
+        return (await harness.backend.schema.state()).current
+
+    wanted = (await harness.backend.schema.state()).wanted
+    return Attempt(harness.backend.schema.upgrade, look, wanted, wanted)
+
+
+async def _notify(harness: Harness) -> Attempt:
+    async def look() -> bool:
+        return True
+
+    return Attempt(lambda: harness.backend.notifier.notify(Hint.JOBS), look, nothing=True, all=True)
+
+
+VERBS = [
+    _enqueue, _bear, _claim, _settle, _recover, _cancel, _prune, _publish, _withdraw, _abandon, _beat, _set_queue,
+    _reads, _upgrade, _notify,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("prepare", VERBS, ids=lambda verb: verb.__name__.strip("_"))
+async def test_cancelled_anywhere(harness: Harness, prepare: Callable[[Harness], Awaitable[Attempt]]) -> None:
+    """A verb cancelled at any turn of the loop leaves all of its effect or nothing, and the store works on."""
+    await publish(harness.backend)
+    for turns in _turns():
+        attempt = await prepare(harness)
+        assert await attempt.look() == attempt.nothing
+        ended = await _run(attempt.verb, turns)
+        await _works(harness)
+        seen = await attempt.look()
+        assert seen == attempt.all if ended else seen in (attempt.nothing, attempt.all)
+        await _clear(harness)
+        if ended:
+            return
+
+
+async def test_opened_and_closed_anywhere(harness: Harness) -> None:
+    """Opening and closing may be cancelled at any turn of the loop; closed again, the store opens and works."""
+    backend = await harness.second()
+    job = await add(backend)
+
+    async def reopen() -> None:
+        await backend.close()
+        await backend.open(create=False)
+
+    for turns in _turns():
+        ended = await _run(reopen, turns)
+        await _works(harness)
+        await backend.close()
+        await backend.open(create=False)
+        assert (await read(backend, job.id)).state is JobState.PENDING
+        if ended:
+            return
+
+
+def _turns() -> Iterator[int]:
+    """Go through every turn at first; where threads do the work, ever wider steps come to its end."""
+    turns = 0
+    while turns < TURNS:
+        yield turns
+        turns += 1 + turns // 8
+
+
+async def _run(verb: Callable[[], Awaitable[Any]], turns: int) -> bool:
+    """Start a verb and cancel it after some turns; tell whether it ended before."""
+
+    async def body() -> None:
+        await verb()
+
+    task = asyncio.create_task(body())
+    for _ in range(turns):
+        await anyio.lowlevel.checkpoint()
+        if task.done():
+            break
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        return False
+    return True
+
+
+async def _works(harness: Harness) -> None:
+    """See that nothing is locked: in a queue of their own, a job is stored, claimed and settled, here and elsewhere."""
+    probe = await publish(harness.backend, "probe")
+    job = await add(harness.backend, queue="probe")
+    (claimed,) = await claim(harness.backend, probe, queues=("probe",))
+    assert claimed.id == job.id
+    await settle(harness.backend, claimed, node=probe)
+
+
+async def _clear(harness: Harness) -> None:
+    """End whatever is left, so that the next attempt starts from an idle node."""
+    await claim(harness.backend)
+    rest = [
+        Settlement(id=job_id, token=token, state=JobState.DEAD)
+        for job_id, token in (await held(harness.backend)).items()
+    ]
+    assert (await harness.backend.jobs.settle("node", rest)).stale == ()
+    await harness.backend.admin.prune(KEEP, 1000)
