@@ -20,7 +20,7 @@ from backburner.model.clock import SystemClock
 from backburner.observability.logs import LogListener, guarded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from datetime import timedelta
     from types import TracebackType
     from typing import ParamSpec, Unpack
@@ -115,7 +115,6 @@ class Backburner:
     def job(
         self,
         fn: Callable[..., Any] | None = None,
-        /,
         *,
         name: str | None = None,
         queue: str = "default",
@@ -125,7 +124,7 @@ class Backburner:
         expires: timedelta | float | None = None,
         tags: Sequence[str] = (),
         executor: str | None = None,
-    ) -> Job[..., Any] | Decorator:
+    ) -> Any:
         """Declare a function as a job, as ``@bb.job`` or ``@bb.job(queue="mail", …)``.
 
         ``name`` is the kind under which it is stored, the function's own name by default: to rename the function, keep
@@ -165,13 +164,13 @@ class Backburner:
         await self._stop()
 
     @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncIterator[None]:  # noqa: ARG002 - what a framework passes
+    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:  # noqa: ARG002 - what a framework passes
         """Run within an app's life: ``FastAPI(lifespan=bb.lifespan)``."""
         async with self:
             yield
 
     @asynccontextmanager
-    async def worker(self, queues: Mapping[str, int] | Collection[str] | None = None) -> AsyncIterator[Self]:
+    async def worker(self, queues: Mapping[str, int] | Collection[str] | None = None) -> AsyncGenerator[Self]:
         """Run as a worker, whatever ``run`` says: these queues (with slots, or those declared), or all declared."""
         await self._start(self._settings.as_worker(queues))
         try:

@@ -164,7 +164,7 @@ class Claimer:
 def _share(queues: dict[str, int], limit: int) -> dict[str, int]:
     """Cap what is asked by the node's free slots; queues with room left in them come first."""
     left = limit
-    shared = {}
+    shared: dict[str, int] = {}
     for queue, free in sorted(queues.items(), key=lambda item: -item[1]):
         share = min(free, left)
         if share <= 0:

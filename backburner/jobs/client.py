@@ -94,7 +94,7 @@ class Client:
 
     def handle(self, job_id: str, job: Job[..., R]) -> JobHandle[R]:
         """Return the handle of a job stored anywhere."""
-        if not isinstance(job, Job):
+        if not isinstance(job, Job):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise NotACall(f"handle takes the id and the job it was made from: bb.handle({job_id!r}, send_email)")
         return cast("JobHandle[R]", self._handles.handle(check_name(job_id, "id"), job.definition))
 
@@ -138,7 +138,7 @@ class Client:
         midwife = self._midwife
         if midwife is None:
             return {}
-        tokens = {}
+        tokens: dict[str, int] = {}
         for job in jobs:
             token = midwife.book(job)
             if token:

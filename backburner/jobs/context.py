@@ -10,7 +10,7 @@ from backburner.errors import NotInAJob
 from backburner.log import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 __all__ = ["Current", "JobContext", "current_job", "current_run", "inline"]
 
@@ -114,7 +114,7 @@ class _Inline:
 
 
 @contextmanager
-def inline(kind: str) -> Iterator[None]:
+def inline(kind: str) -> Generator[None]:
     """Let `current_job` answer an inline context within the block."""
     token = current_run.set(_Inline(kind))
     try:

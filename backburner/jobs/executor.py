@@ -7,7 +7,7 @@ import sys
 import traceback
 from contextvars import copy_context
 from threading import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from backburner.errors import PayloadNotReadable, ResultNotStorable
 from backburner.jobs import outcome
@@ -18,7 +18,7 @@ from backburner.model.clock import SECOND
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from backburner.jobs.definition import Definition
     from backburner.jobs.kit import Kit
@@ -147,7 +147,7 @@ class Executor:
             if run.why is not None:
                 raise asyncio.CancelledError  # noqa: TRY301 - told to end before it began
             args, kwargs = definition.signature.decode(run.claim.args)
-            result = await definition.fn(*args, **kwargs)  # type: ignore[misc]
+            result: object = await cast("Awaitable[object]", definition.fn(*args, **kwargs))
             settlement = outcome.completed(run.claim, self._encode(definition, result))
         except BaseException as error:  # noqa: BLE001 - every way a job can end is settled here
             settlement, raised = self._raised(run, error)
@@ -282,7 +282,7 @@ class Executor:
 def _stack(run: Run) -> str:
     """Where a run stands now, for the report of a stuck one."""
     if run.thread is not None:
-        frame = sys._current_frames().get(run.thread)  # noqa: SLF001 - the documented way to another thread's stack
+        frame = sys._current_frames().get(run.thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the documented way to another thread's stack
         return "".join(traceback.format_stack(frame)) if frame is not None else ""
     if run.task is None:
         return ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
-from backburner.errors import JobCancelled, JobDead, JobExpired, JobNotFound
+from backburner.errors import JobCancelled, JobDead, JobExpired, JobFailed, JobNotFound
 from backburner.model.job import JobState
 
 if TYPE_CHECKING:
@@ -115,31 +115,30 @@ class JobHandle(Generic[R]):
         if self._futures is None:
             self._futures = []
         self._futures.append(future)
-        self._watcher.watch(cast("JobHandle[object]", self))
         try:
+            self._watcher.watch(cast("JobHandle[object]", self))
             return await future
         finally:
             self._futures.remove(future)
 
     async def _result(self) -> R:
         final = await self._wait()
-        if final.state is JobState.COMPLETED:
-            return cast("R", self._definition.signature.decode_result(final.result or "null"))
-        self._raise(final)
-        return None
+        if final.state is not JobState.COMPLETED:
+            raise self._failure(final)
+        return cast("R", self._definition.signature.decode_result(final.result or "null"))
 
-    def _raise(self, final: Final) -> NoReturn:
+    def _failure(self, final: Final) -> JobFailed:
         what = f"{self._definition.kind} {self.id}"
         if final.state is None:
-            raise JobNotFound(
+            return JobNotFound(
                 f"{what}: the store has no such job; it never had, or its retention has passed", job_id=self.id
             )
         if final.state is JobState.DEAD:
             error = f": {final.error}: {final.message}" if final.error else ""
-            raise JobDead(f"{what} is a dead letter ({final.reason}){error}", job_id=self.id, reason=final.reason)
+            return JobDead(f"{what} is a dead letter ({final.reason}){error}", job_id=self.id, reason=final.reason)
         if final.reason == "expired":
-            raise JobExpired(f"{what} was not started before it expired", job_id=self.id, reason="expired")
-        raise JobCancelled(f"{what} was cancelled ({final.reason})", job_id=self.id, reason=final.reason)
+            return JobExpired(f"{what} was not started before it expired", job_id=self.id, reason="expired")
+        return JobCancelled(f"{what} was cancelled ({final.reason})", job_id=self.id, reason=final.reason)
 
     @property
     def awaited(self) -> bool:

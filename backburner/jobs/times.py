@@ -18,7 +18,7 @@ def duration(value: timedelta | float, option: str) -> int:
     """Return microseconds of a `timedelta` or a number of seconds; refuses what is negative, not finite or no number."""
     if isinstance(value, timedelta):
         length = micros(value)
-    elif isinstance(value, bool) or not isinstance(value, int | float):
+    elif isinstance(value, bool) or not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidOption(
             f"{option} takes a timedelta or a number of seconds, not {type(value).__name__}", option=option
         )
@@ -35,7 +35,7 @@ def duration(value: timedelta | float, option: str) -> int:
 
 def moment(value: datetime, option: str) -> int:
     """Return the instant of an aware `datetime`; refuses naive ones, saying which zone is meant must be written."""
-    if not isinstance(value, datetime):
+    if not isinstance(value, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidOption(f"{option} takes an aware datetime, not {type(value).__name__}", option=option)
     if value.utcoffset() is None:
         raise InvalidOption(
