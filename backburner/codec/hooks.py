@@ -1,0 +1,35 @@
+"""What msgspec learns of pydantic, where the app uses it. Nothing here imports it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import msgspec
+
+__all__ = ["from_json", "model_fields", "to_json"]
+
+
+def to_json(value: object) -> object:
+    """Encode a pydantic model by its own rules; raises `TypeError` for anything else."""
+    if _is_model(type(value)):
+        model: Any = value
+        return msgspec.Raw(model.model_dump_json(round_trip=True, by_alias=True, warnings="error").encode())
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+def from_json(kind: Any, value: object) -> object:  # noqa: ANN401 - a class, a generic alias, anything annotated
+    """Make a pydantic model of decoded JSON, by its own rules; leave anything else for msgspec to judge."""
+    # From text, not from objects: a strict model takes a date from JSON alone.
+    return kind.model_validate_json(msgspec.json.encode(value)) if _is_model(kind) else value
+
+
+def model_fields(value: object) -> tuple[str, ...]:
+    """Return the names of a pydantic model's fields; none for anything else."""
+    kind: Any = type(value)
+    return tuple(kind.model_fields) if _is_model(kind) else ()
+
+
+def _is_model(kind: object) -> bool:
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)

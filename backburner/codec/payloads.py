@@ -1,0 +1,33 @@
+"""JSON text out of values and values out of JSON text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from backburner.codec.hooks import from_json, to_json
+
+__all__ = ["UNFIT", "decoder", "has_nul", "write"]
+
+#: What writing or reading a value may raise, the value's own code included.
+UNFIT = (msgspec.MsgspecError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError)
+
+#: How JSON writes NUL. PostgreSQL refuses it in text; some functions of SQLite end the text there.
+_NUL = b"\\u0000"
+#: Leaves out a backslash that is text itself, followed by "u0000".
+_REAL_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+#: Writes a value as JSON, in bytes; raises one of `UNFIT`.
+write = msgspec.json.Encoder(enc_hook=to_json).encode
+
+
+def decoder(annotation: Any) -> msgspec.json.Decoder[Any]:  # noqa: ANN401 - whatever was annotated
+    """Return what reads the JSON of an annotation's values."""
+    return msgspec.json.Decoder(annotation, dec_hook=from_json)
+
+
+def has_nul(raw: bytes) -> bool:
+    """Tell whether some text in the JSON contains NUL."""
+    return _NUL in raw and _REAL_NUL.search(raw) is not None

@@ -1,0 +1,243 @@
+"""A job's signature: how arguments are bound, written, read and handed to the function."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cached_property
+from inspect import Parameter
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from backburner.codec.annotations import NOTHING, Annotation, annotation_text, resolve
+from backburner.codec.payloads import UNFIT, decoder, has_nul, write
+from backburner.codec.refusals import misfit, refusal
+from backburner.codec.values import same, same_all, spell
+from backburner.errors import ArgumentNotStorable, InvalidArguments, NotAJob, PayloadNotReadable, ResultNotStorable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Mapping
+
+__all__ = ["Signature"]
+
+_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+_astuple = msgspec.structs.astuple
+
+
+class _Words(str):
+    """Text that is its own representation: a stringified annotation without its quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Signature:
+    """What a job takes and returns. Made once, where the job is declared; its codecs are made when first needed.
+
+    By then every class that an annotation names exists, also those written below the job.
+    """
+
+    def __init__(self, fn: Callable[..., object], kind: str, parameters: tuple[Parameter, ...]) -> None:
+        self._fn = fn
+        self._kind = kind
+        self._parameters = {parameter.name: parameter for parameter in parameters}
+        self._names = tuple(self._parameters)
+        kinds = {parameter.kind for parameter in parameters}
+        #: Nothing but plain parameters: all may be passed by name.
+        self._plain = kinds <= {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
+        #: Those passed by position: none where names do.
+        self._by_position = tuple(
+            parameter.name
+            for parameter in parameters
+            if parameter.kind is Parameter.POSITIONAL_ONLY
+            or (parameter.kind in _POSITIONAL and Parameter.VAR_POSITIONAL in kinds)
+        )
+        self._positional = tuple(p.name for p in parameters if p.kind in _POSITIONAL)
+        self._required = frozenset(p.name for p in parameters if p.default is Parameter.empty)
+        #: In the parameters' order, so that what is bound is too; the required ones are always given.
+        self._defaults: dict[str, object] = {p.name: p.default for p in parameters}
+
+    @classmethod
+    def of(cls, fn: Callable[..., object], kind: str, *, exclude: Container[str] = ()) -> Signature:
+        """Read a function's signature; parameters named in ``exclude`` are the engine's to fill, not the caller's."""
+        every = tuple(inspect.signature(fn).parameters.values())
+        signature = cls(fn, kind, tuple(parameter for parameter in every if parameter.name not in exclude))
+        variadic = any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in every)
+        for parameter in every:
+            if parameter.name in exclude and (
+                parameter.kind is Parameter.POSITIONAL_ONLY or (variadic and parameter.kind in _POSITIONAL)
+            ):
+                raise NotAJob(
+                    f"{kind}: parameter {parameter.name!r} is filled by the engine, which passes it by name: "
+                    "write it after a *"
+                )
+        return signature
+
+    def describe(self) -> str:
+        """Return the signature as text: ``send_email(to: str, subject: str = 'hi') -> str``."""
+        shown = inspect.Signature(
+            [self._worded(parameter) for parameter in self._parameters.values()],
+            return_annotation=self._words(inspect.signature(self._fn).return_annotation),
+        )
+        return f"{self._kind}{shown}"
+
+    # ---- binding ---------------------------------------------------------------------------------------------------
+
+    def bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """Return the arguments by name, in the order of the parameters, defaults applied.
+
+        ``*args`` is a tuple under its name, ``**kwargs`` a dict under its. Raises `InvalidArguments`.
+        """
+        if not self._plain or len(args) > len(self._positional):
+            return self._bind_slowly(args, kwargs)
+        given: dict[str, object] = dict(zip(self._positional, args, strict=False))
+        given.update(kwargs)
+        bound = self._defaults | given
+        if len(given) < len(args) + len(kwargs) or len(bound) > len(self._names) or not given.keys() >= self._required:
+            return self._bind_slowly(args, kwargs)
+        return bound
+
+    def spread(self, bound: Mapping[str, object]) -> tuple[tuple[object, ...], dict[str, object]]:
+        """Return bound arguments as the function takes them: ``fn(*args, **kwargs)``."""
+        if self._plain:
+            return (), dict(bound)
+        args = [bound[name] for name in self._by_position]
+        kwargs: dict[str, object] = {}
+        for name, value in bound.items():
+            kind = self._parameters[name].kind
+            if kind is Parameter.VAR_POSITIONAL:
+                args += cast("tuple[object, ...]", value)
+            elif kind is Parameter.VAR_KEYWORD:
+                kwargs |= cast("dict[str, object]", value)
+            elif name not in self._by_position:
+                kwargs[name] = value
+        return tuple(args), kwargs
+
+    def _bind_slowly(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
+        try:
+            bound = inspect.Signature([*self._parameters.values()]).bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidArguments(f"{self._kind}() {error}; its signature is {self.describe()}") from None
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+    # ---- arguments -------------------------------------------------------------------------------------------------
+
+    def encode(self, bound: Mapping[str, object]) -> str:
+        """Return bound arguments as JSON text, one object by name.
+
+        Raises `ArgumentNotStorable` for a value that cannot be stored or would not come back the same, with its path.
+        """
+        try:
+            raw = write(bound)
+            fits = same_all((*bound.values(),), _astuple(self._arguments.decode(raw)))
+        except UNFIT as error:
+            raise self._not_storable(bound) from error
+        if not fits or has_nul(raw):
+            raise self._not_storable(bound)
+        return raw.decode()
+
+    def decode(self, text: str) -> tuple[tuple[object, ...], dict[str, object]]:
+        """Return stored arguments as the function takes them, typed by its annotations.
+
+        A parameter added since, with a default, takes it. Raises `PayloadNotReadable` for what does not fit.
+        """
+        try:
+            values = _astuple(self._arguments.decode(text))
+        except UNFIT as error:
+            raise self._not_readable(text, error) from error
+        bound = dict(zip(self._names, values, strict=True))
+        return ((), bound) if self._plain else self.spread(bound)
+
+    def _not_storable(self, bound: Mapping[str, object]) -> ArgumentNotStorable:
+        path, why = refusal(dict(bound), self._read, lambda path: self._annotations[str(path[0])])
+        where = spell(path)
+        return ArgumentNotStorable(f"{self._kind}(): argument {where} {why}", path=where)
+
+    def _not_readable(self, text: str, error: Exception) -> PayloadNotReadable:
+        path, why = misfit(self._read, text.encode(), error)
+        where = spell(path)
+        about = f"stored argument {where} {why}" if where else f"the stored arguments cannot be read: {error}"
+        return PayloadNotReadable(
+            f"{self._kind}(): {about}; the signature here is {self.describe()}", path=where or None
+        )
+
+    def _read(self, raw: bytes) -> dict[str, object]:
+        return dict(zip(self._names, _astuple(self._arguments.decode(raw)), strict=True))
+
+    # ---- results ---------------------------------------------------------------------------------------------------
+
+    def encode_result(self, value: object) -> str:
+        """Return a result as JSON text; raises `ResultNotStorable` as `encode` does. None may always be returned."""
+        if value is None:
+            return "null"
+        try:
+            raw = write(value)
+            fits = same(value, self._result.decode(raw))
+        except UNFIT as error:
+            raise self._result_not_storable(value) from error
+        if not fits or has_nul(raw):
+            raise self._result_not_storable(value)
+        return raw.decode()
+
+    def decode_result(self, text: str) -> Any:  # noqa: ANN401 - whatever the job returned
+        """Return a stored result, typed by the return annotation; raises `PayloadNotReadable`."""
+        if text == "null":
+            return None
+        try:
+            return self._result.decode(text)
+        except UNFIT as error:
+            path, why = misfit(self._result.decode, text.encode(), error)
+            where = spell(("result", *path))
+            raise PayloadNotReadable(
+                f"{self._kind}(): the stored {where} {why}; the signature here is {self.describe()}", path=where
+            ) from error
+
+    def _result_not_storable(self, value: object) -> ResultNotStorable:
+        path, why = refusal(value, self._result.decode, lambda _: self._annotations.get("return", NOTHING))
+        where = spell(("result", *path))
+        return ResultNotStorable(f"{self._kind}(): the {where} {why}", path=where)
+
+    # ---- made when first needed ------------------------------------------------------------------------------------
+
+    @cached_property
+    def _annotations(self) -> Mapping[str, Annotation]:
+        return resolve(self._fn, self._parameters.values())
+
+    @cached_property
+    def _result(self) -> msgspec.json.Decoder[Any]:
+        return decoder(self._annotations.get("return", NOTHING).type)
+
+    @cached_property
+    def _arguments(self) -> msgspec.json.Decoder[Any]:
+        # Its fields have neutral names: a parameter may be called anything, `__struct_fields__` too.
+        fields = [
+            (f"p{number}", self._annotations[parameter.name].type, _default(parameter))
+            for number, parameter in enumerate(self._parameters.values())
+        ]
+        renamed = {field[0]: name for field, name in zip(fields, self._names, strict=True)}
+        struct = msgspec.defstruct(
+            "Arguments", fields, kw_only=True, forbid_unknown_fields=True, rename=renamed, gc=False
+        )
+        return decoder(struct)
+
+    def _worded(self, parameter: Parameter) -> Parameter:
+        return parameter.replace(annotation=self._words(parameter.annotation))
+
+    @staticmethod
+    def _words(annotation: object) -> object:
+        return annotation if annotation is Parameter.empty else _Words(annotation_text(annotation))
+
+
+def _default(parameter: Parameter) -> Any:  # noqa: ANN401 - a default, or msgspec's word for none
+    match parameter.kind:
+        case Parameter.VAR_POSITIONAL:
+            return ()
+        case Parameter.VAR_KEYWORD:
+            return msgspec.field(default_factory=dict[str, object])
+        case _ if parameter.default is Parameter.empty:
+            return msgspec.NODEFAULT
+        case _:
+            return msgspec.field(default_factory=lambda: parameter.default)
