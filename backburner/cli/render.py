@@ -110,7 +110,7 @@ def one(how: Mode, value: object, fields: Sequence[tuple[str, ...]], *, text: Se
         case Mode.LINES:
             _write("\t".join(map(safe, field)) for field in fields)
         case Mode.TABLE:
-            width = max(len(field[0]) for field in fields) + 2
+            width = max((len(field[0]) for field in fields), default=0) + 2
             for name, *values in fields:
                 _console().print(
                     Text(name.ljust(width), style="bold"), _paint("  ".join(values)), sep="", soft_wrap=True

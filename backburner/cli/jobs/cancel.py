@@ -22,8 +22,7 @@ from backburner.model.query import Shown
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from backburner.ports.backend import Backend
-    from backburner.ports.jobs import JobAdmin, JobReader
+    from backburner.ports.jobs import JobAdmin, JobReader, Page
 
 __all__ = ["command"]
 
@@ -65,11 +64,16 @@ def command(
 
 @dataclass(slots=True)
 class _Chosen:
-    """The jobs meant."""
+    """The jobs meant, with their states."""
 
-    ids: list[str] = field(default_factory=list[str])
+    states: dict[str, Shown] = field(default_factory=dict[str, Shown])
     missing: list[str] = field(default_factory=list[str])
-    states: Counter[str] = field(default_factory=Counter[str])
+
+    def add(self, page: Page) -> None:
+        self.states.update((job.id, state_of(job, page.now)) for job in page.jobs)
+
+    def counts(self) -> Counter[str]:
+        return Counter(state.value for state in self.states.values())
 
 
 async def _cancel(
@@ -79,15 +83,16 @@ async def _cancel(
         chosen = await (_by_id(backend.reader, ids) if ids else _by_filter(backend.reader, filters))
         for given in chosen.missing:
             note(f"there is no job {given}")
-        if not chosen.ids:
+        counts = chosen.counts()
+        if not counts:
             raise Failed("no job matches", Exit.NOTHING)
         if dry_run:
-            one(how, chosen.states, [(state, str(count)) for state, count in chosen.states.items()])
+            one(how, counts, [(state, str(count)) for state, count in counts.items()])
             return
         if ask:
-            _confirm(chosen)
-        outcomes = await _carry_out(backend, chosen, how)
-    note(f"{counted(outcomes)}{'; the asked stop at their next beat' if outcomes['asked'] else ''}")
+            _confirm(f"{counted(counts)} match")
+        outcomes = await _carry_out(backend.admin, list(chosen.states), how)
+    note(counted(outcomes))
     if chosen.missing or outcomes["ended"] or outcomes["missing"]:
         raise click.exceptions.Exit(Exit.PARTLY)
 
@@ -96,12 +101,9 @@ async def _by_id(reader: JobReader, ids: Sequence[str]) -> _Chosen:
     chosen = _Chosen()
     for given in ids:
         page = await look_up(reader, given)
+        chosen.add(page)
         if not page.jobs:
             chosen.missing.append(given)
-        for job in page.jobs:
-            if job.id not in chosen.ids:
-                chosen.ids.append(job.id)
-                chosen.states[state_of(job, page.now)] += 1
     return chosen
 
 
@@ -110,31 +112,31 @@ async def _by_filter(reader: JobReader, filters: Filters) -> _Chosen:
     where = await dataclasses.replace(filters, state=filters.state or _LIVE).resolve(reader)
     chosen = _Chosen()
     async for page in pages(reader, where, filters.limit):
-        chosen.ids += [job.id for job in page.jobs]
-        chosen.states.update(state_of(job, page.now).value for job in page.jobs)
+        chosen.add(page)
     return chosen
 
 
-def _confirm(chosen: _Chosen) -> None:
-    matched = f"{counted(chosen.states)} match"
+def _confirm(matched: str) -> None:
     if not render.is_interactive():
         raise Failed(f"{matched}; --yes cancels them, --dry-run only counts", Exit.REFUSED)
     if not click.confirm(f"{matched}; cancel them?", err=True):
         raise Failed("nothing was cancelled", Exit.REFUSED)
 
 
-async def _carry_out(backend: Backend, chosen: _Chosen, how: Mode) -> Counter[str]:
+async def _carry_out(admin: JobAdmin, ids: Sequence[str], how: Mode) -> Counter[str]:
+    """Cancel in batches, telling each job's outcome; return how many had which."""
     outcomes = Counter[str]()
 
-    async def answers() -> AsyncIterator[Sequence[_Outcome]]:
-        with progress(len(chosen.ids)) as advance:
-            for start in range(0, len(chosen.ids), _BATCH):
-                answer = await _cancel_batch(backend.admin, chosen.ids[start : start + _BATCH])
+    async def batches() -> AsyncIterator[Sequence[_Outcome]]:
+        with progress(len(ids)) as advance:
+            for start in range(0, len(ids), _BATCH):
+                answer = await _cancel_batch(admin, ids[start : start + _BATCH])
                 outcomes.update(outcome for _, outcome in answer)
                 advance(len(answer))
-                yield answer
+                # A person needs the count of what went well, and the names of the rest.
+                yield [told for told in answer if how is not Mode.TABLE or told[1] != "cancelled"]
 
-    await listing(how, answers(), _VIEW)
+    await listing(how, batches(), _VIEW)
     return outcomes
 
 

@@ -26,7 +26,7 @@ def test_upgrade_creates_once(url: str, run: Run) -> None:
     answer = json.loads(first.out)
     assert (answer["schema"], answer["wanted"]) == (0, len(answer["pending"]))
     assert _file(url).exists()
-    again = run("db", "upgrade")
+    again = run("db", "upgrade", terminal=True)
     assert (again.code, again.out) == (0, "")
     assert again.err == f"{_file(url)}: up to date\n"
     assert run("jobs", "list").code == 3

@@ -83,6 +83,13 @@ def test_dry_run(run: Run) -> None:
     assert _states(run)["01jd3"] == "waiting"
 
 
+def test_on_a_terminal(run: Run) -> None:
+    """On a terminal what was cancelled is only counted; what was not is named."""
+    answer = run("jobs", "cancel", "01jd0", "01jd3", "01jd4", terminal=True)
+    assert [line.split() for line in answer.out.splitlines()] == [["ID", "OUTCOME"], ["01jd0", "ended"]]
+    assert answer.err == "3 jobs (2 cancelled, 1 ended)\n"
+
+
 def test_limit(run: Run) -> None:
     """A limit means the newest."""
     answer = run("jobs", "cancel", "--since", "2h", "--limit", "1", "--yes")

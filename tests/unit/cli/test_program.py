@@ -12,6 +12,7 @@ import click
 import pytest
 
 from backburner import errors
+from backburner.cli import store
 from backburner.cli.exits import Exit, exit_of
 from backburner.cli.lazy import LazyGroup
 from backburner.cli.program import main
@@ -62,6 +63,17 @@ def test_every_command_loads() -> None:
 def test_unknown_command(run: Run) -> None:
     """A command that is not there is wrong usage."""
     assert run("jobs", "lst").code == 2
+
+
+def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with 130 and no traceback."""
+
+    def interrupted(_: str | None) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "unopened", interrupted)
+    answer = run("jobs", "list")
+    assert (answer.code, answer.out, answer.err) == (130, "", "\ninterrupted\n")
 
 
 @pytest.mark.parametrize(
