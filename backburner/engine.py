@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,6 @@ from backburner.ports.backend import Hint
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from backburner.config import Settings
     from backburner.jobs.kit import Kit
     from backburner.jobs.registry import Kinds
@@ -66,17 +65,23 @@ class Engine:
             kit=kit,
         )
         self.queues = Queues(self._backend.queues, self._hints)
-        self._deaf: Callable[[], None] | None = None
+        self._exit = AsyncExitStack()
         self._started = False
 
     async def start(self) -> None:
-        """Open the store and begin."""
+        """Open the store and begin; what was begun before an error is left for `stop`."""
+        ending = self._exit.push_async_callback
+        ending(self._backend.close)
         await self._backend.open(create=True)
         schema = await self._prepare_schema()
-        self._deaf = self._backend.notifier.listen(self._heard)
+        self._exit.callback(self._backend.notifier.listen(self._heard))
+        ending(self._hints.stop)
+        ending(self._handles.stop)
         self._handles.start()
+        ending(self._intake.close, LAST_WRITES)
         self._intake.start()
         if self._worker is not None:
+            ending(self._worker.stop)
             await self._worker.start()
         self._started = True
         self._kit.listener(
@@ -90,16 +95,9 @@ class Engine:
         )
 
     async def stop(self) -> None:
-        """End, in the order in which nothing is lost; also after a start that failed half-way."""
+        """End, in the order in which nothing is lost: runs, then what is stored, then whoever waits, then the store."""
         began = self._kit.clock.monotonic()
-        if self._worker is not None:
-            await self._worker.stop()
-        await self._intake.close(LAST_WRITES)
-        await self._handles.stop()
-        await self._hints.stop()
-        if self._deaf is not None:
-            self._deaf()
-        await self._backend.close()
+        await self._exit.aclose()
         if self._started:
             witness = self._worker.witness if self._worker is not None else None
             self._kit.listener(
@@ -108,11 +106,6 @@ class Engine:
                 interrupted=witness.interrupted if witness else 0,
                 seconds=round(self._kit.clock.monotonic() - began, 3),
             )
-
-    def hurry(self) -> None:
-        """Cut the grace of a stop short."""
-        if self._worker is not None:
-            self._worker.hurry()
 
     def _make_worker(self) -> Worker:
         settings = self._settings

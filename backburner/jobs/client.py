@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from backburner.errors import ArgumentNotStorable, InvalidOption, JobNotFound, NotACall, UnknownKind
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Client", "TaskOptions"]
 
 R = TypeVar("R")
+
+_LATEST = sys.maxsize
 
 
 class TaskOptions(TypedDict, total=False):
@@ -117,13 +120,18 @@ class Client:
             return
         born = answer.born
         if midwife is not None:
+            soonest: dict[str, int] = {}
             for job in jobs:
                 if job.id in tokens:
                     if job.id in born:
                         midwife.born(job, tokens[job.id], now)
                         continue
                     midwife.unbook(job)
-                midwife.expect(job.queue, job.delay if job.at is None else job.at - now)
+                delay = job.delay if job.at is None else job.at - now
+                if delay < soonest.get(job.queue, _LATEST):
+                    soonest[job.queue] = delay
+            for queue, delay in soonest.items():
+                midwife.expect(queue, delay)
         if len(born) < len(jobs):
             self._hints.tell(Hint.JOBS)
 

@@ -125,17 +125,20 @@ class Settler:
         items = self._waiting[: self._most]
         request = self.asker.request()
         if not items and request is None:
+            self._drained.set()
             return None
+        # Also while a claim is under way alone: cancelled in mid-air, its jobs would be nobody's.
+        self._drained.clear()
         try:
             await self._write(items, request)
         except BaseException:
             if request is not None:
                 self.asker.failed(request)
             raise
-        if self._waiting:
-            return 0
-        self._drained.set()
-        return None
+        finally:
+            if not self._waiting:
+                self._drained.set()
+        return 0 if self._waiting else None
 
     async def _write(self, items: Sequence[Item], request: ClaimRequest | None) -> None:
         if not items:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backburner.errors import StoreError
 from backburner.jobs.claimer import Claimer
 from backburner.jobs.executor import Executor
 from backburner.jobs.keeper import LeaseKeeper
@@ -132,8 +133,7 @@ class Worker:
         self._executor.close()
         self._threads.close()
         if not unwritten:
-            # With claims still held the node is left to be found dead, so that they are recovered.
-            await self._backend.nodes.withdraw(self._node.id)
+            await self._withdraw()
 
     def hurry(self) -> None:
         """Let a stop, under way or still to come, wait for no grace."""
@@ -181,6 +181,13 @@ class Worker:
             kinds=tuple(sorted(self._kinds.names)),
         )
         await self._backend.nodes.publish(record, self._plan.lease)
+
+    async def _withdraw(self) -> None:
+        """Leave the list; a node that cannot, or that still holds claims, is found dead there and tidied up."""
+        try:
+            await self._backend.nodes.withdraw(self._node.id)
+        except StoreError as error:
+            self._kit.listener(Signal.LOOP_FAILED, error=error, loop="presence", failures=1)
 
     async def _come_back(self) -> None:
         """Publish what changed; after a lost lease, a new node."""
