@@ -201,7 +201,7 @@ def test_declarations(bb: Backburner) -> None:
         ("sqlite:///x.db?synchronus=off", UnknownUrlOption, "synchronous"),
         ("postgresql://me:secret@host/db", InvalidUrl, r"\*\*\*"),
         ("sqlite://:memory:", InvalidUrl, "memory://"),
-        ("", InvalidUrl, ""),
+        ("", InvalidUrl, "sqlite:///"),
     ],
 )
 def test_urls(url: str, error: type[Exception], says: str) -> None:
