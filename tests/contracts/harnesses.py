@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from backburner.backends.memory import MemoryBackend, MemoryDatabase
+from backburner.backends.sqlite.backend import SqliteBackend
 from backburner.testing.clock import FakeClock
 
 if TYPE_CHECKING:
@@ -67,6 +68,4 @@ class SqliteHarness(StoreHarness):
         self._path = path
 
     def connection(self) -> Backend:
-        from backburner.backends.sqlite.backend import SqliteBackend  # noqa: PLC0415
-
         return SqliteBackend(self._path, clock=self.clock)

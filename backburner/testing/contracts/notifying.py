@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from backburner.ports.backend import Hint
-from backburner.testing.contracts.making import add
+from backburner.testing.contracts.making import add, publish
 from backburner.testing.harness import Harness  # noqa: TC001 - fixtures are looked up at run time
 
 if TYPE_CHECKING:
@@ -51,11 +51,29 @@ class NotifierContract:
 
     @pytest.mark.parametrize("hint", [*Hint])
     async def test_a_hint_is_heard(self, harness: Harness, hint: Hint) -> None:
-        """Every listener hears a hint, on the notifier's own backend and on others."""
-        ears = [_Ear(harness, backend) for backend in (harness.backend, harness.backend, await harness.second())]
+        """Every listener of the notifying backend hears a hint as the hint it was."""
+        ears = [_Ear(harness, harness.backend) for _ in range(2)]
         await harness.backend.notifier.notify(hint)
         for ear in ears:
             await ear.wait_for(hint)
+
+    @pytest.mark.parametrize("hint", [Hint.JOBS, Hint.CONTROL])
+    async def test_a_hint_is_heard_elsewhere(self, harness: Harness, hint: Hint) -> None:
+        """A hint is heard on other connections, also one that no change goes with."""
+        ear = _Ear(harness, await harness.second())
+        await add(harness.backend)
+        await harness.backend.notifier.notify(hint)
+        await ear.wait_for(hint)
+        ear.hints.clear()
+        await harness.backend.notifier.notify(hint)
+        await ear.wait_for(hint)
+
+    async def test_a_death_is_heard_of(self, harness: Harness) -> None:
+        """That a node died is heard on other connections, though the dead notify nobody."""
+        await publish(harness.backend)
+        ear = _Ear(harness, await harness.second())
+        await harness.die("node")
+        await ear.wait_for(Hint.LAPSE)
 
     async def test_a_change_nobody_notified_of_is_heard(self, harness: Harness) -> None:
         """A change that another node made is heard, though nobody notified of it, and so is the next one."""

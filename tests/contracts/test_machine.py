@@ -1,0 +1,323 @@
+"""Whatever is done in whatever order, SQLite answers and holds what memory does: the oracle is the plain one."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from backburner.errors import LeaseLost
+from backburner.model.clock import SECOND
+from backburner.model.job import SUSPECT_GATE, UNKNOWN_GATE, Ending, JobState, NewJob, Settlement
+from backburner.model.node import QueueRecord
+from backburner.model.query import JobFilter
+from backburner.ports.jobs import Birth, ClaimBatch, ClaimRequest, Keep
+from backburner.testing.contracts.making import held, publish
+from tests.contracts.harnesses import MemoryHarness, SqliteHarness
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from backburner.model.job import JobRecord
+    from backburner.ports.backend import Backend
+    from backburner.ports.jobs import Settled
+
+T = TypeVar("T")
+
+KINDS = ("a", "b", "c")
+QUEUES = ("q", "r")
+NODES = ("n0", "n1", "n2")
+EVERYTHING = 10_000
+
+seconds = st.sampled_from([0, 0, 1, 5, 20])
+jobs = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(KINDS),
+        "queue": st.sampled_from(QUEUES),
+        "priority": st.sampled_from([0, 5, 9]),
+        "delay": seconds.map(lambda delay: delay * SECOND),
+        "gate": st.sampled_from(["", "", "", "", "lane:x", SUSPECT_GATE]),
+        "expires_in": st.sampled_from([None, None, 0, 3 * SECOND, 30 * SECOND]),
+    }
+)
+demands = st.fixed_dictionaries(
+    {
+        "queues": st.dictionaries(st.sampled_from(QUEUES), st.integers(0, 3), min_size=1),
+        "limit": st.integers(0, 4),
+        "kinds": st.frozensets(st.sampled_from(KINDS), min_size=1),
+        "suspect": st.booleans(),
+    }
+)
+failed = {"ending": Ending.FAILED, "failed": 1, "error": "E", "message": "m", "traceback": "t", "fingerprint": "f"}
+outcomes = st.sampled_from(
+    [
+        {"state": JobState.COMPLETED, "result": "1"},
+        {"state": JobState.DEAD, "reason": "exhausted", **failed},
+        {"state": JobState.CANCELLED, "reason": "no need", "ending": Ending.CANCELLED},
+        {"state": JobState.PENDING, "delay": 5 * SECOND, "backoff": 5 * SECOND, **failed},
+        {"state": JobState.PENDING, "ending": Ending.SNOOZED, "delay": SECOND},
+        {"state": JobState.PENDING, "ending": Ending.INTERRUPTED, "interrupted": 1},
+        {"state": JobState.PENDING, "ending": Ending.CRASHED, "crashed": 1, "gate": SUSPECT_GATE},
+        {"state": JobState.PENDING, "unstarted": True},
+    ]
+)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Does everything twice, and compares."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.directory = tempfile.TemporaryDirectory()
+        self.stores = (MemoryHarness(), SqliteHarness(Path(self.directory.name) / "jobs.db"))
+        self.number = 0
+        self.token = 1000
+        self.live: list[str] = []
+        #: Every claim there ever was: node, id, token.
+        self.claims: list[tuple[str, str, int]] = []
+
+    def both(self, verb: Callable[[Backend], Awaitable[T]]) -> tuple[T, T]:
+        """Do it on both stores."""
+
+        async def run() -> tuple[T, T]:
+            oracle, store = self.stores
+            return await verb(oracle.backend), await verb(store.backend)
+
+        return self.runner.run(run())
+
+    def same(self, verb: Callable[[Backend], Awaitable[T]]) -> T:
+        """Do it on both stores, which answer the same."""
+        oracle, store = self.both(verb)
+        assert store == oracle
+        return oracle
+
+    @initialize()
+    def open(self) -> None:
+        async def run() -> None:
+            for store in self.stores:
+                await store.__aenter__()
+                for node in NODES:
+                    await publish(store.backend, node)
+
+        self.runner.run(run())
+        self.live = [*NODES]
+
+    def teardown(self) -> None:
+        async def run() -> None:
+            for store in self.stores:
+                await store.__aexit__()
+
+        try:
+            self.runner.run(run())
+        finally:
+            self.runner.close()
+            self.directory.cleanup()
+
+    def node(self, index: int) -> str:
+        return self.live[index % len(self.live)]
+
+    def request(self, node: str, demand: dict[str, Any]) -> ClaimRequest:
+        return ClaimRequest(node=node, **demand)
+
+    @rule(groups=st.lists(st.lists(jobs, max_size=3), max_size=3), again=st.integers(0, 20))
+    def enqueue(self, groups: list[list[dict[str, Any]]], again: int) -> None:
+        made = [[self.job(fields) for fields in group] for group in groups]
+        if made and 0 < again <= self.number:
+            made[0].append(NewJob(id=f"{again:04}", kind="a", queue="q", args="{}"))
+        self.same(lambda backend: backend.jobs.enqueue(made))
+
+    @rule(fields=st.lists(jobs, min_size=1, max_size=4), index=st.integers(0, 2), repeat=st.booleans())
+    def bear(self, fields: list[dict[str, Any]], index: int, repeat: bool) -> None:  # noqa: FBT001
+        node = self.node(index)
+        made = [self.job(each) for each in fields]
+        tokens = {job.id: self.draw_token() for job in made}
+        birth = Birth(node, tokens)
+        answer = self.same(lambda backend: backend.jobs.enqueue([[job] for job in made], birth))
+        born = [job_id for group in answer.groups for job_id in group.born]
+        if repeat:
+            again = self.same(lambda backend: backend.jobs.enqueue([[job] for job in made], birth))
+            assert [job_id for group in again.groups for job_id in group.born] == born
+        self.claims += [(node, job_id, tokens[job_id]) for job_id in born]
+
+    def job(self, fields: dict[str, Any]) -> NewJob:
+        self.number += 1
+        return NewJob(id=f"{self.number:04}", args=f'{{"number":{self.number}}}', **fields)
+
+    def draw_token(self) -> int:
+        self.token += 1000
+        return self.token
+
+    @rule(index=st.integers(0, 2), demand=demands)
+    def claim(self, index: int, demand: dict[str, Any]) -> None:
+        node = self.node(index)
+        oracle, store = self.both(lambda backend: backend.jobs.claim(self.request(node, demand)))
+        self.compare_claims(node, oracle, store)
+
+    def compare_claims(self, node: str, oracle: ClaimBatch | None, store: ClaimBatch | None) -> None:
+        if oracle is None or store is None:
+            assert oracle is store
+            return
+        assert store.claims == oracle.claims
+        self.claims += [(node, claim.id, claim.token) for claim in oracle.claims]
+        # To ask too early is a store's right: it may park some at a time. To sleep too long is not.
+        assert store.wait is not None or oracle.wait is None
+        assert store.wait is None or oracle.wait is None or store.wait <= oracle.wait
+
+    @rule(index=st.integers(0, 2), demand=demands)
+    def claim_dead(self, index: int, demand: dict[str, Any]) -> None:
+        """A node that does not live is refused alike."""
+        dead = [node for node, _, _ in self.claims if node not in self.live]
+        if not dead:
+            return
+        node = dead[index % len(dead)]
+
+        async def verb(backend: Backend) -> bool:
+            try:
+                await backend.jobs.claim(self.request(node, demand))
+            except LeaseLost:
+                return True
+            return False
+
+        assert self.same(verb)
+
+    @rule(
+        picks=st.lists(st.tuples(st.integers(0, 200), outcomes, st.sampled_from([0, 0, 0, 0, 1, -1])), max_size=5),
+        index=st.integers(0, 2),
+        demand=st.none() | demands,
+    )
+    def settle(self, picks: list[tuple[int, dict[str, Any], int]], index: int, demand: dict[str, Any] | None) -> None:
+        """Settle claims of one node: live ones, ended ones, stale ones, some under wrong tokens."""
+        node = self.node(index)
+        claims = [claim for claim in reversed(self.claims) if claim[0] == node]
+        if not claims:
+            return
+        write = [
+            Settlement(id=job_id, token=token + slip, **outcome)
+            for pick, outcome, slip in picks
+            for _, job_id, token in [claims[pick % len(claims)]]
+        ]
+        request = None if demand is None else self.request(node, demand)
+        oracle, store = self.both(lambda backend: backend.jobs.settle(node, write, request))
+        assert self.plain(store) == self.plain(oracle)
+        self.compare_claims(node, oracle.batch, store.batch)
+
+    @staticmethod
+    def plain(settled: Settled) -> tuple[int, Counter[str], Counter[str]]:
+        return settled.now, Counter(settled.stale), Counter(settled.cancelled)
+
+    @rule(numbers=st.lists(st.integers(1, 40), max_size=4))
+    def cancel(self, numbers: list[int]) -> None:
+        async def verb(backend: Backend) -> list[object]:
+            answer = await backend.admin.cancel([f"{number:04}" for number in numbers])
+            return [answer.now, *map(set, (answer.cancelled, answer.asked, answer.ended, answer.missing))]
+
+        self.same(verb)
+
+    @rule(index=st.integers(0, 2))
+    def die(self, index: int) -> None:
+        """A node dies, and another takes its place."""
+        node = self.node(index)
+        self.live.remove(node)
+        self.number += 1
+        self.live.append(f"m{self.number}")
+
+        async def run() -> None:
+            for store in self.stores:
+                await store.die(node)
+                await publish(store.backend, self.live[-1])
+
+        self.runner.run(run())
+
+    @rule(index=st.integers(0, 2))
+    def withdraw(self, index: int) -> None:
+        node = self.node(index)
+        self.live.remove(node)
+        self.number += 1
+        self.live.append(f"m{self.number}")
+        self.both(lambda backend: backend.nodes.withdraw(node))
+        self.both(lambda backend: publish(backend, self.live[-1]))
+
+    @rule(index=st.integers(0, 2))
+    def recover(self, index: int) -> None:
+        node = self.node(index)
+
+        async def verb(backend: Backend) -> list[Any]:
+            recovery = await backend.jobs.recover(node, EVERYTHING)
+            return sorted(recovery.jobs, key=lambda recovered: recovered.claim.id)
+
+        recovered = self.same(verb)
+        self.claims += [(node, each.claim.id, each.claim.token) for each in recovered]
+
+    @rule(duration=seconds)
+    def advance(self, duration: float) -> None:
+        for store in self.stores:
+            store.clock.move(duration)
+
+    @rule(kept=st.tuples(*[st.sampled_from([None, 0, 5 * SECOND])] * 3))
+    def prune(self, kept: tuple[int | None, int | None, int | None]) -> None:
+        keep = Keep(completed=kept[0], cancelled=kept[1], dead=kept[2])
+        self.same(lambda backend: backend.admin.prune(keep, EVERYTHING))
+
+    @rule(
+        name=st.sampled_from(QUEUES),
+        paused=st.booleans(),
+        until=st.none() | st.integers(0, 10),
+        slots=st.none() | st.integers(0, 3),
+    )
+    def set_queue(self, name: str, paused: bool, until: int | None, slots: int | None) -> None:  # noqa: FBT001
+        ends = None if until is None or not paused else self.stores[0].clock.now() + until * SECOND
+        self.both(
+            lambda backend: backend.queues.set(QueueRecord(name=name, paused=paused, paused_until=ends, slots=slots))
+        )
+
+    @invariant()
+    def the_jobs_are_the_same(self) -> None:
+        if not self.live:
+            return
+
+        async def verb(backend: Backend) -> list[JobRecord]:
+            page = await backend.reader.find(JobFilter(), limit=EVERYTHING)
+            return [*map(self.unparked, page.jobs)]
+
+        records = self.same(verb)
+        assert [record.id for record in records] == sorted((record.id for record in records), reverse=True)
+
+    @staticmethod
+    def unparked(record: JobRecord) -> JobRecord:
+        """When a job is parked for its kind is a store's own affair."""
+        parked = record.gate.startswith(UNKNOWN_GATE)
+        return msgspec.structs.replace(record, gate="") if parked else record
+
+    @invariant()
+    def the_rest_is_the_same(self) -> None:
+        if not self.live:
+            return
+
+        async def verb(backend: Backend) -> list[Any]:
+            return [
+                [await backend.reader.history(f"{number:04}") for number in self.touched()],
+                await backend.reader.count(JobFilter()),
+                [(node.id, node.alive) for node in await backend.nodes.find()],
+                await backend.queues.list(),
+                [await held(backend, node) for node in self.live],
+            ]
+
+        self.same(verb)
+
+    def touched(self) -> Iterable[int]:
+        """Return the jobs of the last claims: the history of others does not change."""
+        return sorted({int(job_id) for _, job_id, _ in self.claims[-8:]})
+
+
+TestStores = StoreMachine.TestCase
+TestStores.settings = settings(
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
