@@ -1,0 +1,74 @@
+"""Whether a job may be born running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backburner.backends.sqlite.statements import load
+from backburner.model.job import PRIORITIES
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from backburner.model.job import NewJob
+    from backburner.ports.jobs import Birth
+
+__all__ = ["Births"]
+
+_AHEAD = load("ahead")
+
+
+@dataclass(slots=True)
+class _Queue:
+    paused: bool
+    #: Runs that an operator's slots leave the node; None is no limit.
+    room: int | None
+    #: The first priority with a due job in the line: what is not before it must wait.
+    ahead: int
+
+
+class Births:
+    """An offer to run jobs, seen from inside the transaction that stores them: each queue is looked at once."""
+
+    def __init__(self, connection: sqlite3.Connection, birth: Birth, *, alive: bool, now: int) -> None:
+        self._connection = connection
+        self._birth = birth
+        self._alive = alive
+        self._now = now
+        self._queues: dict[str, _Queue] = {}
+
+    @property
+    def node(self) -> str:
+        """The node that offers."""
+        return self._birth.node
+
+    def token(self, job: NewJob) -> int | None:
+        """Return the token drawn for a job; None if it is not on offer."""
+        return self._birth.tokens.get(job.id)
+
+    def may_run(self, job: NewJob) -> bool:
+        """Tell whether a job on offer may run at once, and count on it that it does."""
+        if not self._alive or job.gate or job.delay > 0 or (job.at is not None and job.at > self._now):
+            return False
+        queue = self._queue(job.queue)
+        if queue.paused or queue.ahead <= job.priority or (queue.room is not None and queue.room < 1):
+            return False
+        if queue.room is not None:
+            queue.room -= 1
+        return True
+
+    def waits(self, job: NewJob) -> None:
+        """Know of a job of the same write that is due, and stored before those that follow."""
+        if not job.gate:
+            queue = self._queue(job.queue)
+            queue.ahead = min(queue.ahead, job.priority)
+
+    def _queue(self, name: str) -> _Queue:
+        queue = self._queues.get(name)
+        if queue is None:
+            row = self._connection.execute(_AHEAD, (name, self.node, self._now)).fetchone()
+            paused, room, ahead = row
+            queue = _Queue(bool(paused), room, PRIORITIES.stop if ahead is None else ahead)
+            self._queues[name] = queue
+        return queue

@@ -1,0 +1,46 @@
+"""Jobs that nobody settles, on their way to a node that will."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backburner.backends.sqlite.encoding import to_json
+from backburner.backends.sqlite.statements import load
+from backburner.model.job import Recovered
+from backburner.ports.jobs import Recovery
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from backburner.backends.sqlite.locks import NodeLocks
+
+__all__ = ["recover"]
+
+_HOLDERS = load("holders")
+_RECOVERABLE = load("recoverable")
+_TAKE_OVER = load("take_over")
+_IDLE = load("idle")
+_STRIKE = load("strike")
+
+_decode_nodes = msgspec.json.Decoder(list[str]).decode
+_decode_recovered = msgspec.json.Decoder(tuple[Recovered, ...]).decode
+
+
+def recover(connection: sqlite3.Connection, locks: NodeLocks, node: str, *, limit: int, now: int) -> Recovery:
+    """Hand over the claims of nodes whose locks are free, then expired jobs; strike dead nodes that hold nothing."""
+    (found,) = connection.execute(_HOLDERS).fetchone()
+    known = _decode_nodes(found)
+    dead = to_json([each for each in locks.dead(known) if each != node])
+    jobs, seqs = connection.execute(_RECOVERABLE, (dead, now, max(0, limit))).fetchone()
+    recovered = _decode_recovered(jobs)
+    if recovered:
+        connection.execute(_TAKE_OVER, (seqs, node))
+    if dead != "[]":
+        (idle,) = connection.execute(_IDLE, (dead,)).fetchone()
+        if idle != "[]":
+            connection.execute(_STRIKE, (idle,))
+            locks.forget(_decode_nodes(idle))
+    locks.sweep(known)
+    return Recovery(now, recovered)

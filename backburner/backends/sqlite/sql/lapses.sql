@@ -1,0 +1,2 @@
+-- How many hints have told of a lapse.
+SELECT lapses FROM backburner_hints

@@ -1,0 +1,4 @@
+-- Every node, by id.
+SELECT json_group_array(json_object(
+    'id', id, 'host', host, 'pid', pid, 'started_at', started_at, 'queues', json(queues), 'kinds', json(kinds)))
+FROM (SELECT * FROM backburner_nodes ORDER BY id)
