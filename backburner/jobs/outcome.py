@@ -151,7 +151,7 @@ def _gate(crashes: int) -> str:
 
 
 def _signalled(claim: Claim, signal: JobSignal, policy: RetryPolicy, random: Random) -> Settlement:
-    why = str(signal)
+    why = _message(signal)
     if isinstance(signal, Snooze):
         return _snoozed(claim, signal.delay, why)
     if isinstance(signal, Cancel):
@@ -193,7 +193,7 @@ def _failed(
         return _dead(claim, error, "exhausted", Ending.FAILED)
     backoff = policy.backoff.delay(failures, previous=claim.backoff, random=random)
     if verdict is Verdict.SNOOZE:
-        return _snoozed(claim, backoff, f"{qualified(error)}: {error}")
+        return _snoozed(claim, backoff, f"{qualified(error)}: {_message(error)}")
     return Settlement(
         id=claim.id,
         token=claim.token,
@@ -204,7 +204,7 @@ def _failed(
         failed=1,
         ending=Ending.FAILED,
         error=qualified(error),
-        message=storable(str(error)),
+        message=_message(error),
         traceback=_traceback(error),
         fingerprint=fingerprint(error),
     )
@@ -219,7 +219,7 @@ def _dead(claim: Claim, error: BaseException, reason: str, ending: Ending) -> Se
         failed=1,
         ending=ending,
         error=qualified(error),
-        message=storable(str(error)),
+        message=_message(error),
         traceback=_traceback(error),
         fingerprint=fingerprint(error),
     )
@@ -228,7 +228,20 @@ def _dead(claim: Claim, error: BaseException, reason: str, ending: Ending) -> Se
 def _traceback(error: BaseException) -> str:
     if isinstance(error, CancelledError | JobSignal):
         return ""
-    return storable("".join(traceback.format_exception(error)), _TRACEBACK)
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - until Python 3.13 its parser may fail while a job parses in another thread
+        frames = traceback.walk_tb(error.__traceback__)
+        text = "".join(f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}\n" for frame, line in frames)
+    return storable(text, _TRACEBACK)
+
+
+def _message(error: BaseException) -> str:
+    """Return an error's text; the job's own code makes it, and may fail at that."""
+    try:
+        return storable(str(error))
+    except Exception as failure:  # noqa: BLE001 - however it fails, the run has to be settled
+        return f"its text could not be made: {qualified(failure)}"
 
 
 def storable(text: str, limit: int = _MESSAGE) -> str:
