@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
-from typing import TYPE_CHECKING
+from time import perf_counter, process_time
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from backburner import Backburner
 
@@ -13,11 +13,27 @@ if TYPE_CHECKING:
 
     from backburner import JobHandle
 
-__all__ = ["CHUNK", "CONCURRENCY", "Load", "bare_loop", "store_by_producers"]
+__all__ = ["CHUNK", "CONCURRENCY", "Load", "Spent", "bare_loop", "store_by_producers"]
 
 CONCURRENCY = 100
 #: Jobs in one bulk write.
 CHUNK = 1_000
+
+
+class Spent(NamedTuple):
+    """Seconds: on the wall, and of this process on all cores."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def until_now(cls) -> Self:
+        """Read both clocks; a difference of two readings is what was spent between them."""
+        return cls(perf_counter(), process_time())
+
+    def since(self, earlier: Spent) -> Spent:
+        """Return what was spent since an earlier reading."""
+        return Spent(self.wall - earlier.wall, self.cpu - earlier.cpu)
 
 
 class Load:
@@ -26,13 +42,13 @@ class Load:
     def __init__(self, url: str, *, run: bool = True) -> None:
         self.bb = Backburner(url, queues={"default": CONCURRENCY}, slots=CONCURRENCY, run=run)
         self.runs = 0
-        self.first_run = 0.0
+        self.first_run = Spent(0, 0)
         self._wanted = -1
         self._reached = asyncio.Event()
 
         async def noop() -> None:
             if not self.runs:
-                self.first_run = perf_counter()
+                self.first_run = Spent.until_now()
             self.runs += 1
             if self.runs == self._wanted:
                 self._reached.set()
@@ -51,16 +67,16 @@ class Load:
         self._wanted = count
         await self._reached.wait()
 
-    async def drain(self, count: int, last: str) -> float:
-        """Return the seconds from the first of ``count`` runs until the last one's end is written.
+    async def drain(self, count: int, last: str) -> Spent:
+        """Return what was spent from the first of ``count`` runs until the last one's end is written.
 
         Jobs run in order, so the last id stored is settled with the last batch.
         """
         await self.bb.handle(last, self.noop)
-        seconds = perf_counter() - self.first_run
+        spent = Spent.until_now().since(self.first_run)
         if self.runs < count:
             raise AssertionError(f"{count} jobs were stored, {self.runs} ran before the last one ended")
-        return seconds
+        return spent
 
 
 async def store_by_producers(load: Load, producers: int, each: int) -> float:

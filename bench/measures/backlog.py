@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from statistics import median
-from time import process_time
 from typing import TYPE_CHECKING
 
 from bench.filling import fill
@@ -15,6 +14,8 @@ from bench.stage import Stage, alternate
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from bench.load import Spent
 
 __all__ = ["backlog"]
 
@@ -34,26 +35,28 @@ def backlog(stage: Stage) -> Iterator[Line]:
     count = stage.count(20_000)
     rounds = max(stage.rounds, ROUNDS) if stage.scale == 1 else stage.rounds
 
-    def run(path: Path) -> tuple[float, float]:
-        began = process_time()
-        seconds = asyncio.run(drained(stage, path, count))
-        return seconds, process_time() - began
+    def run(path: Path) -> Spent:
+        return asyncio.run(drained(stage, path, count))
 
-    def empty() -> tuple[float, float]:
+    def empty() -> Spent:
         with stage.fresh() as path:
             return run(path)
 
+    finished, later, dead = map(stage.count, (FINISHED, LATER, DEAD))
     with stage.fresh() as full:
-        fill(full, "completed", stage.count(FINISHED))
-        fill(full, "pending", stage.count(LATER), due_in=FAR)
-        fill(full, "dead", stage.count(DEAD))
+        fill(full, "completed", finished)
+        fill(full, "pending", later, due_in=FAR)
+        fill(full, "dead", dead)
         fulls, empties = alternate(rounds, lambda: run(full), empty)
 
-    figure, limit = (count / median(seconds for seconds, _ in side) for side in (fulls, empties))
+    figure, limit = (count / median(spent.wall for spent in side) for side in (fulls, empties))
     yield Line(
-        name="drain with 1.6 M other rows (raw: empty)", figure=rate(figure), raw=rate(limit), ratio=figure / limit
+        name=f"drain with {finished + later + dead:,} others (raw: 0)",
+        figure=rate(figure),
+        raw=rate(limit),
+        ratio=figure / limit,
     )
-    figure, limit = (median(cpu for _, cpu in side) for side in (fulls, empties))
+    figure, limit = (median(spent.cpu for spent in side) for side in (fulls, empties))
     yield Line(
         name="  the same, CPU time",
         figure=milliseconds(figure),

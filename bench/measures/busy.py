@@ -31,7 +31,7 @@ def busy(stage: Stage) -> Iterator[Line]:
     count = stage.count(5_000)
 
     async def drain(path: Path) -> float:
-        return count / await drained(stage, path, count)
+        return count / (await drained(stage, path, count)).wall
 
     async def enqueue(path: Path) -> float:
         load = Load(stage.url(path), run=False)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from bench.load import Spent
+
 __all__ = ["drain", "drained", "through"]
 
 
@@ -25,7 +27,7 @@ def drain(stage: Stage) -> Iterator[Line]:
 
     def engine() -> float:
         with stage.fresh() as path:
-            return count / asyncio.run(drained(stage, path, count))
+            return count / asyncio.run(drained(stage, path, count)).wall
 
     def raw() -> float:
         if not stage.on_file:
@@ -71,8 +73,8 @@ def through(stage: Stage) -> Iterator[Line]:
     )
 
 
-async def drained(stage: Stage, path: Path, count: int) -> float:
-    """Store and run so many no-ops; return the seconds of the running."""
+async def drained(stage: Stage, path: Path, count: int) -> Spent:
+    """Store and run so many no-ops; return what the running took."""
     load = Load(stage.url(path))
     if stage.on_file:
         prepared = rows(count)

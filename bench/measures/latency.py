@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from itertools import chain
 from statistics import median, quantiles
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING
 
 from backburner import Backburner
-from bench.raw import RawSqlite, rows
+from bench.raw import RawSqlite, Row, rows
 from bench.report import Goal, Line, milliseconds
 from bench.stage import Stage, alternate
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["start"]
 
-#: Seconds between two jobs, for the engine to come to rest.
+#: Seconds between two jobs, or two commits, for everything to come to rest.
 REST = 0.002
 
 
@@ -32,7 +32,7 @@ def start(stage: Stage) -> Iterator[Line]:
 
     def raw() -> list[float]:
         with stage.fresh() as path, RawSqlite(path) as store:
-            return [store.insert_one(row) for row in rows(count)]
+            return [_after_a_rest(store, row) for row in rows(count)]
 
     engines, raws = alternate(stage.rounds, engine, raw if stage.on_file else None)
     figures = list(chain.from_iterable(engines))
@@ -41,6 +41,11 @@ def start(stage: Stage) -> Iterator[Line]:
         "create_task to start, idle, p50", median(figures), median(limits) if limits else None, Goal(2, least=False)
     )
     yield _line("create_task to start, idle, p99", _p99(figures), _p99(limits) if limits else None, None)
+
+
+def _after_a_rest(store: RawSqlite, row: Row) -> float:
+    sleep(REST)
+    return store.insert_one(row)
 
 
 async def _latencies(url: str, count: int) -> list[float]:
