@@ -107,6 +107,11 @@ class Engine:
                 seconds=round(self._kit.clock.monotonic() - began, 3),
             )
 
+    def hurry(self) -> None:
+        """Cut the grace of a stop short."""
+        if self._worker is not None:
+            self._worker.hurry()
+
     def _make_worker(self) -> Worker:
         settings = self._settings
         plan = Plan(

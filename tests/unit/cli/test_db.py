@@ -28,7 +28,7 @@ def test_upgrade_creates_once(url: str, run: Run) -> None:
     assert _file(url).exists()
     again = run("db", "upgrade", terminal=True)
     assert (again.code, again.out) == (0, "")
-    assert again.err == f"{_file(url)}: up to date\n"
+    assert again.err == f"{url}: up to date\n"
     assert run("jobs", "list").code == 3
 
 
@@ -87,7 +87,7 @@ def test_check(shop: str, run: Run) -> None:
     answer = run("db", "check", "--json")
     assert answer.code == 0
     found = json.loads(answer.out)
-    assert (found["store"], found["pending"]) == (str(_file(shop)), [])
+    assert (found["store"], found["pending"]) == (shop, [])
     assert found["schema"] == found["wanted"]
 
 
