@@ -15,9 +15,9 @@ __all__ = ["UNFIT", "decoder", "has_nul", "write"]
 UNFIT = (msgspec.MsgspecError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError)
 
 #: How JSON writes NUL. PostgreSQL refuses it in text; some functions of SQLite end the text there.
-_NUL = b"\\u0000"
+_NUL = "\\u0000"
 #: Leaves out a backslash that is text itself, followed by "u0000".
-_REAL_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_REAL_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 #: Writes a value as JSON, in bytes; raises one of `UNFIT`.
 write = msgspec.json.Encoder(enc_hook=to_json).encode
@@ -28,6 +28,6 @@ def decoder(annotation: Any) -> msgspec.json.Decoder[Any]:  # noqa: ANN401 - wha
     return msgspec.json.Decoder(annotation, dec_hook=from_json)
 
 
-def has_nul(raw: bytes) -> bool:
-    """Tell whether some text in the JSON contains NUL."""
-    return _NUL in raw and _REAL_NUL.search(raw) is not None
+def has_nul(text: str) -> bool:
+    """Tell whether a text within JSON text contains NUL."""
+    return _NUL in text and _REAL_NUL.search(text) is not None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from backburner.codec.payloads import UNFIT, has_nul, write
-from backburner.codec.values import Path, children, difference, follow, search
+from backburner.codec.values import Path, children, difference, follow, search, spell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,17 +34,20 @@ class Trouble(NamedTuple):
     why: str
 
 
-def refusal(value: object, read: Callable[[bytes], object], annotated: Callable[[Path], Annotation]) -> Trouble:
+def refusal(
+    value: object, read: Callable[[bytes], object], annotated: Callable[[Path], Annotation], *, root: Path = ()
+) -> Trouble:
     """Account for a value that `write` refuses, or that does not come back as it was.
 
-    ``read`` turns its JSON into what should be the same again; ``annotated`` answers the annotation over a path.
+    ``read`` turns its JSON into what should be the same again; ``annotated`` answers the annotation over a path;
+    ``root`` is the path of the value itself: none for arguments by name, whose paths begin with the names.
     """
     try:
         raw = write(value)
     except UNFIT as error:
-        return _unwritable(value, error)
-    if has_nul(raw):
-        path, _ = search(value, _holds_nul)
+        return _unwritable(value, error, root)
+    if has_nul(raw.decode()):
+        path, _ = search(value, _holds_nul, root)
         return Trouble(path, "contains NUL (\\x00), which some stores refuse: remove it, or store bytes")
     try:
         back = read(raw)
@@ -52,9 +55,18 @@ def refusal(value: object, read: Callable[[bytes], object], annotated: Callable[
         path, why = misfit(read, raw, error)
         part = follow(value, path)
         # msgspec names the type in JSON: text, where the caller wrote a datetime.
-        return Trouble(path, why if part is None else _GOT.sub(f", got {type(part).__name__}", why))
-    path, sent, came = difference(value, back)
-    return Trouble(path, f"{_changed(sent, came)}: {_mend(path, sent, came, annotated(path))}")
+        return Trouble((*root, *path), why if part is None else _GOT.sub(f", got {type(part).__name__}", why))
+    path, sent, came = difference(value, back, root)
+    annotation = annotated(path)
+    if annotation.trouble:
+        mend = f"its annotation {annotation.text!r} {annotation.trouble}"
+    elif len(path) > 1:
+        mend = f"annotate the types on the way to it, down to {type(sent).__name__!r}"
+    elif annotation.known:
+        mend = f"its annotation is {annotation.text!r}, use that or change it"
+    else:
+        mend = f"annotate it, '{'->' if root else f'{spell(path)}:'} {type(sent).__name__}'"
+    return Trouble(path, f"{_changed(sent, came)}: {_hint(sent, came) or mend}")
 
 
 def misfit(read: Callable[[bytes], object], raw: bytes, error: Exception) -> Trouble:
@@ -67,14 +79,18 @@ def misfit(read: Callable[[bytes], object], raw: bytes, error: Exception) -> Tro
     if field is not None:
         unknown = "unknown" in what.partition("`")[0]
         return Trouble((*path, field[1]), "is not declared" if unknown else "is missing")
-    what = what.replace("`", "")
+    if not isinstance(error, msgspec.MsgspecError):  # raised by a class of the user's
+        what = f"{type(error).__name__}: {what}"
     of_key = " among its keys" if place is not None and place["key"] else ""
-    return Trouble(path, f"does not fit: {what[:1].lower()}{what[1:]}{of_key}" if what else "does not fit")
+    return Trouble(path, f"does not fit: {what.replace('`', '')}{of_key}")
 
 
 def _resolved(steps: str, read: Callable[[bytes], object], raw: bytes, message: str) -> Path:
     """Turn msgspec's place into a path, finding the keys of dicts, which it writes as ``[...]``."""
-    tree = msgspec.json.decode(raw)
+    try:
+        tree = msgspec.json.decode(raw)
+    except UNFIT:  # broken behind the place, too
+        return ()
     node = tree
     path: Path = ()
     for name, index in _STEP.findall(steps):
@@ -109,11 +125,12 @@ def _message(read: Callable[[bytes], object], tree: object) -> str:
     return ""
 
 
-def _unwritable(value: object, error: Exception) -> Trouble:
+def _unwritable(value: object, error: Exception, root: Path) -> Trouble:
     if isinstance(error, RecursionError):
-        deep = [step for step, part in children(value) if isinstance(_failure(part), RecursionError)]
-        return Trouble((*deep[:1],), "is nested too deeply, or contains itself: store it flat")
-    path, part = search(value, lambda part: _failure(part) is not None)
+        # One level down, to name the argument; deeper, a value that contains itself has no end.
+        deep = [] if root else [step for step, part in children(value) if isinstance(_failure(part), RecursionError)]
+        return Trouble((*root, *deep[:1]), "is nested too deeply, or contains itself: store it flat")
+    path, part = search(value, lambda part: _failure(part) is not None, root)
     return Trouble(path, _why_unwritable(part, _failure(part) or error))
 
 
@@ -146,7 +163,7 @@ def _why_unwritable(part: object, error: Exception) -> str:
 
 def _holds_nul(value: object) -> bool:
     try:
-        return has_nul(write(value))
+        return has_nul(write(value).decode())
     except UNFIT:
         return False
 
@@ -158,20 +175,12 @@ def _changed(sent: object, back: object) -> str:
     return f"({kind}) would come back as {'None' if back is None else type(back).__name__}"
 
 
-def _mend(path: Path, sent: object, back: object, annotation: Annotation) -> str:
-    kind = type(sent).__name__
+def _hint(sent: object, back: object) -> str:
+    """Return the mend where no annotation would be one."""
     if isinstance(sent, float) and not math.isfinite(sent):
-        mend = "JSON has neither NaN nor infinity, use None or a text"
-    elif isinstance(sent, type(back)) and type(sent) is not type(back) and not isinstance(sent, Enum):
-        mend = f"use a plain {type(back).__name__}"
-    elif annotation.trouble:
-        mend = f"its annotation {annotation.text!r} {annotation.trouble}"
-    elif type(sent) is dict and type(back) is dict:
-        mend = "its keys are not text, annotate what they are, such as 'dict[int, str]'"
-    elif len(path) > 1:
-        mend = f"annotate the types on the way to it, down to {kind!r}"
-    elif annotation.known:
-        mend = f"its annotation is {annotation.text!r}, use that or change it"
-    else:
-        mend = f"annotate it, '{path[0]}: {kind}'" if path else f"annotate it, '-> {kind}'"
-    return mend
+        return "JSON has neither NaN nor infinity, use None or a text"
+    if isinstance(sent, type(back)) and type(sent) is not type(back) and not isinstance(sent, Enum):
+        return f"use a plain {type(back).__name__}"
+    if type(sent) is dict and type(back) is dict:
+        return "its keys are not text, annotate what they are, such as 'dict[int, str]'"
+    return ""

@@ -60,7 +60,8 @@ def same_all(sent: Sequence[object], back: Sequence[object]) -> bool:
 
 def children(value: object) -> Iterator[tuple[object, object]]:
     """Yield the parts of a value, each with the step that leads to it."""
-    names = getattr(value, "_fields", None) or _compared_fields(type(value)) or model_fields(value)
+    kind = type(value)
+    names = getattr(value, "_fields", None) or _compared_fields(kind) or model_fields(value)
     if names:
         yield from ((name, getattr(value, name)) for name in names)
     elif isinstance(value, dict):
@@ -128,7 +129,7 @@ def _same_decimal(sent: Decimal, back: Decimal) -> bool:
     return not sent.is_nan() and sent == back
 
 
-_COMPARE: dict[type, Callable[[Any, Any], bool]] = {
+_COMPARE: dict[type[object], Callable[[Any, Any], bool]] = {
     list: same_all,
     tuple: same_all,
     dict: _same_dict,
@@ -139,10 +140,13 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
 }
 
 
-@lru_cache(maxsize=1024)
-def _compared_fields(kind: type) -> tuple[str, ...] | None:
+def _find_fields(kind: type[object]) -> tuple[str, ...] | None:
     if issubclass(kind, msgspec.Struct):
         return kind.__struct_fields__
     if dataclasses.is_dataclass(kind):
         return tuple(field.name for field in dataclasses.fields(kind) if field.compare)
     return None
+
+
+#: The fields that make two values of a class equal, if it is a struct or a dataclass.
+_compared_fields: Callable[[Any], tuple[str, ...] | None] = lru_cache(maxsize=1024)(_find_fields)

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backburner.errors import InvalidOption
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HOUR = 3600
+
+#: A busy machine is no failure.
+calm = settings(deadline=None)
 
 
 def seeded(seed: int) -> Random:
@@ -59,6 +62,7 @@ def limit(backoff: Backoff) -> int:
     return backoff.cap + round(backoff.cap * share)
 
 
+@calm
 @given(backoffs(), counts, st.integers())
 def test_every_delay_lies_within_its_bounds(backoff: Backoff, failures: int, seed: int) -> None:
     """A delay is a whole number of microseconds, never negative, within `bounds`, which lie within the cap."""
@@ -69,6 +73,7 @@ def test_every_delay_lies_within_its_bounds(backoff: Backoff, failures: int, see
     assert low <= delay <= high
 
 
+@calm
 @given(backoffs(), st.integers(1, 200))
 def test_bounds_never_shrink(backoff: Backoff, failures: int) -> None:
     """One more failure never means a shorter wait."""
@@ -99,6 +104,7 @@ def test_decorrelated_keeps_its_jitter_at_the_cap() -> None:
     assert max(delays) <= 100 * SECOND
 
 
+@calm
 @given(st.integers(0, 10**12), st.integers())
 def test_decorrelated_grows_from_the_previous_delay(previous: int, seed: int) -> None:
     """Its next delay lies between the base and factor times the one before."""
@@ -118,6 +124,7 @@ def test_decorrelated_stays_within_the_bounds_it_lists() -> None:
         assert low <= previous <= high
 
 
+@calm
 @given(backoffs(), counts, st.integers(0, 10**15), st.integers())
 def test_a_floor_is_never_undercut(backoff: Backoff, failures: int, floor: int, seed: int) -> None:
     """What the other side asked for is waited for, and the jitter comes on top of it."""
@@ -135,6 +142,7 @@ def test_jitter_spreads_those_who_got_the_same_floor() -> None:
     assert len(delays) > 990
 
 
+@calm
 @given(backoffs(), counts, st.integers())
 def test_a_seed_reproduces_its_delays(backoff: Backoff, failures: int, seed: int) -> None:
     """The same random numbers give the same delays."""

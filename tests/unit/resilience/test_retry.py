@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backburner.errors import InvalidOption, PayloadNotReadable, UnknownRetryPolicy
@@ -63,6 +63,7 @@ def test_what_is_no_policy_is_refused() -> None:
         policy(3)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 50), st.integers(1, 100))
 def test_the_last_attempt_is_the_last(attempts: int, failures: int) -> None:
     """Failures below the limit are tried again; at the limit the job is out of attempts."""
