@@ -62,4 +62,4 @@ class Hints:
         try:
             await self._notifier.notify(hint)
         except StoreError as error:
-            self._listener(Signal.LOOP_FAILED, error=error, loop="hints", failures=1)
+            self._listener(Signal.STORE_WAITING, error=error, loop="hints", failures=1)

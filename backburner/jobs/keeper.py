@@ -159,7 +159,7 @@ class LeaseKeeper:
         self._hurry.clear()
 
     def _report(self, error: StoreError) -> None:
-        self._listener(Signal.LOOP_FAILED, error=error, loop="keeper", failures=self.failures)
+        self._listener(Signal.STORE_WAITING, error=error, loop="keeper", failures=self.failures)
 
     def _tell(self, callback: Callable[..., None], *args: object) -> None:
         try:

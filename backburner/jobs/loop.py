@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from backburner.errors import StoreError
 from backburner.model.clock import SECOND
 from backburner.ports.telemetry import Signal
 from backburner.resilience.retry import LOOP_BACKOFF
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
     from backburner.jobs.kit import Kit
 
 
-__all__ = ["Loop"]
+__all__ = ["Loop", "trouble"]
+
+
+def trouble(error: Exception) -> Signal:
+    """Tell a store that is busy or away, which passes, from what nobody foresaw."""
+    return Signal.STORE_WAITING if isinstance(error, StoreError) else Signal.LOOP_FAILED
 
 
 class Loop:
@@ -66,9 +72,14 @@ class Loop:
             except Exception as error:  # noqa: BLE001 - a loop's guard: whatever the step raised, the loop goes on
                 await self._back_off(error)
                 continue
-            self.failures = 0
+            if self.failures:
+                self._recovered()
             if delay is not None and not self._wanted.is_set():
                 await self._sleep(delay)
+
+    def _recovered(self) -> None:
+        self._listener(Signal.STORE_RECOVERED, loop=self.name, failures=self.failures)
+        self.failures = 0
 
     async def _sleep(self, delay: float) -> None:
         """Wait for the delay or a wake, whichever is first; then a step is due."""
@@ -84,7 +95,7 @@ class Loop:
     async def _back_off(self, error: Exception) -> None:
         """Wait, deaf to wakes: hurrying callers must not storm a store that is away."""
         self.failures += 1
-        self._listener(Signal.LOOP_FAILED, error=error, loop=self.name, failures=self.failures)
+        self._listener(trouble(error), error=error, loop=self.name, failures=self.failures)
         delay = LOOP_BACKOFF.delay(self.failures, previous=None, random=self._random)
         over = asyncio.Event()
         timer = self._clock.call_later(delay / SECOND, over.set)

@@ -187,7 +187,7 @@ class Worker:
         try:
             await self._backend.nodes.withdraw(self._node.id)
         except StoreError as error:
-            self._kit.listener(Signal.LOOP_FAILED, error=error, loop="presence", failures=1)
+            self._kit.listener(Signal.STORE_WAITING, error=error, loop="presence", failures=1)
 
     async def _come_back(self) -> None:
         """Publish what changed; after a lost lease, a new node."""

@@ -37,7 +37,6 @@ _RECORDS = {
     Signal.JOB_LOST: _Record("backburner.job", "warning"),
     Signal.JOB_STUCK: _Record("backburner.job", "error"),
     Signal.KIND_UNKNOWN: _Record("backburner.job", "warning"),
-    Signal.NODE_FENCED: _Record("backburner.node", "warning"),
     Signal.NODE_STALLED: _Record("backburner.node", "error"),
 }
 

@@ -13,10 +13,11 @@ class Signal(StrEnum):
 
     ENGINE_STARTED = "engine.started"
     ENGINE_STOPPED = "engine.stopped"
-    #: A loop's step failed; it goes on after a backoff.
+    #: A loop's step failed, and not for want of the store; it goes on after a backoff.
     LOOP_FAILED = "loop.failed"
-    #: Writes wait for the store, which is busy or away.
+    #: A loop waits for the store, which is busy or away; nothing is lost meanwhile.
     STORE_WAITING = "store.waiting"
+    #: A loop that failed works again.
     STORE_RECOVERED = "store.recovered"
     JOB_RETRY = "job.retry"
     JOB_DEAD = "job.dead"
@@ -30,7 +31,6 @@ class Signal(StrEnum):
     JOB_STUCK = "job.stuck"
     #: Jobs wait for a node that knows their kind.
     KIND_UNKNOWN = "kind.unknown"
-    NODE_FENCED = "node.fenced"
     #: The loop was silent for so long that the keeper let the lease go.
     NODE_STALLED = "node.stalled"
 
