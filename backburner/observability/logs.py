@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
-from backburner.errors import StoreBusy, StoreUnavailable
 from backburner.log import Level, emit
 from backburner.ports.telemetry import Signal
 
@@ -40,9 +39,6 @@ _RECORDS = {
     Signal.NODE_STALLED: _Record("backburner.node", "error"),
 }
 
-#: A store that is busy or away passes by itself: however long it takes, it is no alarm at every try.
-_PASSING = _Record("backburner.store", "warning")
-
 #: Characters of an error's message in a log line; the store keeps all of it.
 _MESSAGE = 500
 
@@ -58,7 +54,7 @@ class LogListener:
 
     def __call__(self, signal: Signal, /, *, error: BaseException | None = None, **fields: object) -> None:
         """Log one signal."""
-        record = _PASSING if isinstance(error, StoreBusy | StoreUnavailable) else _RECORDS[signal]
+        record = _RECORDS[signal]
         if error is not None:
             fields["error"] = _described(error)
         emit(record.logger, record.level, signal.value, fields, error=error if record.traceback else None)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from backburner.errors import StoreBusy, StoreError, StoreUnavailable
+from backburner.errors import StoreUnavailable
 from backburner.observability.logs import LogListener, guarded
 from backburner.ports.telemetry import Signal
 
@@ -54,11 +54,11 @@ def test_death_is_an_error_with_traceback(caplog: pytest.LogCaptureFixture) -> N
     assert record.exc_info[1] is error
 
 
-@pytest.mark.parametrize("error", [StoreBusy(), StoreUnavailable()])
-def test_an_absent_store_is_no_alarm(error: StoreError, caplog: pytest.LogCaptureFixture) -> None:
-    """A loop that fails since the store is busy or away is a WARNING without traceback, at every try."""
-    LogListener()(Signal.LOOP_FAILED, error=error, loop="settler")
+def test_an_absent_store_is_no_alarm(caplog: pytest.LogCaptureFixture) -> None:
+    """A store that is busy or away is a WARNING without traceback: it passes by itself."""
+    LogListener()(Signal.STORE_WAITING, error=StoreUnavailable("gone"), loop="settler")
     record = caplog.records[0]
+    assert record.getMessage() == 'store.waiting loop=settler error="StoreUnavailable: gone"'
     assert (record.levelno, record.exc_info) == (logging.WARNING, None)
 
 
