@@ -81,7 +81,7 @@ class _Worker:
 
     def end(self) -> tuple[int, str, str]:
         """Wait for its end; return exit code and the rest of what it said."""
-        out, err = self.process.communicate()
+        out, err = self.process.communicate(timeout=60)
         return self.process.returncode, out, err
 
 
