@@ -24,6 +24,7 @@ _PLACE = re.compile(r" - at (?P<key>`key(?:`| in).*)?`?\$(?P<steps>.*)`$", re.DO
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
 _GOT = re.compile(r", got \w+")
 _FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.*)`", re.DOTALL)
+_DEEP = "is nested too deeply, or contains itself: store it flat"
 _JSON_KINDS: tuple[type, ...] = (str, int, float, list, dict, tuple, bytes, set, frozenset)
 
 
@@ -56,7 +57,10 @@ def refusal(
         part = follow(value, path)
         # msgspec names the type in JSON: text, where the caller wrote a datetime.
         return Trouble((*root, *path), why if part is None else _GOT.sub(f", got {type(part).__name__}", why))
-    path, sent, came = difference(value, back, root)
+    try:
+        path, sent, came = difference(value, back, root)
+    except RecursionError:  # C goes deeper than Python
+        return Trouble(root, _DEEP)
     annotation = annotated(path)
     if annotation.trouble:
         mend = f"its annotation {annotation.text!r} {annotation.trouble}"
@@ -129,7 +133,7 @@ def _unwritable(value: object, error: Exception, root: Path) -> Trouble:
     if isinstance(error, RecursionError):
         # One level down, to name the argument; deeper, a value that contains itself has no end.
         deep = [] if root else [step for step, part in children(value) if isinstance(_failure(part), RecursionError)]
-        return Trouble((*root, *deep[:1]), "is nested too deeply, or contains itself: store it flat")
+        return Trouble((*root, *deep[:1]), _DEEP)
     path, part = search(value, lambda part: _failure(part) is not None, root)
     return Trouble(path, _why_unwritable(part, _failure(part) or error))
 

@@ -199,6 +199,23 @@ def test_plain_values_pass_where_the_annotation_says_nothing() -> None:
     assert (kwargs["amount"], kwargs["lost"]) == ("12", {"id": 1})
 
 
+def deep(levels: int) -> list[Any]:
+    """Return a list in a list in a list."""
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("levels", [500, 900, 100_000])
+def test_what_is_nested_too_deeply_is_refused(levels: int) -> None:
+    """However deep a value is, it is refused or stored; nothing overflows."""
+    with pytest.raises(ArgumentNotStorable, match="nested too deeply"):
+        ANYTHING.encode({"value": deep(levels)})
+    with pytest.raises(ResultNotStorable, match="nested too deeply"):
+        ANYTHING.encode_result(deep(levels))
+
+
 def test_a_backslash_is_no_nul() -> None:
     """Only NUL itself is refused, not text that looks like its escape."""
     value = "\\u0000 \\\\u0000"
