@@ -22,6 +22,7 @@ import logging
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 import tokenize
 import warnings
@@ -47,14 +48,17 @@ if TYPE_CHECKING:
 #: `bb.worker()`. Four slots, for the four threads that `def` jobs run in.
 bb = Backburner("sqlite:///backburner.db", run=False, queues={"default": 4}, threads=4)
 
-#: The fourth failure is the last; before it three retries, up to a second apart. What is not named is not retried. A
-#: SystemError passes by itself: until Python 3.13, `ast.parse` may raise one when two threads parse at once.
+#: The fourth failure is the last; before it three retries, up to a second apart. What is not named is not retried.
 PARSING = RetryPolicy(
     name="parsing",
     attempts=4,
     backoff=exponential(0.25, factor=2, cap=1),
     retry=(SyntaxError, ValueError, SystemError),
 )
+
+#: Until Python 3.13, `ast.parse` in two threads at once may raise a SystemError: ours take turns, and should anybody
+#: else parse meanwhile (a traceback does, to place its carets), the job is tried again.
+PARSER = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,9 @@ class Measures:
 def measure(path: str) -> Measures:
     """Measure one file. A `def` job runs in a thread, so the loop stays free."""
     source = Path(path).read_bytes()
-    nodes = list(ast.walk(ast.parse(source, path)))
+    with PARSER:
+        tree = ast.parse(source, path)
+    nodes = list(ast.walk(tree))
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     lengths = [((node.end_lineno or 0) - node.lineno + 1, node.name) for node in functions]
     return Measures(
@@ -377,6 +383,8 @@ def main(argv: Sequence[str]) -> int:
         asyncio.run(work())
         return 0
     library = (options.directory or Path(sysconfig.get_path("stdlib"))).resolve()
+    if not library.is_dir():
+        parser.error(f"{library} is no directory")
     directory = Path(tempfile.mkdtemp(prefix="backburner-demo-"))
     with contextlib.chdir(directory):
         return asyncio.run(census(library, directory))

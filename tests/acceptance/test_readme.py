@@ -1,0 +1,92 @@
+"""The README's Python, run."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from backburner import Backburner, current_job
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+README = Path(__file__).parents[2] / "README.md"
+IDEMPOTENT, APP, LIFESPAN, MORE = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work where the README's stores and files may be made."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BACKBURNER_URL", raising=False)
+    return tmp_path
+
+
+def execute(block: str, **names: object) -> dict[str, Any]:
+    """Run a block as a module would be, and return its names."""
+    namespace: dict[str, Any] = {"__name__": "readme", **names}
+    exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102 - the README's own code
+    return namespace
+
+
+def test_the_app_has_fifteen_lines() -> None:
+    """The FastAPI app takes fifteen lines."""
+    assert len(APP.splitlines()) == 15
+
+
+async def test_the_app_stores_a_job_for_a_request_and_runs_it(directory: Path) -> None:
+    """A request to the README's app is answered with the id of a job, and the job runs beside the requests."""
+    names = execute(APP)
+    app: FastAPI = names["app"]
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://app") as client,
+    ):
+        answer = await client.post("/signup", params={"email": "ada@example.org"})
+        assert answer.status_code == 200
+        assert await names["bb"].handle(answer.json()["job"], names["welcome"]) == "welcome, ada@example.org"
+    assert (directory / "jobs.db").is_file()
+
+
+async def test_the_engines_lifespan_is_the_apps() -> None:
+    """With `lifespan=bb.lifespan` the engine runs as long as the app."""
+    names = execute(APP)
+    app: FastAPI = execute(LIFESPAN, **names)["app"]
+    async with app.router.lifespan_context(app):
+        assert names["bb"].running
+    assert not names["bb"].running
+
+
+async def test_the_id_of_a_job_is_its_idempotency_key() -> None:
+    """The README's `charge` hands on the id that its handle has."""
+    keys: list[str] = []
+
+    class Payments:
+        async def charge(self, invoice: int, cents: int, *, idempotency_key: str) -> None:
+            assert (invoice, cents) == (7, 1250)
+            keys.append(idempotency_key)
+
+    bb = Backburner("memory://")
+    charge = execute(IDEMPOTENT, bb=bb, payments=Payments(), current_job=current_job)["charge"]
+    async with bb:
+        handle = await bb.create_task(charge(7, 1250))
+        await handle
+    assert keys == [handle.id]
+
+
+def test_the_longer_example_prints_what_it_says(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The README's longer example runs as a script: a result, a cancelled and a scheduled job, a dead letter."""
+    script = directory / "reports.py"
+    script.write_text(MORE)
+    runpy.run_path(str(script), run_name="__main__")
+    result, states, death = capsys.readouterr().out.splitlines()
+    assert result == "3"
+    assert states == "cancelled scheduled"
+    assert "dead letter (rejected: there are no negative reports)" in death
+    assert (directory / "weekly.txt").read_text() == "0\n1\n2\n"
