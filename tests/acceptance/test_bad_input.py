@@ -169,7 +169,7 @@ def test_what_is_no_job(bb: Backburner) -> None:
         (7, "a job is a function"),
     ):
         with pytest.raises(NotAJob, match=says):
-            bb.job(wrong)  # type: ignore[call-overload]
+            bb.job(wrong)  # type: ignore[arg-type]
 
 
 def test_declarations(bb: Backburner) -> None:
@@ -189,7 +189,7 @@ def test_declarations(bb: Backburner) -> None:
         bb.job(priority=-1)(fine)
     job = bb.job(fine)
     with pytest.raises(NotAJob, match="is a job already"):
-        bb.job(job)  # type: ignore[call-overload]
+        bb.job(job)
     with pytest.raises(DuplicateKind, match=r"test_bad_input.py:\d+ and .*test_bad_input.py:\d+"):
         bb.job(name="fine")(sync)
 

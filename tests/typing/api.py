@@ -1,5 +1,3 @@
-# mypy: disable-error-code="unused-awaitable"
-# `assert_type` answers what it is given, and nobody awaits that.
 """What users write, for the type checkers: never run, only checked, by mypy and pyright in strict mode.
 
 Where a line must be an error, the checkers are told to expect one: an ignore that is not needed is an error itself.
