@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
-from backburner.errors import LeaseLost, StoreBusy, StoreUnavailable
+from backburner.errors import StoreError, StoreRefused
 from backburner.jobs import outcome
 from backburner.jobs.loop import Loop
 from backburner.model.job import JobState, Settlement
@@ -147,10 +147,10 @@ class Settler:
             return
         try:
             answer = await self._store.settle(self._node.id, [settlement for _, settlement, _ in items], request)
-        except (StoreBusy, StoreUnavailable, LeaseLost):
-            raise
         except Exception as error:
-            self._isolate(error)
+            # A store that is busy, away or full takes the same settlements later; content is never taken.
+            if isinstance(error, StoreRefused) or not isinstance(error, StoreError):
+                self._isolate(error)
             raise
         del self._waiting[: len(items)]
         self._most = min(BATCH, self._most * 2)

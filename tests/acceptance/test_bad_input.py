@@ -30,7 +30,7 @@ from backburner.jobs.context import current_job
 if TYPE_CHECKING:
     from backburner import Job
 
-    Send = Job[[str, int], None]
+    Send = Job[..., None]
 
 
 @pytest.fixture
