@@ -1,4 +1,4 @@
-"""The README's Python, run."""
+"""The README's Python, run; and what the documents name, found."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import httpx
 import pytest
 
 from backburner import Backburner, current_job
+from backburner.testing import contracts
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PROMISES = ROOT / "docs" / "promises.md"
 IDEMPOTENT, APP, LIFESPAN, MORE = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
 
 
@@ -90,3 +93,15 @@ def test_the_longer_example_prints_what_it_says(directory: Path, capsys: pytest.
     assert states == "cancelled scheduled"
     assert "dead letter (rejected: there are no negative reports)" in death
     assert (directory / "weekly.txt").read_text() == "0\n1\n2\n"
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    """What docs/promises.md names as proof is a test, by its file and its name."""
+    named = re.findall(r"`(tests/\S+\.py)::(?:Test(\w+)::)?(test_\w+)`", PROMISES.read_text("utf-8"))
+    assert named
+    for path, contract, name in named:
+        places = [ROOT / path]
+        if contract:
+            assert f"class Test{contract}(" in places[0].read_text("utf-8")
+            places = [*Path(contracts.__file__).parent.glob("*.py")]
+        assert any(f"def {name}(" in place.read_text("utf-8") for place in places), f"{path} has no {name}"
