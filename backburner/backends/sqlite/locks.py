@@ -43,7 +43,7 @@ class NodeLocks:
             self._directory.mkdir(exist_ok=True)
             first, name = tempfile.mkstemp(dir=self._directory, prefix="test-")
         except OSError as error:
-            raise StoreReadOnly(f"{self._directory} cannot hold node files ({error}).", stored="no") from error
+            raise StoreReadOnly(f"{self._directory} cannot hold node files ({error}): check its permissions.", stored="no") from error
         try:
             second = os.open(name, os.O_RDONLY)
             try:

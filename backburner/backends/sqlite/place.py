@@ -55,9 +55,9 @@ class Place:
                     f"{self.path} cannot be made: the directory {self.path.parent} does not exist. Make it first.",
                     stored="no",
                 )
-        elif write and not os.access(self.path, os.W_OK):
+        elif write and not _may(self.path, os.W_OK):
             raise StoreReadOnly(f"{self.path} may not be written by this user: check its permissions.", stored="no")
-        if write and not os.access(self.path.parent, os.W_OK | os.X_OK):
+        if write and not _may(self.path.parent, os.W_OK | os.X_OK):
             raise StoreReadOnly(
                 f"{self.path.parent} may not be written by this user, and the database keeps its log beside itself "
                 "there: check its permissions.",
@@ -98,7 +98,7 @@ class Place:
         except sqlite3.OperationalError:
             connection.close()
             log = self.path.with_name(self.path.name + "-wal")
-            if not self.path.exists() or log.exists() or os.access(self.path.parent, os.W_OK):
+            if not self.path.exists() or log.exists() or _may(self.path.parent, os.W_OK):
                 raise
             return self._reader("mode=ro&immutable=1")
         except BaseException:
@@ -134,3 +134,7 @@ class Place:
                 "system.",
                 stored="no",
             )
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)

@@ -92,7 +92,7 @@ class Writer:
     def _serve(self, connection: sqlite3.Connection) -> None:
         transactor = Transactor(connection, self._place, self._clock)
         self._watch.start(connection)
-        while True:
+        while not (self._closing and self._queue.empty()):
             units = self._take()
             if units:
                 transactor.run(units)
@@ -100,8 +100,6 @@ class Writer:
                 self._call(_answer, units)
                 if self._watch.wanted:
                     self._watch.written(connection)
-            elif self._closing:
-                return
             elif self._watch.wanted:
                 self._watch.look(connection)
 

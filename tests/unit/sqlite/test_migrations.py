@@ -1,0 +1,113 @@
+"""The schema's steps."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backburner.backends.sqlite import schema as schema_module
+from backburner.backends.sqlite.backend import SqliteBackend
+from backburner.ports.backend import Migration
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from backburner.testing import FakeClock
+
+START = """
+import asyncio, pathlib, sys
+from backburner.backends.sqlite.backend import SqliteBackend
+from backburner.model.clock import SystemClock
+from backburner.model.job import NewJob
+
+async def main():
+    backend = SqliteBackend(pathlib.Path(sys.argv[1]), clock=SystemClock(), write_timeout=30)
+    sys.stdin.readline()
+    await backend.open(create=True)
+    before = await backend.schema.upgrade()
+    await backend.jobs.enqueue([[NewJob(id=sys.argv[2], kind="kind", queue="queue", args="{}")]])
+    print(before.current)
+    await backend.close()
+
+asyncio.run(main())
+"""
+
+
+def test_ten_processes_start_at_once(path: Path) -> None:
+    """Ten processes that meet an empty place make one schema, each step applied once, and all go on to write."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", START, str(path), str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(10)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    ended = [(process.communicate(timeout=60), process.returncode) for process in processes]
+    assert [(errors, code) for (_, errors), code in ended] == [("", 0)] * 10
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT count(*) FROM backburner_jobs").fetchone() == (10,)
+        assert other.execute("SELECT version FROM backburner_migrations").fetchall() == [(1,)]
+
+
+async def test_state_before_and_after(path: Path, clock: FakeClock) -> None:
+    """An empty store wants every step; upgraded, none; upgrading answers the state before, and twice is once."""
+    backend = SqliteBackend(path, clock=clock)
+    await backend.open(create=True)
+    wanted = len(backend.schema.steps)
+    empty = await backend.schema.state()
+    assert (empty.current, empty.wanted, empty.pending) == (0, wanted, backend.schema.steps)
+    assert await backend.schema.upgrade() == empty
+    full = await backend.schema.state()
+    assert (full.current, full.wanted, full.pending) == (wanted, wanted, ())
+    assert await backend.schema.upgrade() == full
+    await backend.close()
+
+
+def test_the_steps_are_known_without_a_store(path: Path, clock: FakeClock) -> None:
+    """What would be applied can be shown before there is anything to apply it to."""
+    steps = SqliteBackend(path, clock=clock).schema.steps
+    assert [step.version for step in steps] == list(range(1, len(steps) + 1))
+    assert all(step.checksum == hashlib.sha256(step.sql.encode()).hexdigest() for step in steps)
+    assert not path.exists()
+
+
+async def test_a_step_that_fails_leaves_nothing(
+    backend: SqliteBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step is applied whole or not at all, its ledger included."""
+    broken = Migration(2, "broken", "CREATE TABLE backburner_half (x);\nCREATE TABLE backburner_jobs (x);\n", "sum")
+    monkeypatch.setattr(schema_module, "_STEPS", (*backend.schema.steps, broken))
+    with pytest.raises(Exception, match="already exists"):
+        await backend.schema.upgrade()
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT name FROM sqlite_schema WHERE name = 'backburner_half'").fetchall() == []
+        assert other.execute("SELECT max(version) FROM backburner_migrations").fetchone() == (1,)
+
+
+async def test_a_later_step_is_applied_to_a_store_with_jobs(
+    backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older store is brought up to date step by step; semicolons inside a trigger do not cut it in two."""
+    sql = """-- Two statements; and a trigger.
+    CREATE TABLE backburner_extra (x TEXT DEFAULT ';') STRICT;
+    CREATE TRIGGER backburner_extra_check AFTER INSERT ON backburner_extra BEGIN
+        SELECT 1;
+        SELECT 2;
+    END;
+    """
+    monkeypatch.setattr(schema_module, "_STEPS", (*backend.schema.steps, Migration(2, "extra", sql, "sum")))
+    assert (await backend.schema.upgrade()).current == 1
+    assert (await backend.schema.state()).current == 2
