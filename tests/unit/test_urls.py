@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from backburner.backends.urls import connect, parse
 from backburner.errors import InvalidUrl, UnknownUrlOption
 from backburner.testing import FakeClock
+from tests.fresh import loaded_by
 
 BASE = Path("/srv/app")
 
@@ -110,10 +109,7 @@ def test_a_password_shows_in_no_message(url: str) -> None:
 
 def test_parsing_loads_no_driver() -> None:
     """Understanding a URL imports no store."""
-    program = (
-        "import sys, pathlib; from backburner.backends.urls import parse; "
-        "parse('sqlite:///jobs.db', base=pathlib.Path('/')); "
-        "print([name for name in ('sqlite3', 'aiosqlite') if name in sys.modules])"
+    loaded = loaded_by(
+        "import pathlib; from backburner.backends.urls import parse; parse('sqlite:///jobs.db', base=pathlib.Path('/'))"
     )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[]"
+    assert loaded.isdisjoint({"sqlite3", "aiosqlite"})
