@@ -8,4 +8,3 @@ SELECT
     coalesce(job.started_at, ?2), ?2, ended.value ->> 2, ended.value ->> 3, ended.value ->> 4, ended.value ->> 5
 FROM json_each(?1) AS ended
 CROSS JOIN backburner_jobs AS job ON job.id = ended.value ->> 0
-ORDER BY ended.key
