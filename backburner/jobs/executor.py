@@ -171,9 +171,14 @@ class Executor:
         """Run a `def` job, in its thread."""
         run.thread = get_ident()
         try:
+            if run.why is not None:
+                raise asyncio.CancelledError
             definition = run.definition
             args, kwargs = definition.signature.decode(run.claim.args)
             return self._encode(definition, definition.fn(*args, **kwargs))
+        except StopIteration as error:
+            # No future can carry one; a coroutine that raises it fails in the same words.
+            raise RuntimeError("the job raised StopIteration") from error
         finally:
             run.thread = None
 
@@ -284,6 +289,10 @@ def _stack(run: Run) -> str:
     if run.thread is not None:
         frame = sys._current_frames().get(run.thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the documented way to another thread's stack
         return "".join(traceback.format_stack(frame)) if frame is not None else ""
-    if run.task is None:
-        return ""
-    return "".join("".join(traceback.format_stack(frame)) for frame in run.task.get_stack())
+    # A task's own get_stack() stops at its outermost frame.
+    lines: list[str] = []
+    awaited: object = run.task.get_coro() if run.task is not None else None
+    while (frame := getattr(awaited, "cr_frame", None)) is not None:
+        lines += traceback.format_stack(frame, limit=1)
+        awaited = getattr(awaited, "cr_await", None)
+    return "".join(lines)

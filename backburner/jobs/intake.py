@@ -215,7 +215,8 @@ class Intake:
         entries = self._without_withdrawn(batch)
         if not entries:
             return
-        tokens = {job: token for entry in entries for job, token in entry.tokens.items()}
+        # Of one id stored twice in this write the first is born, under the token its caller knows.
+        tokens = {job: token for entry in reversed(entries) for job, token in entry.tokens.items()}
         self._writing = True
         try:
             answer = await self._store.enqueue(
@@ -273,7 +274,8 @@ class Intake:
         except Exception as error:
             batch.cancels = []
             for _, future in cancels:
-                future.set_exception(error)
+                if not future.done():
+                    future.set_exception(error)
             raise
         batch.cancels = []
         for _, future in cancels:
@@ -317,6 +319,7 @@ class Intake:
 
     def _fail(self, entry: _Entry, error: Exception) -> None:
         if entry.future.done():
+            self._drop(entry)
             return
         if isinstance(error, StoreError):
             copy = type(error)(str(error), stored=error.stored, job_id=error.job_id or entry.jobs[0].id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from backburner.errors import LeaseLost, StoreError
@@ -82,8 +83,8 @@ class LeaseKeeper:
         """Beat soon: a hint says that something was asked of this node."""
         if self._loop is not None:
             self._loop.wake()
-        elif self._thread_loop is not None and not self._stopping:
-            self._thread_loop.call_soon_threadsafe(self._hurry.set)
+        elif not self._stopping:
+            self._nudge()
 
     async def stop(self) -> None:
         """End; the lease stays as it is."""
@@ -91,9 +92,14 @@ class LeaseKeeper:
         if self._loop is not None:
             await self._loop.stop()
         if self._thread is not None:
-            if self._thread_loop is not None:
-                self._thread_loop.call_soon_threadsafe(self._hurry.set)
+            self._nudge()
             await self._ended.wait()
+
+    def _nudge(self) -> None:
+        """End the thread's wait; one that lost its lease has ended, and its loop with it."""
+        if self._thread_loop is not None:
+            with suppress(RuntimeError):
+                self._thread_loop.call_soon_threadsafe(self._hurry.set)
 
     # ---- on the engine's loop ----------------------------------------------------------------------------------
 
@@ -159,6 +165,7 @@ class LeaseKeeper:
         self._hurry.clear()
 
     def _report(self, error: StoreError) -> None:
+        self._heard = self._clock.monotonic()
         self._listener(Signal.STORE_WAITING, error=error, loop="keeper", failures=self.failures)
 
     def _tell(self, callback: Callable[..., None], *args: object) -> None:

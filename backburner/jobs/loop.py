@@ -85,6 +85,7 @@ class Loop:
         """Wait for the delay or a wake, whichever is first; then a step is due."""
         if delay <= 0:
             self._wanted.set()
+            await asyncio.sleep(0)  # noqa: TID251 - others get their turn, also beside a store that never waits
             return
         timer = self._clock.call_later(delay, self._wanted.set)
         try:

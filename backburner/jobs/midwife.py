@@ -47,7 +47,10 @@ class Midwife:
         return token
 
     def born(self, job: NewJob, token: int, now: int) -> None:
-        """Start a job that was born."""
+        """Start a job that was born; one stored twice in one write was born once."""
+        if job.id in self._executor.runs:
+            self.unbook(job)
+            return
         self._executor.start(
             Claim(
                 id=job.id,

@@ -1,0 +1,198 @@
+"""How runs end, as a table: from what happened to what is written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from backburner.errors import PayloadNotReadable
+from backburner.jobs import outcome
+from backburner.jobs.run import Why
+from backburner.jobs.signals import Cancel, Reject, Retry, Snooze
+from backburner.model.job import SUSPECT_GATE, Cause, Ending, JobState, Recovered
+from backburner.resilience.backoff import constant
+from backburner.resilience.retry import RetryPolicy, encode
+from tests.unit.jobs.told import SECOND, claim, seeded
+
+POLICY = RetryPolicy(attempts=3, backoff=constant(7, jitter="none"), reject=KeyError, snooze=BlockingIOError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """An exception, the failures before it, and what becomes of the job."""
+
+    error: BaseException
+    failures: int = 0
+    state: JobState
+    ending: Ending
+    delay: int = 0
+    reason: str | None = None
+    failed: int = 1
+
+
+RAISED = {
+    "a failure is tried again after the backoff": Case(
+        error=ValueError("no"), state=JobState.PENDING, ending=Ending.FAILED, delay=7 * SECOND
+    ),
+    "the last attempt's failure is a death": Case(
+        error=ValueError("no"), failures=2, state=JobState.DEAD, ending=Ending.FAILED, reason="exhausted"
+    ),
+    "a rejected class is a death at once": Case(
+        error=KeyError("k"), state=JobState.DEAD, ending=Ending.REJECTED, reason="rejected: KeyError"
+    ),
+    "a snoozed class costs nothing, also on the last attempt": Case(
+        error=BlockingIOError(), failures=2, state=JobState.PENDING, ending=Ending.SNOOZED, delay=7 * SECOND, failed=0
+    ),
+    "Retry chooses its own delay": Case(
+        error=Retry(delay=2), state=JobState.PENDING, ending=Ending.FAILED, delay=2 * SECOND
+    ),
+    "Retry without a delay takes the backoff": Case(
+        error=Retry("later"), state=JobState.PENDING, ending=Ending.FAILED, delay=7 * SECOND
+    ),
+    "Retry does not outlast the attempts": Case(
+        error=Retry(delay=2), failures=2, state=JobState.DEAD, ending=Ending.FAILED, reason="exhausted"
+    ),
+    "Snooze costs no attempt, however many there were": Case(
+        error=Snooze(5), failures=2, state=JobState.PENDING, ending=Ending.SNOOZED, delay=5 * SECOND, failed=0
+    ),
+    "Reject is a death at once": Case(
+        error=Reject("bad data"), state=JobState.DEAD, ending=Ending.REJECTED, reason="rejected: bad data"
+    ),
+    "Cancel ends the job as cancelled": Case(
+        error=Cancel("moot"), state=JobState.CANCELLED, ending=Ending.CANCELLED, reason="moot", failed=0
+    ),
+    "Cancel without a word is still cancelled": Case(
+        error=Cancel(), state=JobState.CANCELLED, ending=Ending.CANCELLED, reason="cancelled", failed=0
+    ),
+    "arguments that cannot be read are a death at once": Case(
+        error=PayloadNotReadable("x is no int"),
+        state=JobState.DEAD,
+        ending=Ending.REJECTED,
+        reason="unreadable: x is no int",
+    ),
+    "SystemExit is a failure": Case(
+        error=SystemExit(2), state=JobState.PENDING, ending=Ending.FAILED, delay=7 * SECOND
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RAISED.values(), ids=RAISED.keys())
+def test_a_run_that_raised(case: Case) -> None:
+    """What a run raises decides its end, by the table."""
+    end = outcome.raised(claim("a", failures=case.failures, token=4), case.error, POLICY, seeded())
+    assert (end.id, end.token) == ("a", 4)
+    assert (end.state, end.ending, end.delay, end.reason, end.failed) == (
+        case.state,
+        case.ending,
+        case.delay,
+        case.reason,
+        case.failed,
+    )
+    assert end.crashed == end.interrupted == 0
+    assert not end.unstarted
+
+
+def test_a_failure_keeps_its_error() -> None:
+    """A failure is written with type, message, traceback and fingerprint, and with the delay chosen."""
+    with pytest.raises(ValueError, match="no route") as caught:
+        raise ValueError("no route")
+    end = outcome.raised(claim("a"), caught.value, POLICY, seeded())
+    assert (end.error, end.message, end.backoff) == ("ValueError", "no route", 7 * SECOND)
+    assert "test_a_failure_keeps_its_error" in end.traceback
+    assert len(end.fingerprint) == 12
+
+
+@pytest.mark.parametrize("crashes", [0, 1, 2, 3])
+def test_a_suspect_waits_at_its_gate(crashes: int) -> None:
+    """Whatever sends a job back to wait, one that crashed twice waits at the gate of suspects, others in the line."""
+    gate = SUSPECT_GATE if crashes >= 2 else ""
+    one = claim("a", crashes=crashes)
+    ends = [
+        outcome.given_back(one),
+        outcome.interrupted(one, "stop"),
+        outcome.raised(one, ValueError(), POLICY, seeded()),
+        outcome.raised(one, Snooze(1), POLICY, seeded()),
+    ]
+    assert [end.gate for end in ends] == [gate] * 4
+
+
+def test_given_back_counts_nothing() -> None:
+    """A claim given back is as if it had not been claimed: no attempt, no record."""
+    end = outcome.given_back(claim("a"))
+    assert (end.state, end.unstarted, end.ending) == (JobState.PENDING, True, None)
+    assert end.failed == end.crashed == end.interrupted == end.delay == 0
+
+
+def test_an_interruption_is_counted_apart() -> None:
+    """An interrupted run is due again at once, and neither a failure nor a crash."""
+    end = outcome.interrupted(claim("a"), "deploy")
+    assert (end.state, end.delay, end.ending, end.message) == (JobState.PENDING, 0, Ending.INTERRUPTED, "deploy")
+    assert (end.interrupted, end.failed, end.crashed) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("why", "error", "state", "ending"),
+    [
+        (Why.CANCEL, ValueError(), JobState.CANCELLED, Ending.CANCELLED),
+        (Why.CANCEL, Snooze(1), JobState.CANCELLED, Ending.CANCELLED),
+        (Why.TIMEOUT, TimeoutError(), JobState.PENDING, Ending.FAILED),
+        (Why.TIMEOUT, Snooze(1), JobState.PENDING, Ending.SNOOZED),
+        (Why.SHUTDOWN, ValueError(), JobState.PENDING, Ending.INTERRUPTED),
+        (Why.SHUTDOWN, Reject("moot"), JobState.DEAD, Ending.REJECTED),
+    ],
+)
+def test_a_run_told_to_end(why: Why, error: Exception, state: JobState, ending: Ending) -> None:
+    """A person's cancel outranks what the run says; the run's own word outranks a timeout and a stop."""
+    end = outcome.ended(claim("a"), why, error, POLICY, seeded())
+    assert (end.state, end.ending) == (state, ending)
+
+
+@pytest.mark.parametrize(
+    ("crashes", "state", "gate"),
+    [(0, JobState.PENDING, ""), (1, JobState.PENDING, SUSPECT_GATE), (2, JobState.DEAD, ""), (5, JobState.DEAD, "")],
+)
+def test_crashes_convict_nobody_in_company(crashes: int, state: JobState, gate: str) -> None:
+    """The first crash returns a job to the line, the second makes it a suspect, the third, alone, is poison."""
+    end = outcome.recovered(Recovered(claim=claim("a", crashes=crashes), cause=Cause.LAPSED, node="n1"))
+    assert (end.state, end.gate, end.crashed, end.ending) == (state, gate, 1, Ending.CRASHED)
+    assert end.reason == ("poison" if state is JobState.DEAD else None)
+    assert "n1" in end.message
+    assert end.failed == end.interrupted == 0
+
+
+def test_a_cancelled_job_whose_node_died_is_cancelled() -> None:
+    """A lapsed job that a person had cancelled ends as cancelled, also as a suspect."""
+    end = outcome.recovered(Recovered(claim=claim("a", crashes=2), cause=Cause.LAPSED, node="n1", cancel=True))
+    assert (end.state, end.reason, end.crashed) == (JobState.CANCELLED, "cancelled", 1)
+
+
+def test_an_expired_job_was_never_started() -> None:
+    """An expired job is cancelled, reason expired, and its attempt not counted."""
+    end = outcome.recovered(Recovered(claim=claim("a"), cause=Cause.EXPIRED))
+    assert (end.state, end.reason, end.unstarted, end.crashed) == (JobState.CANCELLED, "expired", True, 0)
+
+
+def test_a_refused_result_is_a_death_and_says_so() -> None:
+    """A result that the store refuses ends its job as dead with the refusal; any other end keeps its state."""
+    completed = outcome.unwritable(outcome.completed(claim("a"), "1"), "not text")
+    assert (completed.state, completed.result, completed.message) == (JobState.DEAD, None, "not text")
+    failed = outcome.unwritable(outcome.raised(claim("a"), ValueError("\ud800"), POLICY, seeded()), "not text")
+    assert (failed.state, failed.delay, failed.failed) == (JobState.PENDING, 7 * SECOND, 1)
+    assert (failed.traceback, failed.message) == ("", "not text")
+
+
+def test_a_jobs_own_policy_comes_first() -> None:
+    """The policy a job was stored with decides; without one the declared."""
+    own = RetryPolicy(attempts=1, backoff=constant(0))
+    assert outcome.policy_of(claim("a", retry=encode(own)), POLICY) == own
+    assert outcome.policy_of(claim("a"), POLICY) is POLICY
+
+
+@pytest.mark.parametrize("text", ["plain", "nul \x00", "lone \ud800", "é" * 5000, "\U0001f525" * 2000])
+def test_every_text_is_made_storable(text: str) -> None:
+    """Any text becomes one that every store takes, its end kept within the limit."""
+    kept = outcome.storable(text, 64)
+    assert "\x00" not in kept
+    assert len(kept.encode()) <= 64 + 2 * text.count("\x00")
+    assert kept.isprintable()

@@ -1,0 +1,262 @@
+"""The settler: nothing is lost, whatever the store does; and the claim that rides along."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backburner.errors import LeaseLost, StoreBusy, StoreFull, StoreUnavailable
+from backburner.jobs import outcome
+from backburner.jobs.settler import Settler
+from backburner.model.job import JobState
+from backburner.ports.jobs import ClaimRequest
+from tests.unit.jobs.told import job
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from backburner.jobs.settler import Subject
+    from backburner.model.job import Claim, Settlement
+    from backburner.ports.jobs import ClaimBatch
+    from tests.unit.jobs.told import Stage
+
+
+class Asker:
+    """Asks when a test wants it to."""
+
+    def __init__(self) -> None:
+        self.wanted: list[ClaimRequest] = []
+        self.batches: list[ClaimBatch] = []
+        self.failures: list[ClaimRequest] = []
+
+    def request(self) -> ClaimRequest | None:
+        return self.wanted.pop() if self.wanted else None
+
+    def arrived(self, request: ClaimRequest, batch: ClaimBatch) -> None:
+        del request
+        self.batches.append(batch)
+
+    def failed(self, request: ClaimRequest) -> None:
+        self.failures.append(request)
+
+
+class Witness:
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[str, Settlement, BaseException | None]] = []
+        self.stales: list[str] = []
+
+    def settled(self, job: Subject, settlement: Settlement, error: BaseException | None) -> None:
+        self.ends.append((job.id, settlement, error))
+
+    def stale(self, job: Subject) -> None:
+        self.stales.append(job.id)
+
+    def wrote(self) -> None:
+        """Hear that a write is over."""
+
+    @property
+    def told(self) -> list[str]:
+        return [job_id for job_id, _, _ in self.ends]
+
+
+class Desk:
+    """A settler on a stage, between an asker and a witness."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.asker = Asker()
+        self.witness = Witness()
+        self.settler = Settler(stage.store, node=stage.node, witness=self.witness, kit=stage.kit)
+        self.settler.asker = self.asker
+        self.settler.start()
+
+    def demand(self, slots: int = 10) -> ClaimRequest:
+        request = ClaimRequest(
+            node=self.stage.node.id, queues={"default": slots}, limit=slots, kinds=frozenset({"work"})
+        )
+        self.asker.wanted.append(request)
+        return request
+
+    async def held(self, *ids: str) -> list[Claim]:
+        """Store jobs and claim them for this node, past the settler."""
+        await self.stage.backend.jobs.enqueue([[job(one)] for one in ids])
+        batch = await self.stage.backend.jobs.claim(self.demand(len(ids)))
+        self.asker.wanted.clear()
+        return list(batch.claims)
+
+
+@pytest.fixture
+async def desk(stage: Stage) -> AsyncIterator[Desk]:
+    """Bring a started settler."""
+    made = Desk(stage)
+    yield made
+    await stage.settle()
+    closing = asyncio.get_running_loop().create_task(made.settler.close(0))
+    await stage.wait(0)
+    await closing
+
+
+async def test_settlements_leave_together(stage: Stage, desk: Desk) -> None:
+    """Ends that come while a write is in flight are written together in the next, and told once they are durable."""
+    one, two, three = await desk.held("a", "b", "c")
+    stage.orders.hold("settle")
+    desk.settler.settle(one, outcome.completed(one, "1"))
+    await stage.settle()
+    desk.settler.settle(two, outcome.completed(two, "2"))
+    desk.settler.settle(three, outcome.completed(three, "3"))
+    await stage.settle()
+    assert desk.witness.told == []
+    assert desk.settler.pending == {"a", "b", "c"}
+    stage.orders.release("settle")
+    await stage.settle()
+    assert stage.orders.writes("settle") == [("a",), ("b", "c")]
+    assert desk.witness.told == ["a", "b", "c"]
+    assert desk.settler.pending == frozenset()
+
+
+@pytest.mark.parametrize(
+    "error", [StoreBusy("locked"), StoreUnavailable("away"), LeaseLost("gone")], ids=lambda error: type(error).__name__
+)
+async def test_an_outage_loses_nothing(stage: Stage, desk: Desk, error: Exception) -> None:
+    """However long a store is away, every end handed over is written as it was when the store returns."""
+    claims = await desk.held("a", "b")
+    stage.orders.fail("settle", *[error] * 200)
+    for one in claims:
+        desk.settler.settle(one, outcome.completed(one, '"done"'))
+    await stage.wait(600)
+    assert desk.settler.pending == {"a", "b"}
+    stage.orders.mend("settle")
+    await stage.wait(10)
+    assert [stage.row(one)[0] for one in "ab"] == ["completed", "completed"]
+    assert stage.database.jobs["a"].result == '"done"'
+
+
+async def test_a_full_disk_turns_no_result_into_a_death(stage: Stage, desk: Desk) -> None:
+    """A store that can take no write at all has refused nobody's content: results wait until it has room again."""
+    (one,) = await desk.held("a")
+    stage.orders.fail("settle", StoreFull("disk full"), StoreFull("disk full"))
+    desk.settler.settle(one, outcome.completed(one, '"done"'))
+    await stage.wait(10)
+    assert stage.row("a")[0] == "completed"
+
+
+async def test_a_lost_answer_is_not_stale(stage: Stage, desk: Desk) -> None:
+    """A settlement whose answer was lost is written again and told as settled, not as stale."""
+    (one,) = await desk.held("a")
+    stage.orders.lose("settle", StoreUnavailable("reset"))
+    desk.settler.settle(one, outcome.completed(one, "1"))
+    await stage.wait(1)
+    assert desk.witness.told == ["a"]
+    assert desk.witness.stales == []
+
+
+async def test_a_stale_end_is_told(stage: Stage, desk: Desk) -> None:
+    """The end of a claim that is another's by now changes nothing, and the witness hears that it was stale."""
+    one, two = await desk.held("a", "b")
+    stage.database.jobs["a"].token += 1
+    desk.settler.settle(one, outcome.completed(one, "1"))
+    desk.settler.settle(two, outcome.completed(two, "2"))
+    await stage.settle()
+    assert desk.witness.stales == ["a"]
+    assert desk.witness.told == ["b"]
+    assert stage.row("a")[0] == "running"
+
+
+async def test_a_cancel_that_came_first_is_told(stage: Stage, desk: Desk) -> None:
+    """A job to be pending that a person had cancelled ends as cancelled, and is told so, without the run's error."""
+    (one,) = await desk.held("a")
+    await stage.backend.admin.cancel(("a",))
+    desk.settler.settle(one, outcome.interrupted(one, "stop"), ValueError("of the run"))
+    await stage.settle()
+    ((job_id, settlement, error),) = desk.witness.ends
+    assert (job_id, settlement.state, settlement.reason, error) == ("a", JobState.CANCELLED, "cancelled", None)
+    assert stage.row("a")[0] == "cancelled"
+
+
+async def test_a_refused_end_stands_alone(stage: Stage, desk: Desk) -> None:
+    """One end that the store refuses for its content is found by halving: the others are written as they were."""
+    names = [f"j{number}" for number in range(8)]
+    claims = await desk.held(*names)
+    for one in claims:
+        desk.settler.settle(one, outcome.completed(one, '"\ud800"' if one.id == "j5" else "1"))
+    await stage.wait(120)
+    assert {name for name in names if stage.row(name)[0] == "completed"} == set(names) - {"j5"}
+    row = stage.database.jobs["j5"]
+    assert (row.state, row.reason) == (JobState.DEAD, "rejected: the store refused the result")
+    assert "not Unicode text" in row.message
+    assert sorted(desk.witness.told) == names
+
+
+async def test_a_claim_rides_along(stage: Stage, desk: Desk) -> None:
+    """Demand travels with the settlements: one write settles and claims."""
+    (one,) = await desk.held("a")
+    await stage.backend.jobs.enqueue([[job("next")]])
+    desk.demand()
+    desk.settler.settle(one, outcome.completed(one, "1"))
+    await stage.settle()
+    assert [verb for verb, _ in stage.orders.asked] == ["settle"]
+    assert [claimed.id for batch in desk.asker.batches for claimed in batch.claims] == ["next"]
+
+
+async def test_demand_alone_claims(stage: Stage, desk: Desk) -> None:
+    """Without settlements demand is asked for by a claim, and without demand nothing is asked at all."""
+    desk.settler.wake()
+    await stage.settle()
+    assert stage.orders.asked == []
+    desk.demand()
+    desk.settler.wake()
+    await stage.settle()
+    assert stage.orders.asked == [("claim", ())]
+
+
+@pytest.mark.parametrize("verb", ["claim", "settle"])
+async def test_an_asker_without_an_answer_is_told(stage: Stage, desk: Desk, verb: str) -> None:
+    """When no answer comes, the asker gets its booking back, whether it asked alone or beside settlements."""
+    claims = await desk.held("a") if verb == "settle" else []
+    request = desk.demand()
+    stage.orders.fail(verb, StoreBusy("locked"))
+    for one in claims:
+        desk.settler.settle(one, outcome.completed(one, "1"))
+    desk.settler.wake()
+    await stage.settle()
+    assert desk.asker.failures == [request]
+    assert desk.asker.batches == []
+
+
+async def test_close_writes_what_waits(stage: Stage, desk: Desk) -> None:
+    """Closing waits for what is to be written, and answers that nothing was left."""
+    (one,) = await desk.held("a")
+    stage.orders.fail("settle", StoreBusy("locked"))
+    desk.settler.settle(one, outcome.completed(one, "1"))
+    closing = asyncio.get_running_loop().create_task(desk.settler.close(5))
+    await stage.wait(2)
+    assert await closing == 0
+    assert stage.row("a")[0] == "completed"
+
+
+async def test_close_says_what_it_could_not_write(stage: Stage, desk: Desk) -> None:
+    """When the grace is over, closing answers how many ends were not written."""
+    (one,) = await desk.held("a")
+    stage.orders.fail("settle", *[StoreUnavailable("away")] * 100)
+    desk.settler.settle(one, outcome.completed(one, "1"))
+    closing = asyncio.get_running_loop().create_task(desk.settler.close(5))
+    await stage.wait(5)
+    assert await closing == 1
+
+
+async def test_close_waits_for_a_claim_under_way(stage: Stage, desk: Desk) -> None:
+    """A claim under way when the settler closes is answered, so that its asker can give back what came."""
+    await stage.backend.jobs.enqueue([[job("a")]])
+    stage.orders.hold("claim")
+    desk.demand()
+    desk.settler.wake()
+    await stage.settle()
+    closing = asyncio.get_running_loop().create_task(desk.settler.close(5))
+    await stage.settle()
+    stage.orders.release("claim")
+    await closing
+    assert [claimed.id for batch in desk.asker.batches for claimed in batch.claims] == ["a"]

@@ -1,0 +1,234 @@
+"""A store in memory that does as it is told: holds its answers back, fails, loses an answer, refuses content."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from random import Random
+from typing import TYPE_CHECKING, TypeVar
+
+from backburner.backends.memory import MemoryBackend, MemoryDatabase
+from backburner.jobs.definition import JobOptions, define
+from backburner.jobs.identity import Identity
+from backburner.jobs.kit import Kit
+from backburner.jobs.registry import Kinds
+from backburner.model.job import Claim, NewJob
+from backburner.model.node import NodeRecord
+from backburner.testing.clock import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from backburner.jobs.definition import Definition
+    from backburner.model.job import Settlement
+    from backburner.ports.jobs import (
+        Birth,
+        CancelAnswer,
+        ClaimBatch,
+        ClaimRequest,
+        Enqueued,
+        Keep,
+        Recovery,
+        Settled,
+    )
+    from backburner.ports.telemetry import Signal
+
+T = TypeVar("T")
+
+SECOND = 1_000_000
+LEASE = 30 * SECOND
+
+
+def seeded() -> Random:
+    """Chance that is the same in every run."""
+    return Random(7)  # noqa: S311 - jitter is no secret
+
+
+class Ear:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Signal, dict[str, object]]] = []
+        self.errors: list[BaseException] = []
+
+    def __call__(self, signal: Signal, /, *, error: BaseException | None = None, **fields: object) -> None:
+        self.heard.append((signal, fields))
+        if error is not None:
+            self.errors.append(error)
+
+    def told(self, signal: Signal) -> list[dict[str, object]]:
+        return [fields for heard, fields in self.heard if heard is signal]
+
+
+class Orders:
+    """What the store is told, verb by verb, and what it was asked."""
+
+    def __init__(self) -> None:
+        #: Each verb asked, and the job ids it concerned.
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+        self.under_way = 0
+        self._errors: defaultdict[str, deque[Exception]] = defaultdict(deque)
+        self._lost: defaultdict[str, deque[Exception]] = defaultdict(deque)
+        self._held: dict[str, asyncio.Event] = {}
+        #: A write that holds one of these ids fails with the error.
+        self.poison: dict[str, Exception] = {}
+
+    def hold(self, verb: str) -> None:
+        """Begin no such verb before `release`."""
+        self._held[verb] = asyncio.Event()
+
+    def release(self, verb: str) -> None:
+        self._held.pop(verb).set()
+
+    def fail(self, verb: str, *errors: Exception) -> None:
+        """Fail the next such verbs, one by one, before they change anything."""
+        self._errors[verb].extend(errors)
+
+    def mend(self, verb: str) -> None:
+        """Fail no more."""
+        self._errors[verb].clear()
+
+    def lose(self, verb: str, error: Exception) -> None:
+        """Do the next such verb, and lose its answer."""
+        self._lost[verb].append(error)
+
+    async def obey(self, verb: str, ids: Sequence[str], do: Callable[[], Awaitable[T]]) -> T:
+        self.asked.append((verb, tuple(ids)))
+        self.under_way += 1
+        try:
+            if verb in self._held:
+                await self._held[verb].wait()
+            if self._errors[verb]:
+                raise self._errors[verb].popleft()
+            for job_id in ids:
+                if job_id in self.poison:
+                    raise self.poison[job_id]
+            answer = await do()
+            if self._lost[verb]:
+                raise self._lost[verb].popleft()
+            return answer
+        finally:
+            self.under_way -= 1
+
+    def writes(self, verb: str) -> list[tuple[str, ...]]:
+        """The ids of each such verb, in the order they were asked."""
+        return [ids for asked, ids in self.asked if asked == verb]
+
+
+class ToldJobs:
+    """A `JobStore`, a `JobAdmin` and the read of a `JobReader`, over the store in memory."""
+
+    def __init__(self, backend: MemoryBackend, orders: Orders) -> None:
+        self._backend = backend
+        self._orders = orders
+        self.births: list[Birth | None] = []
+        self.requests: list[ClaimRequest] = []
+
+    async def enqueue(self, groups: Sequence[Sequence[NewJob]], birth: Birth | None = None) -> Enqueued:
+        self.births.append(birth)
+        ids = [job.id for group in groups for job in group]
+        return await self._orders.obey("enqueue", ids, lambda: self._backend.jobs.enqueue(groups, birth))
+
+    async def claim(self, request: ClaimRequest) -> ClaimBatch:
+        self.requests.append(request)
+        return await self._orders.obey("claim", (), lambda: self._backend.jobs.claim(request))
+
+    async def settle(self, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None = None) -> Settled:
+        if claim is not None:
+            self.requests.append(claim)
+        ids = [settlement.id for settlement in settlements]
+        return await self._orders.obey("settle", ids, lambda: self._backend.jobs.settle(node, settlements, claim))
+
+    async def recover(self, node: str, limit: int) -> Recovery:
+        return await self._orders.obey("recover", (), lambda: self._backend.jobs.recover(node, limit))
+
+    async def cancel(self, ids: Sequence[str]) -> CancelAnswer:
+        return await self._orders.obey("cancel", ids, lambda: self._backend.admin.cancel(ids))
+
+    async def prune(self, keep: Keep, limit: int) -> int:
+        return await self._orders.obey("prune", (), lambda: self._backend.admin.prune(keep, limit))
+
+
+class Stage:
+    """A store, a clock, an ear and a published node: what a part of the engine is put on to be tested."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.ear = Ear()
+        self.kit = Kit(self.clock, self.ear, seeded())
+        self.node = Identity()
+        self.database = MemoryDatabase()
+        self.backend = MemoryBackend(self.clock, self.database)
+        self.orders = Orders()
+        self.store = ToldJobs(self.backend, self.orders)
+        self.kinds = Kinds()
+
+    async def open(self) -> None:
+        await self.backend.open(create=True)
+        await self.publish(self.node.id)
+
+    async def publish(self, node: str, ttl: int = LEASE) -> None:
+        record = NodeRecord(
+            id=node, host="here", pid=1, started_at=self.clock.now(), queues={"default": 10}, kinds=("work",)
+        )
+        await self.backend.nodes.publish(record, ttl)
+
+    async def settle(self) -> None:
+        """Let tasks run that wait for nothing but each other."""
+        await self.clock.settle()
+
+    async def wait(self, seconds: float) -> None:
+        """Let what was begun get under way, then let time pass."""
+        await self.clock.settle()
+        await self.clock.advance(seconds)
+
+    def row(self, job_id: str) -> tuple[str, int, int, int, int]:
+        """State, attempt, failures, crashes and interruptions, as stored."""
+        row = self.database.jobs[job_id]
+        return row.state.value, row.attempt, row.failures, row.crashes, row.interruptions
+
+    def define(self, fn: Callable[..., object], **options: object) -> Definition:
+        """Declare a job; its kind is the function's name."""
+        declared = JobOptions(**options)  # type: ignore[arg-type]
+        definition = define(
+            fn,
+            name=None,
+            queue=declared.queue,
+            priority=declared.priority,
+            retry=declared.retry,
+            timeout=None if declared.timeout is None else declared.timeout / SECOND,
+            expires=None,
+            tags=(),
+            executor=None,
+        )
+        self.kinds.add(definition)
+        return definition
+
+
+def job(job_id: str, kind: str = "work", **fields: object) -> NewJob:
+    """A job on its way in."""
+    return NewJob(**{"id": job_id, "kind": kind, "queue": "default", "args": "{}", **fields})  # type: ignore[arg-type]
+
+
+def claim(job_id: str, kind: str = "work", **fields: object) -> Claim:
+    """A claim, first attempt unless told otherwise."""
+    made: dict[str, object] = {
+        "id": job_id,
+        "kind": kind,
+        "queue": "default",
+        "args": "{}",
+        "priority": 5,
+        "attempt": 1,
+        "failures": 0,
+        "crashes": 0,
+        "interruptions": 0,
+        "token": 1,
+        "timeout": None,
+        "retry": None,
+        "backoff": None,
+        "created_at": 0,
+        "due_at": 0,
+        "expires_at": None,
+        "claimed_at": 1,
+    }
+    return Claim(**(made | fields))  # type: ignore[arg-type]
