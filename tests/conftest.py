@@ -12,6 +12,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+# Here, before any test imports the suite.
+pytest.register_assert_rewrite("backburner.testing.contracts")
+
 #: Seconds a coroutine test may take. It then fails and shows the await it stood at, which a dump of stacks cannot.
 LIMIT = 60
 

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.register_assert_rewrite("backburner.testing.contracts")
-
-from tests.contracts.harnesses import MemoryHarness, SqliteHarness  # noqa: E402 - asserts are rewritten first
+from tests.contracts.harnesses import MemoryHarness, SqliteHarness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
