@@ -52,10 +52,13 @@ def _primary(error: BaseException) -> int | None:
 
 
 def translate(error: Exception, path: Path, *, timeout: float, stored: Stored) -> Exception:
-    """Return the `StoreError` that tells of an error of SQLite; any other exception is returned as it is."""
-    if not isinstance(error, sqlite3.Error):
+    """Return the `StoreError` that tells of an error of SQLite or of the disk; any other is returned as it is."""
+    if isinstance(error, sqlite3.Error):
+        told = _told(error, path, timeout=timeout, stored=stored)
+    elif isinstance(error, OSError):
+        told = StoreUnavailable(f"{path}: {error}.", stored=stored)
+    else:
         return error
-    told = _told(error, path, timeout=timeout, stored=stored)
     told.__cause__ = error
     return told
 

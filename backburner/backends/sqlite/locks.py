@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -43,7 +44,9 @@ class NodeLocks:
             self._directory.mkdir(exist_ok=True)
             first, name = tempfile.mkstemp(dir=self._directory, prefix="test-")
         except OSError as error:
-            raise StoreReadOnly(f"{self._directory} cannot hold node files ({error}): check its permissions.", stored="no") from error
+            raise StoreReadOnly(
+                f"{self._directory} cannot hold node files ({error}): check its permissions.", stored="no"
+            ) from error
         try:
             second = os.open(name, os.O_RDONLY)
             try:
@@ -99,7 +102,7 @@ class NodeLocks:
     def forget(self, nodes: Iterable[str]) -> None:
         """Remove the files of nodes that are gone."""
         for node in nodes:
-            self._file(node).unlink(missing_ok=True)
+            _remove(self._file(node))
 
     def dead(self, nodes: Iterable[str]) -> list[str]:
         """Return those of these nodes that are dead."""
@@ -109,14 +112,15 @@ class NodeLocks:
         """Return the names of all files whose nodes are dead."""
         try:
             files = list(self._directory.iterdir())
-        except FileNotFoundError:
+        except OSError:
+            # None yet; or none that can be seen, and nobody is dead without proof.
             return frozenset()
         return frozenset(file.name for file in files if file.suffix == _SUFFIX and self._is_dead(file))
 
     def sweep(self, known: Iterable[str]) -> None:
         """Remove the files of dead nodes that nobody knows: of those that died while they were entered or struck."""
         for name in self.dead_files() - {self._file(node).name for node in known}:
-            (self._directory / name).unlink(missing_ok=True)
+            _remove(self._directory / name)
 
     def close_in_child(self) -> None:
         """Close the files that a forked child has no business with; the parent's locks stay."""
@@ -134,12 +138,19 @@ class NodeLocks:
             file = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
             return True
-        except PermissionError:
+        except OSError:
+            # Nobody is dead without proof.
             return False
         try:
             return _lock(file)
         finally:
             os.close(file)
+
+
+def _remove(path: Path) -> None:
+    # One that cannot be removed now is swept by a later recovery.
+    with suppress(OSError):
+        path.unlink()
 
 
 def _lock(file: int) -> bool:

@@ -51,12 +51,14 @@ class Session:
         self.watch.clear()
         reads, self._reads = self._reads, None
         writer, self._writer = self._writer, None
-        # The writer goes last: who closes last folds the log into the database.
-        if reads is not None:
-            await reads.close()
-        if writer is not None:
-            await writer.close()
-        self.locks.release_all()
+        try:
+            # The writer goes last: who closes last folds the log into the database.
+            if reads is not None:
+                await reads.close()
+            if writer is not None:
+                await writer.close()
+        finally:
+            self.locks.release_all()
 
     @property
     def reads(self) -> Reads:

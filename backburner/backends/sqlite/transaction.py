@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
-    import sqlite3
     from asyncio import Future
     from collections.abc import Callable, Sequence
     from typing import Any
@@ -86,8 +87,10 @@ class Transactor:
         connection.execute("RELEASE unit")
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        # Where even this fails the transaction stays open, and the next one fails on it and tells.
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def _overdue(self) -> bool:
         return self._connection.in_transaction and self._clock.monotonic() > self._deadline

@@ -110,11 +110,12 @@ async def test_closing_writes_what_waits(backend: SqliteBackend, path: Path, clo
     await gate.entered()
     write = asyncio.ensure_future(backend.jobs.enqueue([[new()]]))
     await _begin(write)
+    thread = backend._session.writer._thread
     closing_ = asyncio.ensure_future(backend.close())
     await _begin(closing_)
     await gate.open()
     await asyncio.gather(write, closing_)
-    assert [thread.name for thread in threading.enumerate() if thread.name == "backburner-sqlite"] == []
+    assert not thread.is_alive()
     again = SqliteBackend(path, clock=clock)
     await again.open(create=False)
     assert await _stored(again) == {"job"}
