@@ -49,14 +49,14 @@ class SqliteJobAdmin:
 
 def _cancel(connection: sqlite3.Connection, ids: Sequence[str], now: int) -> CancelAnswer:
     asked = list(dict.fromkeys(ids))
-    (rows,) = connection.execute(_STANDING, (to_json(asked),)).fetchone()
+    (rows,) = connection.execute(_STANDING, {"ids": to_json(asked)}).fetchone()
     states = {job_id: state for job_id, state, *_ in _decode_standing(rows)}
     pending = tuple(job_id for job_id in asked if states.get(job_id) == "pending")
     running = tuple(job_id for job_id in asked if states.get(job_id) == "running")
     if pending:
-        connection.execute(_CANCEL_PENDING, (to_json(pending), now))
+        connection.execute(_CANCEL_PENDING, {"ids": to_json(pending), "now": now})
     if running:
-        connection.execute(_CANCEL_RUNNING, (to_json(running),))
+        connection.execute(_CANCEL_RUNNING, {"ids": to_json(running)})
     return CancelAnswer(
         now=now,
         cancelled=pending,
@@ -67,10 +67,11 @@ def _cancel(connection: sqlite3.Connection, ids: Sequence[str], now: int) -> Can
 
 
 def _prune(connection: sqlite3.Connection, keep: Keep, limit: int, now: int) -> int:
-    before = [None if kept is None else now - kept for kept in (keep.completed, keep.cancelled, keep.dead)]
-    (seqs,) = connection.execute(_PRUNABLE, (*before, max(0, limit))).fetchone()
+    lengths = {"completed": keep.completed, "cancelled": keep.cancelled, "dead": keep.dead}
+    before = {state: None if length is None else now - length for state, length in lengths.items()}
+    (seqs,) = connection.execute(_PRUNABLE, {**before, "limit": max(0, limit)}).fetchone()
     count = len(_decode_seqs(seqs))
     if count:
-        connection.execute(_FORGET, (seqs,))
-        connection.execute(_DELETE, (seqs,))
+        connection.execute(_FORGET, {"seqs": seqs})
+        connection.execute(_DELETE, {"seqs": seqs})
     return count

@@ -67,7 +67,7 @@ class Births:
     def _queue(self, name: str) -> _Queue:
         queue = self._queues.get(name)
         if queue is None:
-            row = self._connection.execute(_AHEAD, (name, self.node, self._now)).fetchone()
+            row = self._connection.execute(_AHEAD, {"queue": name, "node": self.node, "now": self._now}).fetchone()
             paused, room, ahead = row
             queue = _Queue(bool(paused), room, PRIORITIES.stop if ahead is None else ahead)
             self._queues[name] = queue

@@ -139,7 +139,14 @@ class _Claiming:
         return _Look(_decode_claims(claims), seqs, limit)
 
     def _ask(self, queue: str, gate: str, limit: int, *, kinds: str | None) -> tuple[str | None, int, str, str]:
-        parameters = (queue, gate, self._now, limit, self._request.node, kinds)
+        parameters = {
+            "queue": queue,
+            "gate": gate,
+            "now": self._now,
+            "limit": limit,
+            "node": self._request.node,
+            "kinds": kinds,
+        }
         row: tuple[str | None, int, str, str] = self._connection.execute(_LOOK, parameters).fetchone()
         return row
 
@@ -150,7 +157,7 @@ class _Claiming:
         gates = [UNKNOWN_GATE + kind for kind in self._kinds] + ([SUSPECT_GATE] if self._suspect else [])
         asked = [(room.queue, gate) for room in rooms for gate in gates]
         by_queue = {room.queue: room for room in rooms}
-        (standing,) = self._connection.execute(_GATES, (to_json(asked),)).fetchone()
+        (standing,) = self._connection.execute(_GATES, {"gates": to_json(asked)}).fetchone()
         for queue, gate in _decode_gates(standing):
             by_queue[queue].gates.append(gate)
 
@@ -216,13 +223,13 @@ class _Claiming:
             self._hand_over(to_json(self._taken))
             self._taken = []
         if self._parked:
-            self._connection.execute(_PARK, (to_json(self._parked), UNKNOWN_GATE))
+            self._connection.execute(_PARK, {"seqs": to_json(self._parked), "prefix": UNKNOWN_GATE})
             self._parked_before += len(self._parked)
             self._parked = []
 
     def _hand_over(self, seqs: str) -> None:
         if self._claims:
-            self._connection.execute(_TAKE, (seqs, self._request.node, self._now))
+            self._connection.execute(_TAKE, {"seqs": seqs, "node": self._request.node, "now": self._now})
 
     # ---- answering ---------------------------------------------------------------------------------------------
 
@@ -242,6 +249,6 @@ class _Claiming:
             if gate != SUSPECT_GATE or self._suspect
         ]
         if asked:
-            (due,) = self._connection.execute(_NEXT_DUE, (to_json(asked), self._now)).fetchone()
+            (due,) = self._connection.execute(_NEXT_DUE, {"gates": to_json(asked), "now": self._now}).fetchone()
             moments += () if due is None else (due,)
         return max(0, min(moments) - self._now) if moments else None

@@ -80,7 +80,7 @@ class _Sorting:
         self._groups = groups
         self._births = births
         ids = to_json([job.id for group in groups for job in group])
-        (known,) = connection.execute(_KNOWN, (ids,)).fetchone()
+        (known,) = connection.execute(_KNOWN, {"ids": ids}).fetchone()
         self._known: dict[str, _Known] = {job_id: tuple(rest) for job_id, *rest in _decode_known(known)}  # type: ignore[misc]
         self._waiting: list[NewJob] = []
         self._born: list[tuple[NewJob, int]] = []
@@ -125,21 +125,21 @@ def _write(
     full = [_row(job, now, token) for job, token in born]
     if len(plain) < len(waiting):
         full += [_row(job, now, None) for job in waiting if not _is_plain(job)]
-    if not full:
-        if plain:
-            connection.execute(_PLAIN, (now, to_json(plain)))
-        return
-    connection.execute("SAVEPOINT rows")
+    if plain and full:
+        # One statement that fails undoes itself; two need a point to go back to.
+        connection.execute("SAVEPOINT rows")
     try:
         if plain:
-            connection.execute(_PLAIN, (now, to_json(plain)))
-        connection.execute(_FULL, (now, node, to_json(full)))
-    except BaseException:
-        if connection.in_transaction:
+            connection.execute(_PLAIN, {"now": now, "jobs": to_json(plain)})
+        if full:
+            connection.execute(_FULL, {"now": now, "node": node, "jobs": to_json(full)})
+    except Exception:
+        if plain and full and connection.in_transaction:
             connection.execute("ROLLBACK TO rows")
             connection.execute("RELEASE rows")
         raise
-    connection.execute("RELEASE rows")
+    if plain and full:
+        connection.execute("RELEASE rows")
 
 
 def _is_plain(job: NewJob) -> bool:

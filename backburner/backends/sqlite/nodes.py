@@ -36,19 +36,26 @@ class SqliteNodeStore:
     async def publish(self, node: NodeRecord, ttl: int) -> None:
         """Enter a node, alive until it is withdrawn, abandoned or its process dies."""
         del ttl
-        queues, kinds = _encode(node.queues).decode(), _encode(node.kinds).decode()
+        row = {
+            "id": node.id,
+            "host": node.host,
+            "pid": node.pid,
+            "started_at": node.started_at,
+            "queues": _encode(node.queues).decode(),
+            "kinds": _encode(node.kinds).decode(),
+        }
 
         def work(connection: sqlite3.Connection) -> None:
             # Locked before it is entered: who reads of it sees it alive.
             self._session.locks.hold(node.id)
-            connection.execute(_PUBLISH, (node.id, node.host, node.pid, node.started_at, queues, kinds))
+            connection.execute(_PUBLISH, row)
 
         await self._session.write(work)
 
     async def withdraw(self, node: str) -> None:
         """Strike a node; what it still held is recovered as lapsed."""
         locks = self._session.locks
-        await self._session.write(lambda connection: connection.execute(_STRIKE, (to_json([node]),)).close())
+        await self._session.write(lambda connection: connection.execute(_STRIKE, {"nodes": to_json([node])}).close())
         locks.forget([node])
         locks.release(node)
 

@@ -33,7 +33,7 @@ class SqliteNotifier:
         writer = self._session.writer
         self._session.watch.tell(hint)
         if hint is Hint.LAPSE or self._told in {0, writer.changes}:
-            await writer.run(lambda connection: connection.execute(_TOUCH, (hint is Hint.LAPSE,)).close())
+            await writer.run(lambda connection: connection.execute(_TOUCH, {"lapse": hint is Hint.LAPSE}).close())
         self._told = writer.changes
 
     def listen(self, heard: Callable[[Hint], None]) -> Callable[[], None]:

@@ -30,9 +30,16 @@ class SqliteQueueStore:
 
     async def set(self, queue: QueueRecord) -> None:
         """Write a queue's settings."""
-        row = (queue.name, queue.paused, queue.paused_until, queue.reason, queue.by, queue.slots)
+        row = {
+            "name": queue.name,
+            "paused": queue.paused,
+            "paused_until": queue.paused_until,
+            "reason": queue.reason,
+            "set_by": queue.by,
+            "slots": queue.slots,
+        }
         await self._session.write(lambda connection: connection.execute(_SET, row).close())
 
     async def list(self) -> tuple[QueueRecord, ...]:
         """Return the queues that have settings, by name."""
-        return _decode_queues(await self._session.reads.one(_QUEUES, (self._session.clock.now(),)))
+        return _decode_queues(await self._session.reads.one(_QUEUES, {"now": self._session.clock.now()}))

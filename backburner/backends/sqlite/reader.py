@@ -41,11 +41,11 @@ class SqliteJobReader:
     async def get(self, ids: Sequence[str]) -> Page:
         """Return the jobs of these ids that exist."""
         now = self._session.clock.now()
-        return Page(now, _decode_records(await self._session.reads.one(_GET, (to_json(ids),))), None)
+        return Page(now, _decode_records(await self._session.reads.one(_GET, {"ids": to_json(ids)})), None)
 
     async def history(self, job_id: str) -> tuple[Attempt, ...]:
         """Return the attempts that did not complete, oldest first."""
-        return _decode_attempts(await self._session.reads.one(_HISTORY, (job_id,)))
+        return _decode_attempts(await self._session.reads.one(_HISTORY, {"id": job_id}))
 
     async def find(self, where: JobFilter, *, limit: int, after: str | None = None) -> Page:
         """Return the jobs that match, newest id first, below ``after``."""

@@ -33,14 +33,14 @@ def recover(connection: sqlite3.Connection, locks: NodeLocks, node: str, *, limi
     (found,) = connection.execute(_HOLDERS).fetchone()
     known = _decode_nodes(found)
     dead = to_json([each for each in locks.dead(known) if each != node])
-    jobs, seqs = connection.execute(_RECOVERABLE, (dead, now, max(0, limit))).fetchone()
+    jobs, seqs = connection.execute(_RECOVERABLE, {"nodes": dead, "now": now, "limit": max(0, limit)}).fetchone()
     recovered = _decode_recovered(jobs)
     if recovered:
-        connection.execute(_TAKE_OVER, (seqs, node))
+        connection.execute(_TAKE_OVER, {"seqs": seqs, "node": node})
     if dead != "[]":
-        (idle,) = connection.execute(_IDLE, (dead,)).fetchone()
+        (idle,) = connection.execute(_IDLE, {"nodes": dead}).fetchone()
         if idle != "[]":
-            connection.execute(_STRIKE, (idle,))
+            connection.execute(_STRIKE, {"nodes": idle})
             locks.forget(_decode_nodes(idle))
     locks.sweep(known)
     return Recovery(now, recovered)

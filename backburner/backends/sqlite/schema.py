@@ -69,8 +69,13 @@ class SqliteSchema:
             return
         for statement in _statements(step.sql):
             connection.execute(statement)
-        now = self._session.clock.now()
-        connection.execute(_APPLIED, (step.version, step.name, step.checksum, now))
+        applied = {
+            "version": step.version,
+            "name": step.name,
+            "checksum": step.checksum,
+            "now": self._session.clock.now(),
+        }
+        connection.execute(_APPLIED, applied)
 
     def _compare(self, applied: Sequence[tuple[int, str, str]]) -> SchemaState:
         known = {step.version: step for step in _STEPS}

@@ -67,7 +67,7 @@ def _settle(connection: sqlite3.Connection, node: str, settlements: Sequence[Set
     if completed:
         rows = to_json([(settlement.id, settlement.token, settlement.result) for settlement in completed])
         before = connection.total_changes
-        connection.execute(_COMPLETE, (rows, node, now))
+        connection.execute(_COMPLETE, {"claims": rows, "node": node, "now": now})
         if connection.total_changes - before != len(completed):
             standing = _look_up(connection, completed)
             stale += [each.id for each in completed if not _fits(standing, each, node)]
@@ -109,8 +109,8 @@ def _write(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
         if each.ending is not None
     ]
     if attempts:
-        connection.execute(_REMEMBER, (to_json(attempts), now))
-    connection.execute(_SETTLE, (to_json([_row(each) for each in settlements]), now))
+        connection.execute(_REMEMBER, {"attempts": to_json(attempts), "now": now})
+    connection.execute(_SETTLE, {"claims": to_json([_row(each) for each in settlements]), "now": now})
 
 
 def _row(each: Settlement) -> tuple[object, ...]:
@@ -144,7 +144,7 @@ def _is_plain(each: Settlement) -> bool:
 
 
 def _look_up(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> dict[str, _Standing]:
-    (rows,) = connection.execute(_STANDING, (to_json([each.id for each in settlements]),)).fetchone()
+    (rows,) = connection.execute(_STANDING, {"ids": to_json([each.id for each in settlements])}).fetchone()
     return {job.id: job for job in _decode_standing(rows)}
 
 

@@ -1,5 +1,5 @@
 -- Cancel jobs that wait.
--- ?1 JSON: ids · ?2 now
+-- :ids (JSON) · :now
 UPDATE backburner_jobs
-SET state = 'cancelled', reason = 'cancelled', gate = '', ended_at = ?2
-WHERE state = 'pending' AND id IN (SELECT value FROM json_each(?1))
+SET state = 'cancelled', reason = 'cancelled', gate = '', ended_at = :now
+WHERE state = 'pending' AND id IN (SELECT value FROM json_each(:ids))

@@ -1,3 +1,3 @@
 -- Delete jobs.
--- ?1 JSON: seqs
-DELETE FROM backburner_jobs WHERE seq IN (SELECT value FROM json_each(?1))
+-- :seqs (JSON)
+DELETE FROM backburner_jobs WHERE seq IN (SELECT value FROM json_each(:seqs))

@@ -1,3 +1,3 @@
 -- Delete the history of jobs.
--- ?1 JSON: seqs
-DELETE FROM backburner_attempts WHERE job IN (SELECT value FROM json_each(?1))
+-- :seqs (JSON)
+DELETE FROM backburner_attempts WHERE job IN (SELECT value FROM json_each(:seqs))

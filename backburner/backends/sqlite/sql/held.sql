@@ -1,5 +1,5 @@
 -- What a node holds.
--- ?1 node
+-- :node
 SELECT json_group_array(json_object('id', id, 'token', token, 'cancel', json(iif(cancel, 'true', 'false'))))
 FROM backburner_jobs
-WHERE state = 'running' AND node = ?1
+WHERE state = 'running' AND node = :node

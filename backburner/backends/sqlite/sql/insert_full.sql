@@ -1,16 +1,16 @@
 -- Store jobs with every option, pending or born running.
--- ?1 now · ?2 the node of those born · ?3 JSON: [id, kind, queue, args, priority, due_at, expires_at, timeout, retry,
+-- :now · :node the node of those born · :jobs JSON: [id, kind, queue, args, priority, due_at, expires_at, timeout, retry,
 -- tags, gate, token] a job; only a job that is born has a token
 INSERT INTO backburner_jobs (
     created_at, id, kind, queue, args, priority, due_at, expires_at, timeout, retry, tags, gate,
     state, attempt, token, node, started_at
 )
 SELECT
-    ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+    :now, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
     value ->> 8, value -> 9, value ->> 10,
     iif(value ->> 11 IS NULL, 'pending', 'running'),
     value ->> 11 IS NOT NULL,
     coalesce(value ->> 11, 0),
-    iif(value ->> 11 IS NULL, NULL, ?2),
-    iif(value ->> 11 IS NULL, NULL, ?1)
-FROM json_each(?3)
+    iif(value ->> 11 IS NULL, NULL, :node),
+    iif(value ->> 11 IS NULL, NULL, :now)
+FROM json_each(:jobs)

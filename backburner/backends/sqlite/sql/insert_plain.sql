@@ -1,5 +1,5 @@
 -- Store jobs that wait in line from now on and leave everything else at its default.
--- ?1 now · ?2 JSON: [id, kind, queue, args, priority] a job
+-- :now · :jobs JSON: [id, kind, queue, args, priority] a job
 INSERT INTO backburner_jobs (created_at, due_at, id, kind, queue, args, priority)
-SELECT ?1, ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
-FROM json_each(?2)
+SELECT :now, :now, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
+FROM json_each(:jobs)

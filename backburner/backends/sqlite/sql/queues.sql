@@ -1,8 +1,8 @@
 -- The settings of every queue that has any, by name; a pause whose end has passed is none.
--- ?1 now
+-- :now
 SELECT json_group_array(json_object(
     'name', name,
-    'paused', json(iif(paused AND coalesce(paused_until > ?1, 1), 'true', 'false')),
-    'paused_until', iif(paused AND paused_until > ?1, paused_until, NULL),
+    'paused', json(iif(paused AND coalesce(paused_until > :now, 1), 'true', 'false')),
+    'paused_until', iif(paused AND paused_until > :now, paused_until, NULL),
     'reason', reason, 'by', set_by, 'slots', slots))
 FROM (SELECT * FROM backburner_queues ORDER BY name)

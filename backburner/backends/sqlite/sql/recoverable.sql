@@ -1,10 +1,10 @@
 -- The claims of dead nodes, then what has expired: as the recoveries they will be, and their seqs.
--- ?1 JSON: dead nodes · ?2 now · ?3 limit
+-- :nodes JSON: dead nodes · :now · :limit
 SELECT
     json_group_array(json_object(
         'claim', json_array(
             id, kind, queue, args, priority, attempt, failures, crashes, interruptions, token + 1, timeout, retry,
-            backoff, created_at, due_at, expires_at, ?2),
+            backoff, created_at, due_at, expires_at, :now),
         'cause', coalesce(recovered_cause, iif(state = 'running', 'lapsed', 'expired')),
         'node', iif(recovered_cause IS NULL, iif(state = 'running', node, NULL), recovered_node),
         'cancel', json(iif(cancel, 'true', 'false')))),
@@ -12,15 +12,15 @@ SELECT
 FROM (
     SELECT * FROM (
         SELECT * FROM backburner_jobs
-        WHERE state = 'running' AND node IN (SELECT value FROM json_each(?1))
-        LIMIT ?3
+        WHERE state = 'running' AND node IN (SELECT value FROM json_each(:nodes))
+        LIMIT :limit
     )
     UNION ALL
     SELECT * FROM (
         SELECT * FROM backburner_jobs
-        WHERE state = 'pending' AND expires_at <= ?2
+        WHERE state = 'pending' AND expires_at <= :now
         ORDER BY expires_at
-        LIMIT ?3
+        LIMIT :limit
     )
-    LIMIT ?3
+    LIMIT :limit
 )
