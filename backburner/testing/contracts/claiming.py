@@ -214,6 +214,13 @@ class ClaimingContract:
         assert (await harness.backend.jobs.claim(ask(limit=2))).wait == 0
         assert (await harness.backend.jobs.claim(ask(limit=2))).wait is None
 
+    async def test_wait_sees_past_the_unknown(self, harness: Harness) -> None:
+        """Jobs left behind for want of room are told of also where unknown ones stood between them."""
+        await publish(harness.backend)
+        await add_each(harness.backend, [new(kind=kind) for kind in ("note", "rare", "note", "note")])
+        batch = await harness.backend.jobs.claim(ask(limit=5, queues={"default": 2}))
+        assert (len(batch.claims), batch.wait) == (2, 0)
+
     async def test_the_backlog_does_not_matter(self, harness: Harness) -> None:
         """Jobs finished, scheduled and at gates are passed by, however many."""
         await publish(harness.backend)

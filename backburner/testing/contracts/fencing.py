@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from backburner.model.clock import SECOND
@@ -84,15 +85,24 @@ class FencingContract:
         assert await harness.backend.reader.history(claimed.id) == history
 
     async def test_one_claim_ends_once(self, harness: Harness) -> None:
-        """Of two outcomes of one claim the first counts, whether they come in one write or in two."""
+        """Of two outcomes of one claim the first counts; in one write exactly one does, whichever."""
         await publish(harness.backend)
         claimed = await add_claimed(harness.backend)
+        completed = to_settle(claimed, result="1")
         dead = to_settle(claimed, JobState.DEAD, reason="exhausted", ending=Ending.FAILED, failed=1)
-        await harness.backend.jobs.settle("node", [to_settle(claimed, result="1"), dead])
-        await harness.backend.jobs.settle("node", [dead])
+        await harness.backend.jobs.settle("node", [completed])
+        assert (await harness.backend.jobs.settle("node", [dead])).stale == ()
         record = await read(harness.backend, claimed.id)
         assert (record.state, record.result, record.failures) == (JobState.COMPLETED, "1", 0)
         assert await harness.backend.reader.history(claimed.id) == ()
+        for write in ([completed, dead], [dead, completed]):
+            claimed = await add_claimed(harness.backend)
+            outcomes = [msgspec.structs.replace(each, id=claimed.id, token=claimed.token) for each in write]
+            assert (await harness.backend.jobs.settle("node", outcomes)).stale == ()
+            record = await read(harness.backend, claimed.id)
+            history = await harness.backend.reader.history(claimed.id)
+            either = {JobState.COMPLETED: ("1", 0, 0), JobState.DEAD: (None, 1, 1)}
+            assert (record.result, record.failures, len(history)) == either[record.state]
 
     async def test_stale_after_recovery(self, harness: Harness) -> None:
         """Once its job was recovered, the first claim's settlement is stale."""
