@@ -20,6 +20,7 @@ from backburner.jobs.definition import Call, Job
 from backburner.jobs.handle import JobHandle
 from backburner.jobs.signals import Cancel, Reject, Retry, Snooze
 from backburner.jobs.status import JobStatus
+from backburner.resilience.backoff import constant, decorrelated, exponential, fibonacci, linear, polynomial
 from backburner.resilience.retry import RetryPolicy
 
 __all__ = [
@@ -46,5 +47,11 @@ __all__ = [
     "StoreBusy",
     "StoreError",
     "StoreUnavailable",
+    "constant",
     "current_job",
+    "decorrelated",
+    "exponential",
+    "fibonacci",
+    "linear",
+    "polynomial",
 ]

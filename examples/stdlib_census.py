@@ -36,8 +36,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from backburner import Backburner, JobHandle, JobStatus, RetryPolicy
-from backburner.resilience.backoff import exponential
+from backburner import Backburner, JobHandle, JobStatus, RetryPolicy, exponential
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backburner import Backburner, RetryPolicy
-from backburner.resilience.backoff import constant
+from backburner import Backburner, RetryPolicy, constant
 
 if TYPE_CHECKING:
     from collections.abc import Callable

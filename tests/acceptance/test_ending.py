@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backburner import Cancel, JobCancelled, JobDead, Reject, Retry, RetryPolicy, Snooze, current_job
-from backburner.resilience.backoff import constant
+from backburner import Cancel, JobCancelled, JobDead, Reject, Retry, RetryPolicy, Snooze, constant, current_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, assert_type
 
-from backburner import Backburner, Call, Job, JobHandle, JobStatus, RetryPolicy, current_job
-from backburner.resilience.backoff import exponential
+from backburner import Backburner, Call, Job, JobHandle, JobStatus, RetryPolicy, current_job, exponential
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager

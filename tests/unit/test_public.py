@@ -8,7 +8,7 @@ from backburner import errors
 NAMES = """
 Backburner BackburnerError Call CallRefused Cancel ClaimLost Job JobCancelled JobContext JobDead JobExpired JobFailed
 JobHandle JobNotFound JobStatus NotRunning Reject Retry RetryPolicy Snooze StoreBusy StoreError StoreUnavailable
-current_job
+constant current_job decorrelated exponential fibonacci linear polynomial
 """
 
 
