@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from backburner.model.clock import SECOND
 from backburner.ports.jobs import ClaimRequest
+from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,7 @@ class Claimer:
         self._node = node
         self._ask = ask
         self._clock = kit.clock
+        self._listener = kit.listener
         self._worth = set(slots.limits)
         self._asked: ClaimRequest | None = None
         self._timer: Timer | None = None
@@ -111,6 +113,8 @@ class Claimer:
     def arrived(self, request: ClaimRequest, batch: ClaimBatch) -> None:
         """Start what came, and note what is left."""
         self._give_back(request)
+        for kind, count in batch.parked.items():
+            self._listener(Signal.KIND_UNKNOWN, kind=kind, parked=count)
         if not self._open:
             for claim in batch.claims:
                 self._executor.decline(claim)

@@ -77,6 +77,8 @@ class ClaimBatch(msgspec.Struct, frozen=True, kw_only=True):
     claims: tuple[Claim, ...] = ()
     #: Microseconds until it is worth asking again: 0 is now, None is not before a hint.
     wait: int | None = None
+    #: How many jobs this claim parked, by their unknown kind.
+    parked: dict[str, int] = {}
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,11 +126,11 @@ class JobStore(Protocol):
         running, their gate is cleared. A paused queue gives nothing; a pause whose end has passed is no pause; an
         operator's slots cap what this node runs of a queue. Raises `LeaseLost` when the node's lease is not live.
 
-        A due job whose kind is not in ``kinds`` is parked at the gate ``unknown:<kind>``, out of the line. Jobs parked
-        so whose kind is in ``kinds`` are handed out like those of the line. Of the jobs at the gate ``suspect`` at
-        most one is handed out, and none unless ``suspect`` is set. The cost does not depend on how many jobs are
-        finished, scheduled or parked. An expired job is handed out like any other: its claim says so by
-        ``expires_at <= claimed_at``.
+        A due job whose kind is not in ``kinds`` is parked at the gate ``unknown:<kind>``, out of the line, and told of
+        in ``parked``. Jobs parked so whose kind is in ``kinds`` are handed out like those of the line. Of the jobs at
+        the gate ``suspect`` at most one is handed out, and none unless ``suspect`` is set. The cost does not depend on
+        how many jobs are finished, scheduled or parked. An expired job is handed out like any other: its claim says so
+        by ``expires_at <= claimed_at``.
         """
         ...
 

@@ -29,7 +29,7 @@ class Signal(StrEnum):
     JOB_LOST = "job.lost"
     #: A run goes on after it was told to end.
     JOB_STUCK = "job.stuck"
-    #: Jobs wait for a node that knows their kind.
+    #: Jobs were parked: they wait for a node that knows their kind.
     KIND_UNKNOWN = "kind.unknown"
     #: The loop was silent for so long that the keeper let the lease go.
     NODE_STALLED = "node.stalled"

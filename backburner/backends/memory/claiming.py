@@ -49,13 +49,13 @@ def claim(database: MemoryDatabase, request: ClaimRequest, now: int) -> ClaimBat
         if picking.left <= 0:
             break
         picking.pick(priority)
-    return ClaimBatch(now=now, claims=tuple(picking.claims), wait=picking.wait())
+    return ClaimBatch(now=now, claims=tuple(picking.claims), wait=picking.wait(), parked=picking.parked)
 
 
 class _Picking:
     """One claim under way."""
 
-    __slots__ = ("_database", "_kinds", "_node", "_now", "_pauses", "_rooms", "_suspect", "claims", "left")
+    __slots__ = ("_database", "_kinds", "_node", "_now", "_pauses", "_rooms", "_suspect", "claims", "left", "parked")
 
     def __init__(self, database: MemoryDatabase, request: ClaimRequest, now: int) -> None:
         self._database = database
@@ -68,6 +68,7 @@ class _Picking:
         self._rooms = list(self._open_rooms(request.queues))
         self.left = request.limit
         self.claims: list[Claim] = []
+        self.parked: dict[str, int] = {}
 
     def _open_rooms(self, asked: dict[str, int]) -> Iterator[_Room]:
         database, now = self._database, self._now
@@ -146,8 +147,10 @@ class _Picking:
         self.left -= 1
 
     def _park(self, row: Row) -> None:
+        kind = row.job.kind
         self._database.leave(row)
-        self._database.stand(row, UNKNOWN_GATE + row.job.kind, self._now)
+        self._database.stand(row, UNKNOWN_GATE + kind, self._now)
+        self.parked[kind] = self.parked.get(kind, 0) + 1
 
     def wait(self) -> int | None:
         """Return how long it takes until more can be claimed of what was asked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import merge
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +28,8 @@ _PARK = load("park")
 _NEXT_DUE = load("next_due")
 
 _LINE = ""
+#: Before every due time.
+_EVER = -(1 << 63)
 #: Jobs of unknown kinds that one claim parks; it must not hold the writer for long.
 _MOST_PARKED = 1000
 
@@ -47,6 +49,8 @@ class _Room:
     capped: bool
     #: Where its jobs may come from.
     gates: list[str]
+    #: Those of its gates that were left before all their due jobs were seen.
+    unseen: set[str] = field(default_factory=set[str])
 
 
 class _Look(NamedTuple):
@@ -89,7 +93,8 @@ class _Claiming:
         self._claims: list[Claim] = []
         self._taken: list[int] = []
         self._parked: list[int] = []
-        self._parked_before = 0
+        #: How many were parked in all, by kind.
+        self._unknown: dict[str, int] = {}
         #: Moments when paused queues go on.
         self._resumes: list[int] = []
         #: Due jobs are left that the node could have taken, had it asked for more.
@@ -166,9 +171,10 @@ class _Claiming:
         while True:
             for job, seq in zip(look.claims, _decode_seqs(look.seqs), strict=True):
                 yield _Found(job, seq, room, gate)
-            if len(look.claims) < look.limit or room.free <= 0 or self._left <= 0:
+            if len(look.claims) < look.limit or (gate == SUSPECT_GATE and not self._suspect):
                 return
-            if gate == SUSPECT_GATE and not self._suspect:
+            if room.free <= 0 or self._left <= 0:
+                room.unseen.add(gate)
                 return
             self._write()
             look = self._look(room, gate)
@@ -205,7 +211,8 @@ class _Claiming:
             return self._left > 0 or not self._more
         if found.claim.kind not in self._kinds:
             self._parked.append(found.seq)
-            if self._parked_before + len(self._parked) < _MOST_PARKED:
+            self._unknown[found.claim.kind] = self._unknown.get(found.claim.kind, 0) + 1
+            if sum(self._unknown.values()) < _MOST_PARKED:
                 return True
             self._more = True
             return False
@@ -224,7 +231,6 @@ class _Claiming:
             self._taken = []
         if self._parked:
             self._connection.execute(_PARK, {"seqs": to_json(self._parked), "prefix": UNKNOWN_GATE})
-            self._parked_before += len(self._parked)
             self._parked = []
 
     def _hand_over(self, seqs: str) -> None:
@@ -234,7 +240,7 @@ class _Claiming:
     # ---- answering ---------------------------------------------------------------------------------------------
 
     def _batch(self, rooms: list[_Room]) -> ClaimBatch:
-        return ClaimBatch(now=self._now, claims=tuple(self._claims), wait=self._wait(rooms))
+        return ClaimBatch(now=self._now, claims=tuple(self._claims), wait=self._wait(rooms), parked=self._unknown)
 
     def _wait(self, rooms: list[_Room]) -> int | None:
         """Return how long it takes until more of what was asked for can be claimed."""
@@ -242,13 +248,13 @@ class _Claiming:
             return 0
         moments = list(self._resumes)
         asked = [
-            (room.queue, gate)
+            (room.queue, gate, _EVER if gate in room.unseen else self._now)
             for room in rooms
             if room.free > 0 or not room.capped
             for gate in room.gates
             if gate != SUSPECT_GATE or self._suspect
         ]
         if asked:
-            (due,) = self._connection.execute(_NEXT_DUE, {"gates": to_json(asked), "now": self._now}).fetchone()
+            (due,) = self._connection.execute(_NEXT_DUE, {"gates": to_json(asked)}).fetchone()
             moments += () if due is None else (due,)
         return max(0, min(moments) - self._now) if moments else None

@@ -26,6 +26,14 @@ class GateContract:
         assert (record.state, record.gate) == (JobState.PENDING, f"{UNKNOWN_GATE}rare")
         assert (record.attempt, record.token, record.due_at) == (before.attempt, before.token, before.due_at)
 
+    async def test_a_claim_tells_what_it_parked(self, harness: Harness) -> None:
+        """The claim that parks jobs counts them by kind; the next, which finds them parked, does not."""
+        await publish(harness.backend)
+        for kind in ("rare", "odd", "rare"):
+            await add(harness.backend, kind=kind)
+        assert (await harness.backend.jobs.claim(ask("node"))).parked == {"rare": 2, "odd": 1}
+        assert (await harness.backend.jobs.claim(ask("node"))).parked == {}
+
     async def test_a_node_that_knows_takes_what_was_parked(self, harness: Harness) -> None:
         """Jobs parked for their kind are handed to a node that knows it, their gate cleared."""
         await publish(harness.backend)

@@ -1,9 +1,9 @@
--- When the next job at one of these gates is due.
--- :gates JSON: [queue, gate] a gate · :now
+-- When the next job at one of these gates is due, of those due after a moment.
+-- :gates JSON: [queue, gate, moment] a gate
 SELECT min((
     SELECT due_at FROM backburner_jobs
     WHERE state = 'pending' AND queue = asked.value ->> 0 AND gate = asked.value ->> 1
-      AND priority = priorities.value AND due_at > :now
+      AND priority = priorities.value AND due_at > asked.value ->> 2
     ORDER BY due_at LIMIT 1
 ))
 FROM json_each(:gates) AS asked
