@@ -1,4 +1,7 @@
-"""The raw limit: the same table through the driver alone, as fast as the same durability allows."""
+"""The raw limit: the same table through the driver alone, as fast as we know how at the same durability.
+
+Many rows are one statement over one JSON text: it takes a third less CPU than `executemany`, which steps through them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from queue import SimpleQueue
 from threading import Thread
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Self
+
+import msgspec
 
 from backburner.model.clock import SystemClock
 from backburner.model.ids import Ids
@@ -22,7 +27,8 @@ __all__ = ["GroupCommit", "RawSqlite", "Row", "rows"]
 Row = tuple[str, str, str, str, int, int, int]
 
 _INSERT = """
-INSERT INTO backburner_jobs (id, kind, queue, args, priority, created_at, due_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO backburner_jobs (id, kind, queue, args, priority, created_at, due_at)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 FROM json_each(?)
 """
 _CLAIM = """
 UPDATE backburner_jobs SET state = 'running', attempt = attempt + 1, token = token + 1, node = 'raw', started_at = ?1
@@ -36,8 +42,10 @@ WHERE seq IN (
 RETURNING id, token, args
 """
 _SETTLE = """
-UPDATE backburner_jobs SET state = 'completed', result = 'null', ended_at = ?
-WHERE id = ? AND token = ? AND node = 'raw' AND state = 'running'
+WITH ended (id, token) AS MATERIALIZED (SELECT value ->> 0, value ->> 1 FROM json_each(?1))
+UPDATE backburner_jobs AS job SET state = 'completed', result = 'null', ended_at = ?2
+FROM ended
+WHERE job.id = ended.id AND job.token = ended.token AND job.node = 'raw' AND job.state = 'running'
 """
 
 
@@ -66,7 +74,7 @@ class RawSqlite:
         """Store rows in one transaction."""
         execute = self.connection.execute
         execute("BEGIN IMMEDIATE")
-        self.connection.executemany(_INSERT, batch)
+        execute(_INSERT, (_json(batch),))
         execute("COMMIT")
 
     def insert_one(self, row: Row) -> float:
@@ -80,8 +88,9 @@ class RawSqlite:
         now = _now()
         execute = self.connection.execute
         execute("BEGIN IMMEDIATE")
-        self.connection.executemany(_SETTLE, [(now, id, token) for id, token in settled])
-        claims = [(id, token) for id, token, _ in execute(_CLAIM, (now, limit)).fetchall()] if limit else []
+        if settled:
+            execute(_SETTLE, (_json(settled), now))
+        claims = [(id, token) for id, token, _ in execute(_CLAIM, (now, limit)).fetchall()]
         execute("COMMIT")
         return claims
 
@@ -103,6 +112,7 @@ class GroupCommit:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
         self._leaving: list[tuple[Row, asyncio.Future[None]]] = []
+        self._sending = False
         self._batches: SimpleQueue[list[Row] | None] = SimpleQueue()
         self._thread = Thread(target=self._write)
         self._thread.start()
@@ -111,8 +121,10 @@ class GroupCommit:
         """Store a row; returns once it is durable."""
         future = self._loop.create_future()
         self._waiting.append((row, future))
-        if not self._leaving:
-            self._send()
+        if not self._sending:
+            self._sending = True
+            # Not at once: all that wake in this step of the loop leave together.
+            self._loop.call_soon(self._send)
         await future
 
     def close(self) -> None:
@@ -130,11 +142,15 @@ class GroupCommit:
             self._loop.call_soon_threadsafe(self._written)
 
     def _written(self) -> None:
-        written, self._leaving = self._leaving, []
-        for _, future in written:
+        for _, future in self._leaving:
             future.set_result(None)
-        if self._waiting:
+        self._sending = bool(self._waiting)
+        if self._sending:
             self._send()
+
+
+def _json(values: Sequence[object]) -> str:
+    return msgspec.json.encode(values).decode()
 
 
 def _now() -> int:
