@@ -57,7 +57,11 @@ def settle(connection: sqlite3.Connection, node: str, settlements: Sequence[Sett
     except Exception as error:
         if not is_content(error) or not connection.in_transaction:
             raise
-        raise _refusal(connection, node, settlements, now) from error
+        # Whatever this tries is undone with the whole transaction, which this refusal ends.
+        guilty = next((each.id for each in settlements if _is_refused(connection, node, each, now)), None)
+        raise StoreRefused(
+            f"The settlement of job {guilty!r} cannot be stored: {why_refused(error)}.", stored="no", job_id=guilty
+        ) from error
 
 
 def _settle(connection: sqlite3.Connection, node: str, settlements: Sequence[Settlement], now: int) -> Outcome:
@@ -153,17 +157,11 @@ def _fits(standing: dict[str, _Standing], settlement: Settlement, node: str) -> 
     return job is not None and job.fits(settlement, node)
 
 
-def _refusal(connection: sqlite3.Connection, node: str, settlements: Sequence[Settlement], now: int) -> StoreRefused:
-    """Find the first settlement that is refused alone; the transaction is undone afterwards by the caller's failure."""
-    for settlement in settlements:
-        try:
-            _settle(connection, node, [settlement], now)
-        except Exception as error:
-            if not is_content(error):
-                raise
-            return StoreRefused(
-                f"The settlement of job {settlement.id!r} cannot be stored: {why_refused(error)}.",
-                stored="no",
-                job_id=settlement.id,
-            )
-    return StoreRefused("These settlements cannot be stored together.", stored="no")
+def _is_refused(connection: sqlite3.Connection, node: str, settlement: Settlement, now: int) -> bool:
+    try:
+        _settle(connection, node, [settlement], now)
+    except Exception as error:
+        if is_content(error):
+            return True
+        raise
+    return False

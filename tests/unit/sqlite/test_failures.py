@@ -117,6 +117,33 @@ async def test_reads_and_beats_go_on_beside_a_lock(backend: SqliteBackend, path:
             assert (await backend.reader.find(EVERYTHING, limit=9)).jobs == ()
 
 
+async def test_another_programs_lock_on_a_file_without_a_log(path: Path, clock: FakeClock) -> None:
+    """A file that another program holds for itself, so that its journal cannot be switched, is told as busy."""
+    backend = SqliteBackend(path, clock=clock, write_timeout=0.1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE theirs (x)")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreBusy, match=str(path)):
+            await backend.open(create=True)
+        other.execute("COMMIT")
+        await backend.open(create=True)
+    await backend.close()
+
+
+async def test_a_keeper_that_cannot_beat(backend: SqliteBackend, path: Path, clock: FakeClock) -> None:
+    """A keeper that was not entered, whose store has no tables, or whose file is gone says so by a store's error."""
+    await backend.nodes.publish(node(), 1)
+    with pytest.raises(StoreUnavailable, match="enter it first"):
+        await backend.keeper().beat("node", 1)
+    with pytest.raises(StoreUnavailable, match=r"gone\.db"):
+        await SqliteBackend(path.with_name("gone.db"), clock=clock).keeper().__aenter__()
+    async with backend.keeper() as keeper:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("DROP TABLE backburner_jobs")
+        with pytest.raises(SchemaTooOld):
+            await keeper.beat("node", 1)
+
+
 async def test_a_transaction_that_takes_too_long_is_ended(path: Path) -> None:
     """A statement still running at its deadline is interrupted and undone; the store is as usable as before."""
     backend = SqliteBackend(path, clock=SystemClock(), write_timeout=0.05)
