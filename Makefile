@@ -47,7 +47,7 @@ types: $(DEV) ## check the types, by mypy and by pyright
 	$(BIN)/basedpyright --warnings
 
 layers: $(DEV) ## check that imports point down
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
 
 wheel: $(DEV) ## build the wheel, install it in an empty environment, run a durable job there
 	rm -rf build

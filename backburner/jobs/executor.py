@@ -73,8 +73,6 @@ class Executor:
         self._context = copy_context()
         self._timer: Timer | None = None
         self._next_deadline = _NEVER
-        self._empty = asyncio.Event()
-        self._empty.set()
         self.runs: dict[str, Run] = {}
         self.suspects = 0
 
@@ -90,7 +88,6 @@ class Executor:
             return
         run = Run(claim, definition, self._deadline(claim, definition))
         self.runs[claim.id] = run
-        self._empty.clear()
         if claim.crashes >= outcome.SUSPECT_CRASHES:
             self.suspects += 1
         work = self._run(run) if definition.executor == "loop" else self._run_in_thread(run)
@@ -126,10 +123,6 @@ class Executor:
         """Return the tokens of what runs, by id; may be called from another thread."""
         # Copying the values is one step under the interpreter lock, iterating over the dict would not be.
         return {run.id: run.token for run in tuple(self.runs.values())}
-
-    async def idle(self) -> None:
-        """Wait until nothing runs."""
-        await self._empty.wait()
 
     def close(self) -> None:
         """Stop watching deadlines."""
@@ -220,8 +213,6 @@ class Executor:
         suspect = claim.crashes >= outcome.SUSPECT_CRASHES
         if suspect:
             self.suspects -= 1
-        if not self.runs:
-            self._empty.set()
         if run.why is Why.LOST:
             self._listener(Signal.JOB_LOST, id=run.id, kind=run.kind, attempt=run.attempt)
         elif not run.settled:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from backburner.errors import NotRunning, StoreBusy, StoreError, StoreRefused, StoreUnavailable
 from backburner.jobs.loop import Loop
@@ -16,6 +16,7 @@ from backburner.ports.jobs import Birth
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from backburner.errors import Stored
     from backburner.jobs.identity import Identity
     from backburner.jobs.kit import Kit
     from backburner.model.clock import Timer
@@ -51,6 +52,20 @@ class _Entry:
         self.tried = False
 
 
+_Waiter: TypeAlias = "tuple[_Entry, asyncio.Future[None]]"
+
+
+class _Cancel:
+    """Jobs to cancel, and the caller who waits for that."""
+
+    __slots__ = ("deadline", "future", "ids")
+
+    def __init__(self, ids: Sequence[str], deadline: float, future: asyncio.Future[CancelAnswer]) -> None:
+        self.ids = ids
+        self.deadline = deadline
+        self.future = future
+
+
 class _Batch:
     """What leaves together: groups first, then cancellations, so that none overtakes its job."""
 
@@ -58,7 +73,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.entries: list[_Entry] = []
-        self.cancels: list[tuple[Sequence[str], asyncio.Future[CancelAnswer]]] = []
+        self.cancels: list[_Cancel] = []
         self.jobs = 0
 
 
@@ -95,7 +110,7 @@ class Intake:
         self._writing = False
         self._jobs = 0
         self._bytes = 0
-        self._room: deque[asyncio.Future[None]] = deque()
+        self._room: deque[_Waiter] = deque()
         self._expiry: Timer | None = None
         self._last_error: StoreError | None = None
         self._closed = False
@@ -108,19 +123,16 @@ class Intake:
 
     async def enqueue(self, jobs: Sequence[NewJob], tokens: Mapping[str, int]) -> GroupAnswer:
         """Store one group, with births on offer for the jobs named in ``tokens``; returns once it is durable."""
+        entry = _Entry(jobs, tokens, self._deadline(), self._event_loop.create_future())
         try:
-            await self._wait_for_room(jobs)
+            await self._come_in(entry)
         except BaseException:
-            self._dropped(jobs, tokens)
+            self._drop(entry)
             raise
-        entry = _Entry(jobs, tokens, self._clock.monotonic() + self._write_timeout, self._event_loop.create_future())
         batch = self._last_batch(after_cancels=False)
         batch.entries.append(entry)
         batch.jobs += len(jobs)
-        self._jobs += len(jobs)
-        self._bytes += entry.size
-        if self._expiry is None:
-            self._expiry = self._clock.call_later(self._write_timeout, self._expire)
+        self._watch_deadlines()
         self._loop.wake()
         return await entry.future
 
@@ -128,17 +140,18 @@ class Intake:
         """Cancel jobs, after every group that came before."""
         if self._closed:
             raise NotRunning
-        future: asyncio.Future[CancelAnswer] = self._event_loop.create_future()
-        self._last_batch(after_cancels=True).cancels.append((ids, future))
+        cancel = _Cancel(ids, self._deadline(), self._event_loop.create_future())
+        self._last_batch(after_cancels=True).cancels.append(cancel)
+        self._watch_deadlines()
         self._loop.wake()
-        return await future
+        return await cancel.future
 
     async def close(self, grace: float) -> None:
         """Refuse what is new, write what waits for at most ``grace`` seconds, fail the rest; end."""
         self._closed = True
-        for waiter in self._room:
-            if not waiter.done():
-                waiter.set_result(None)
+        for _, future in self._room:
+            if not future.done():
+                future.set_exception(NotRunning())
         timer = self._clock.call_later(grace, self._drained.set)
         await self._drained.wait()
         timer.cancel()
@@ -147,10 +160,9 @@ class Intake:
             self._expiry.cancel()
         for entry in tuple(self._entries()):
             self._fail(entry, StoreUnavailable("the engine stopped before the store could be reached"))
-        for batch in (*self._batches, *([self._leaving] if self._leaving else ())):
-            for _, future in batch.cancels:
-                if not future.done():
-                    future.set_exception(NotRunning())
+        for cancel in self._cancels():
+            if not cancel.future.done():
+                cancel.future.set_exception(NotRunning())
 
     # ---- the line ----------------------------------------------------------------------------------------------
 
@@ -164,34 +176,53 @@ class Intake:
         self._drained.clear()
         return batch
 
-    async def _wait_for_room(self, jobs: Sequence[NewJob]) -> None:
-        if self._jobs and (self._jobs + len(jobs) > MOST_JOBS or self._bytes > MOST_BYTES):
-            await self._line_up(jobs)
+    # ---- room --------------------------------------------------------------------------------------------------
+
+    async def _come_in(self, entry: _Entry) -> None:
+        """Take room for a group, in the order of the callers; a group larger than all room comes in alone."""
+        if self._room or not self._fits(entry):
+            await self._line_up(entry)
+        else:
+            self._take_room(entry)
         if self._closed:
+            self._give_room([entry])
             raise NotRunning
 
-    async def _line_up(self, jobs: Sequence[NewJob]) -> None:
-        waiter: asyncio.Future[None] = self._event_loop.create_future()
+    async def _line_up(self, entry: _Entry) -> None:
+        waiter = (entry, self._event_loop.create_future())
         self._room.append(waiter)
-        timer = self._clock.call_later(self._write_timeout, lambda: waiter.done() or waiter.cancel("no room"))
+        timer = self._clock.call_later(self._write_timeout, lambda: self._no_room(waiter))
         try:
-            await waiter
-        except asyncio.CancelledError as error:
-            if error.args != ("no room",):
-                raise
-            raise self._too_late("no", jobs) from self._last_error
-        finally:
-            timer.cancel()
+            await waiter[1]
+        except BaseException:
             if waiter in self._room:
                 self._room.remove(waiter)
+            elif not waiter[1].cancelled() and waiter[1].exception() is None:
+                self._give_room([entry])  # let in and cancelled in the same moment
+            raise
+        finally:
+            timer.cancel()
 
-    def _make_room(self, entries: Sequence[_Entry]) -> None:
+    def _no_room(self, waiter: _Waiter) -> None:
+        entry, future = waiter
+        if not future.done():
+            future.set_exception(self._too_late(entry.jobs[0].id, tried=False))
+
+    def _fits(self, entry: _Entry) -> bool:
+        return not self._jobs or (self._jobs + len(entry.jobs) <= MOST_JOBS and self._bytes + entry.size <= MOST_BYTES)
+
+    def _take_room(self, entry: _Entry) -> None:
+        self._jobs += len(entry.jobs)
+        self._bytes += entry.size
+
+    def _give_room(self, entries: Sequence[_Entry]) -> None:
         self._jobs -= sum(len(entry.jobs) for entry in entries)
         self._bytes -= sum(entry.size for entry in entries)
-        while self._room and self._jobs < MOST_JOBS:
-            waiter = self._room.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
+        while self._room and (self._room[0][1].done() or self._fits(self._room[0][0])):
+            entry, future = self._room.popleft()
+            if not future.done():
+                self._take_room(entry)
+                future.set_result(None)
 
     # ---- one write ---------------------------------------------------------------------------------------------
 
@@ -233,12 +264,12 @@ class Intake:
             batch.entries = []
             for entry in entries:
                 self._fail(entry, error)
-            self._make_room(entries)
+            self._give_room(entries)
             raise
         finally:
             self._writing = False
         batch.entries = []
-        self._make_room(entries)
+        self._give_room(entries)
         for entry, group in zip(entries, answer.groups, strict=True):
             self._stored(entry.jobs, entry.tokens, group, answer.now)
             if entry.future.done():
@@ -256,16 +287,15 @@ class Intake:
             (gone if entry.future.done() else kept).append(entry)
         for entry in gone:
             self._drop(entry)
-        self._make_room(gone)
+        self._give_room(gone)
         batch.entries = kept
         return kept
 
     async def _write_cancels(self, batch: _Batch) -> None:
-        cancels = [(ids, future) for ids, future in batch.cancels if not future.done()]
+        batch.cancels = cancels = [cancel for cancel in batch.cancels if not cancel.future.done()]
         if not cancels:
-            batch.cancels = []
             return
-        wanted = dict.fromkeys(job for ids, _ in cancels for job in ids)
+        wanted = dict.fromkeys(job for cancel in cancels for job in cancel.ids)
         try:
             answer = await self._admin.cancel(tuple(wanted))
         except _PASSING as error:
@@ -273,49 +303,79 @@ class Intake:
             raise
         except Exception as error:
             batch.cancels = []
-            for _, future in cancels:
-                if not future.done():
-                    future.set_exception(error)
+            for cancel in cancels:
+                if not cancel.future.done():
+                    cancel.future.set_exception(error)
             raise
         batch.cancels = []
-        for _, future in cancels:
-            if not future.done():
-                future.set_result(answer)
+        for cancel in cancels:
+            if not cancel.future.done():
+                cancel.future.set_result(answer)
 
     # ---- running out of time -----------------------------------------------------------------------------------
 
+    def _deadline(self) -> float:
+        return self._clock.monotonic() + self._write_timeout
+
+    def _waiting(self) -> Iterator[_Batch]:
+        """Go through the batches that are not being written."""
+        if self._leaving is not None:
+            yield self._leaving
+        yield from self._batches
+
     def _entries(self) -> Iterator[_Entry]:
-        """Every group that waits; one that is being written does not."""
-        if self._leaving is not None and not self._writing:
-            yield from self._leaving.entries
-        for batch in self._batches:
-            yield from batch.entries
+        """Go through the groups that wait; those that are being written do not."""
+        for batch in self._waiting():
+            if batch is not self._leaving or not self._writing:
+                yield from batch.entries
+
+    def _cancels(self) -> Iterator[_Cancel]:
+        for batch in self._waiting():
+            yield from batch.cancels
+
+    def _watch_deadlines(self) -> None:
+        if self._expiry is None:
+            self._expiry = self._clock.call_later(self._write_timeout, self._expire)
 
     def _expire(self) -> None:
         self._expiry = None
         self._expire_due()
-        soonest = min((entry.deadline for entry in self._entries() if not entry.future.done()), default=None)
-        if soonest is None and self._writing and self._leaving is not None:
-            soonest = self._clock.monotonic() + self._write_timeout
-        if soonest is not None:
-            self._expiry = self._clock.call_later(max(0.0, soonest - self._clock.monotonic()), self._expire)
+        if self._leaving is not None or self._batches:
+            self._watch_deadlines_from(self._soonest())
+
+    def _soonest(self) -> float:
+        waiting = [entry.deadline for entry in self._entries() if not entry.future.done()]
+        waiting += [cancel.deadline for cancel in self._cancels() if not cancel.future.done()]
+        return min(waiting, default=self._deadline())
+
+    def _watch_deadlines_from(self, moment: float) -> None:
+        self._expiry = self._clock.call_later(max(0.0, moment - self._clock.monotonic()), self._expire)
 
     def _expire_due(self) -> None:
         now = self._clock.monotonic()
         for entry in self._entries():
             if entry.deadline <= now and not entry.future.done():
-                self._fail(entry, self._too_late("unknown" if entry.tried else "no", entry.jobs))
+                self._fail(entry, self._too_late(entry.jobs[0].id, tried=entry.tried))
+        for cancel in self._cancels():
+            if cancel.deadline <= now and not cancel.future.done():
+                cancel.future.set_exception(self._away(f"job {cancel.ids[0]} may still be cancelled", cancel.ids[0]))
 
-    def _too_late(self, stored: str, jobs: Sequence[NewJob]) -> StoreError:
+    def _too_late(self, job_id: str, *, tried: bool) -> StoreError:
         error = self._last_error
         kind = type(error) if error is not None else StoreBusy
         what = str(error) if error is not None else "more jobs come in than the store takes"
+        stored: Stored = "unknown" if tried else "no"
         return kind(
-            f"{what} (waited {self._write_timeout:g} s; stored: {stored}; "
-            f"create_task(…, id={jobs[0].id!r}) repeats safely)",
-            stored="unknown" if stored == "unknown" else "no",
-            job_id=jobs[0].id,
+            f"{what} (waited {self._write_timeout:g} s; stored: {stored}; create_task(…, id={job_id!r}) repeats safely)",
+            stored=stored,
+            job_id=job_id,
         )
+
+    def _away(self, meaning: str, job_id: str) -> StoreError:
+        error = self._last_error
+        kind = type(error) if error is not None else StoreBusy
+        what = str(error) if error is not None else "the store is busy"
+        return kind(f"{what} (waited {self._write_timeout:g} s; {meaning})", stored="unknown", job_id=job_id)
 
     def _fail(self, entry: _Entry, error: Exception) -> None:
         if entry.future.done():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from backburner.jobs.identity import Identity
     from backburner.jobs.kit import Kit
     from backburner.ports.backend import Backend
-    from backburner.ports.nodes import Beat
+    from backburner.ports.nodes import Beat, Keeper
 
 __all__ = ["LeaseKeeper"]
 
@@ -135,26 +135,29 @@ class LeaseKeeper:
 
     async def _beat_on(self) -> None:
         self._thread_loop = asyncio.get_running_loop()
-        async with self._backend.keeper() as keeper:
-            while not self._stopping:
-                delay = self._interval
-                running = self._running()
-                try:
-                    beat = await keeper.beat(self._node.id, self._lease)
-                    self.failures = 0
-                    self._tell(self._hear, running, beat)
-                except LeaseLost:
-                    self._tell(self._lose)
-                    return
-                except StoreError as error:
-                    self.failures += 1
-                    self._tell(self._report, error)
-                    delay = LOOP_BACKOFF.delay(self.failures, previous=None, random=self._random) / SECOND
-                await self._wait(delay)
-                if self._clock.monotonic() - self._heard > self._stall_limit:
-                    await keeper.abandon(self._node.id)
-                    self._tell(self._lose)
-                    return
+        while not self._stopping:
+            try:
+                async with self._backend.keeper() as keeper:
+                    await self._beat_with(keeper)
+            except LeaseLost:
+                self._stopping = True
+                self._tell(self._lose)
+            except StoreError as error:
+                self.failures += 1
+                self._tell(self._report, error)
+                await self._wait(LOOP_BACKOFF.delay(self.failures, previous=None, random=self._random) / SECOND)
+
+    async def _beat_with(self, keeper: Keeper) -> None:
+        """Beat until told to stop; raises `LeaseLost` once the lease is gone, or was let go."""
+        while not self._stopping:
+            running = self._running()
+            beat = await keeper.beat(self._node.id, self._lease)
+            self.failures = 0
+            self._tell(self._hear, running, beat)
+            await self._wait(self._interval)
+            if self._clock.monotonic() - self._heard > self._stall_limit:
+                await keeper.abandon(self._node.id)
+                raise LeaseLost("the engine's loop has been silent for too long: its lease was let go", stored="no")
 
     async def _wait(self, delay: float) -> None:
         try:

@@ -47,31 +47,17 @@ class Midwife:
         return token
 
     def born(self, job: NewJob, token: int, now: int) -> None:
-        """Start a job that was born; one stored twice in one write was born once."""
+        """Start a job that was born; one stored twice in one write was born once.
+
+        Born while the engine stops, it is given back as if it had waited in line.
+        """
         if job.id in self._executor.runs:
             self.unbook(job)
-            return
-        self._executor.start(
-            Claim(
-                id=job.id,
-                kind=job.kind,
-                queue=job.queue,
-                args=job.args,
-                priority=job.priority,
-                attempt=1,
-                failures=0,
-                crashes=0,
-                interruptions=0,
-                token=token,
-                timeout=job.timeout,
-                retry=job.retry,
-                backoff=None,
-                created_at=now,
-                due_at=now,
-                expires_at=job.expires_at if job.expires_in is None else now + job.expires_in,
-                claimed_at=now,
-            )
-        )
+        elif self._claimer.open:
+            self._executor.start(_first_claim(job, token, now))
+        else:
+            self._executor.decline(_first_claim(job, token, now))
+            self._slots.give(job.queue)
 
     def unbook(self, job: NewJob) -> None:
         """Give a slot back: the job was not born."""
@@ -89,3 +75,25 @@ class Midwife:
             return False
         self._executor.end(run, why)
         return True
+
+
+def _first_claim(job: NewJob, token: int, now: int) -> Claim:
+    return Claim(
+        id=job.id,
+        kind=job.kind,
+        queue=job.queue,
+        args=job.args,
+        priority=job.priority,
+        attempt=1,
+        failures=0,
+        crashes=0,
+        interruptions=0,
+        token=token,
+        timeout=job.timeout,
+        retry=job.retry,
+        backoff=None,
+        created_at=now,
+        due_at=now,
+        expires_at=job.expires_at if job.expires_in is None else now + job.expires_in,
+        claimed_at=now,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,13 +14,15 @@ __all__ = ["Slots"]
 class Slots:
     """Counts taken slots, by queue and in all. A slot is taken when it is promised, not when its run begins."""
 
-    __slots__ = ("_limits", "_taken", "_total", "taken")
+    __slots__ = ("_limits", "_nothing", "_taken", "_total", "taken")
 
     def __init__(self, limits: Mapping[str, int], total: int) -> None:
         self._limits = dict(limits)
         self._taken = dict.fromkeys(limits, 0)
         self._total = total
         self.taken = 0
+        #: Somebody waits for this; made only then, for slots change with every run.
+        self._nothing: asyncio.Event | None = None
 
     @property
     def limits(self) -> Mapping[str, int]:
@@ -45,3 +48,12 @@ class Slots:
         """Take promises back."""
         self._taken[queue] -= count
         self.taken -= count
+        if self._nothing is not None and not self.taken:
+            self._nothing.set()
+
+    async def idle(self) -> None:
+        """Wait until nothing runs, and no birth or claim is under way."""
+        while self.taken:
+            if self._nothing is None or self._nothing.is_set():
+                self._nothing = asyncio.Event()
+            await self._nothing.wait()

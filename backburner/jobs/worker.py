@@ -76,7 +76,7 @@ class Worker:
         #: Claims that the store says this node holds and that it does not run, and since when that is known.
         self._strays: dict[str, float] = {}
         self._threads = Threads(plan.threads)
-        slots = Slots(plan.queues, plan.slots)
+        self._slots = slots = Slots(plan.queues, plan.slots)
         self.witness = Witness(handles, hints, self._expect, kit)
         self._settler = Settler(backend.jobs, node=node, witness=self.witness, kit=kit)
         settle = self._settler.settle
@@ -160,14 +160,14 @@ class Worker:
     async def _idle_within(self, seconds: float, over: asyncio.Event) -> bool:
         """Wait for the last run to end, until it is over; return whether it did in time."""
         timer = self._kit.clock.call_later(seconds, over.set)
-        waits = {asyncio.ensure_future(self._executor.idle()), asyncio.ensure_future(over.wait())}
+        waits = {asyncio.ensure_future(self._slots.idle()), asyncio.ensure_future(over.wait())}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             timer.cancel()
             for wait in waits:
                 wait.cancel()
-        return not self._executor.runs
+        return not self._slots.taken
 
     # ---- presence ----------------------------------------------------------------------------------------------
 

@@ -60,7 +60,6 @@ async def test_one_id_stored_twice_at_once_is_one_job(ear: Ear) -> None:
     assert ear.told(Signal.JOB_LOST) == []
 
 
-@pytest.mark.xfail(strict=True, reason="the stop does not wait for births under way")
 async def test_a_birth_under_way_at_the_stop_costs_nothing(ear: Ear) -> None:
     """A job whose birth is being written as the engine stops is finished or given back: never left to be found dead."""
     bb = Backburner("memory://", listener=ear, grace=5)

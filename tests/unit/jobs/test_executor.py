@@ -415,7 +415,7 @@ async def test_idle_waits_for_the_last_run(stage: Stage, floor: Floor) -> None:
 
     floor.start(work, "a")
     floor.start(work, "b")
-    waiting = asyncio.get_running_loop().create_task(floor.executor.idle())
+    waiting = asyncio.get_running_loop().create_task(floor.slots.idle())
     await stage.settle()
     assert not waiting.done()
     gate.set()
@@ -440,7 +440,7 @@ async def test_an_abandoned_run_is_given_back_once(stage: Stage, floor: Floor) -
     floor.executor.abandon(floor.executor.runs.values())
     assert floor.ends["a"].ending is Ending.INTERRUPTED
     gate.set()
-    await floor.executor.idle()
+    await floor.slots.idle()
     assert floor.ends["a"].ending is Ending.INTERRUPTED
 
 

@@ -274,7 +274,6 @@ async def test_cancels_of_a_write_that_fails_all_learn_of_it(stage: Stage, line:
     assert isinstance(stays.exception(), StoreFull)
 
 
-@pytest.mark.xfail(strict=True, reason="a cancellation has no deadline")
 async def test_a_cancel_waits_no_longer_than_a_write(stage: Stage, line: Line) -> None:
     """A caller who cancels a job of a store that is away is told so when write_timeout has passed."""
     stage.orders.fail("cancel", *[StoreUnavailable("away", stored="no")] * 100)
@@ -303,7 +302,6 @@ async def test_the_line_is_bounded(stage: Stage, line: Line, monkeypatch: pytest
     await asyncio.gather(first, *waiting, return_exceptions=True)
 
 
-@pytest.mark.xfail(strict=True, reason="room lets in everyone who waits at once")
 async def test_room_lets_in_no_more_than_there_is(stage: Stage, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a write makes room, as many callers come in as it made room for, in their order."""
     monkeypatch.setattr(module, "MOST_JOBS", 2)

@@ -273,7 +273,6 @@ async def test_a_store_that_is_away_stops_no_beats(watch: Watch) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.xfail(strict=True, reason="the thread ends when its keeper cannot open")
 async def test_a_keeper_that_cannot_open_tries_again(stage: Stage) -> None:
     """A keeper whose connection cannot be opened at first beats once it can."""
     watch = Watch.__new__(Watch)

@@ -41,7 +41,7 @@ LEASE = 30 * SECOND
 
 def seeded() -> Random:
     """Chance that is the same in every run."""
-    return Random(7)  # noqa: S311 - jitter is no secret
+    return Random(7)
 
 
 class Ear:
