@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from backburner.model.clock import SECOND, Timer, micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
 __all__ = ["FakeClock"]
 

@@ -139,11 +139,13 @@ async def test_it_leaves_nothing_behind(bb: Backburner) -> None:
     async def one() -> int:
         return 1
 
-    tasks = asyncio.all_tasks()
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
     async with bb:
         assert await (await bb.create_task(one())) == 1
     assert asyncio.all_tasks() == tasks
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("backburner")]
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(5)
+        assert not thread.is_alive(), thread.name
 
 
 async def test_a_failed_start_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backburner.errors import NotRunning, StoreBusy, StoreFull, StoreRefused, StoreUnavailable
-from backburner.jobs import intake as module
+from backburner.jobs import room
 from backburner.jobs.intake import Intake
 from tests.unit.jobs.told import job
 
@@ -288,7 +288,7 @@ async def test_a_cancel_waits_no_longer_than_a_write(stage: Stage, line: Line) -
 
 async def test_the_line_is_bounded(stage: Stage, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond its bound a caller waits for room; when none comes in write_timeout it gets StoreBusy, stored: no."""
-    monkeypatch.setattr(module, "MOST_JOBS", 3)
+    monkeypatch.setattr(room, "MOST_JOBS", 3)
     first = await line.block()
     waiting = [line.put("b"), line.put("c")]
     await stage.settle()
@@ -304,7 +304,7 @@ async def test_the_line_is_bounded(stage: Stage, line: Line, monkeypatch: pytest
 
 async def test_room_lets_in_no_more_than_there_is(stage: Stage, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a write makes room, as many callers come in as it made room for, in their order."""
-    monkeypatch.setattr(module, "MOST_JOBS", 2)
+    monkeypatch.setattr(room, "MOST_JOBS", 2)
     first = await line.block()
     inside = line.put("b")
     outside = [line.put(name) for name in "cdef"]
@@ -318,7 +318,7 @@ async def test_room_lets_in_no_more_than_there_is(stage: Stage, line: Line, monk
 
 async def test_bytes_bound_the_line_too(stage: Stage, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """Arguments that fill the line's memory make others wait, however few jobs they are."""
-    monkeypatch.setattr(module, "MOST_BYTES", 1000)
+    monkeypatch.setattr(room, "MOST_BYTES", 1000)
     first = await line.block()
     big = line.put("big", args='{"text": "' + "x" * 2000 + '"}')
     await stage.settle()
@@ -333,7 +333,7 @@ async def test_a_group_larger_than_the_line_is_taken_alone(
     stage: Stage, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A single group above the bound is stored when nothing else waits."""
-    monkeypatch.setattr(module, "MOST_JOBS", 2)
+    monkeypatch.setattr(room, "MOST_JOBS", 2)
     await line.put("a", "b", "c")
     assert stage.orders.writes("enqueue") == [("a", "b", "c")]
 
@@ -342,7 +342,7 @@ async def test_a_caller_cancelled_for_want_of_room_takes_none(
     stage: Stage, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller that gives up while it waits for room is not stored, and its birth's slot is given back."""
-    monkeypatch.setattr(module, "MOST_JOBS", 1)
+    monkeypatch.setattr(room, "MOST_JOBS", 1)
     first = await line.block()
     outside = line.put("outside", tokens={"outside": 3})
     await stage.settle()

@@ -35,7 +35,7 @@ calm = settings(deadline=None)
 
 def seeded(seed: int) -> Random:
     """Return random numbers that a test can repeat."""
-    return Random(seed)  # noqa: S311 - jitter keeps no secret
+    return Random(seed)
 
 
 jitters: st.SearchStrategy[Jitter] = st.one_of(st.sampled_from(["none", "full", "equal"]), st.floats(0, 1))
