@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-import anyio
 from msgspec import UNSET, UnsetType
 
 from backburner import config
@@ -18,6 +17,7 @@ from backburner.jobs.kit import Kit
 from backburner.jobs.registry import Kinds
 from backburner.model.clock import SystemClock
 from backburner.observability.logs import LogListener, guarded
+from backburner.shield import to_the_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -227,16 +227,15 @@ class Backburner:
         try:
             await engine.start()
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await engine.stop()
-            self._engine = None
+            await self._end(engine)
             raise
 
     async def _stop(self) -> None:
-        engine = self._running()
+        await self._end(self._running())
+
+    async def _end(self, engine: Engine) -> None:
         try:
             # Whoever cancels the app must not lose what runs in it: the grace bounds this.
-            with anyio.CancelScope(shield=True):
-                await engine.stop()
+            await to_the_end(engine.stop())
         finally:
             self._engine = None

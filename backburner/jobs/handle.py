@@ -11,7 +11,7 @@ from backburner.errors import JobCancelled, JobDead, JobExpired, JobFailed, JobN
 from backburner.model.job import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from backburner.jobs.definition import Definition
     from backburner.jobs.status import JobStatus
@@ -54,7 +54,7 @@ class JobHandle(Generic[R]):
     the job alone; only `cancel` cancels it. A job waits between its attempts, so a wait may be long.
     """
 
-    __slots__ = ("__weakref__", "_callbacks", "_definition", "_final", "_futures", "_watcher", "id")
+    __slots__ = ("__weakref__", "_callbacks", "_definition", "_final", "_future", "_futures", "_watcher", "id")
 
     def __init__(self, job_id: str, definition: Definition, watcher: Watcher) -> None:
         #: The job's id: give it to another process, and to `Backburner.handle` there.
@@ -62,6 +62,8 @@ class JobHandle(Generic[R]):
         self._definition = definition
         self._watcher = watcher
         self._final: Final | None = None
+        #: One waiter is the rule, and thousands of handles are awaited at once: what each of them holds is counted.
+        self._future: asyncio.Future[Final] | None = None
         self._futures: list[asyncio.Future[Final]] | None = None
         self._callbacks: list[Callable[[JobHandle[R]], object]] | None = None
 
@@ -71,7 +73,16 @@ class JobHandle(Generic[R]):
 
     def __await__(self) -> Generator[object, None, R]:
         """Wait for the result."""
-        return self._result().__await__()
+        final = self._final
+        if final is None:
+            future = self._join()
+            try:
+                final = yield from future
+            finally:
+                self._leave(future)
+        if final.state is not JobState.COMPLETED:
+            raise self._failure(final)
+        return cast("R", self._definition.signature.decode_result(final.result or "null"))
 
     def done(self) -> bool:
         """Whether the job has ended, as last seen here: without asking the store."""
@@ -81,7 +92,7 @@ class JobHandle(Generic[R]):
         """Wait until the job has ended, at most ``timeout`` seconds; return whether it has. Raises no job's error."""
         try:
             async with asyncio.timeout(timeout):
-                await self._wait()
+                await self._ended()
         except TimeoutError:
             return False
         return True
@@ -108,24 +119,34 @@ class JobHandle(Generic[R]):
         self._callbacks.append(callback)
         self._watcher.watch(cast("JobHandle[object]", self))
 
-    async def _wait(self) -> Final:
-        if self._final is not None:
-            return self._final
+    async def _ended(self) -> None:
+        if self._final is None:
+            future = self._join()
+            try:
+                await future
+            finally:
+                self._leave(future)
+
+    def _join(self) -> asyncio.Future[Final]:
+        self._watcher.watch(cast("JobHandle[object]", self))
         future: asyncio.Future[Final] = asyncio.get_running_loop().create_future()
-        if self._futures is None:
-            self._futures = []
-        self._futures.append(future)
-        try:
-            self._watcher.watch(cast("JobHandle[object]", self))
-            return await future
-        finally:
+        if self._future is None:
+            self._future = future
+        else:
+            self._futures = [*(self._futures or ()), future]
+        return future
+
+    def _leave(self, future: asyncio.Future[Final]) -> None:
+        if self._future is future:
+            self._future = None
+        elif self._futures is not None:
             self._futures.remove(future)
 
-    async def _result(self) -> R:
-        final = await self._wait()
-        if final.state is not JobState.COMPLETED:
-            raise self._failure(final)
-        return cast("R", self._definition.signature.decode_result(final.result or "null"))
+    def _waiting(self) -> Iterator[asyncio.Future[Final]]:
+        if self._future is not None:
+            yield self._future
+        if self._futures:
+            yield from self._futures
 
     def _failure(self, final: Final) -> JobFailed:
         what = f"{self._definition.kind} {self.id}"
@@ -143,14 +164,14 @@ class JobHandle(Generic[R]):
     @property
     def awaited(self) -> bool:
         """Whether anyone waits for it."""
-        return bool(self._futures or self._callbacks)
+        return bool(self._future or self._futures or self._callbacks)
 
     def end(self, final: Final) -> None:
         """Take how the job ended. The engine's to call."""
         if self._final is not None:
             return
         self._final = final
-        for future in self._futures or ():
+        for future in self._waiting():
             if not future.done():
                 future.set_result(final)
         callbacks, self._callbacks = self._callbacks, None
@@ -159,6 +180,6 @@ class JobHandle(Generic[R]):
 
     def fail(self, error: Exception) -> None:
         """Raise in everyone who waits. The engine's to call."""
-        for future in self._futures or ():
+        for future in self._waiting():
             if not future.done():
                 future.set_exception(error)

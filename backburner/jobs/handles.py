@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from backburner.errors import JobNotFound, NotRunning
 from backburner.jobs.handle import Final, JobHandle
@@ -24,8 +25,18 @@ __all__ = ["Handles"]
 POLL = 1.0
 #: Ids in one read.
 BATCH = 1_000
+#: Rest after a read, in times of what it took: reading takes a twentieth of the time at most, however many wait.
+REST = 20
 
 _FINAL = frozenset({JobState.COMPLETED, JobState.CANCELLED, JobState.DEAD})
+
+
+class _Reference(ref["JobHandle[object]"]):
+    """A handle that others hold; a third of what a `WeakValueDictionary` takes for the same."""
+
+    __slots__ = ("id",)
+
+    id: str
 
 
 class Handles:
@@ -44,9 +55,12 @@ class Handles:
     ) -> None:
         self._reader = reader
         self._cancel = cancel
-        self._known: WeakValueDictionary[str, JobHandle[object]] = WeakValueDictionary()
+        self._known: dict[str, _Reference] = {}
+        #: In the order in which they are to be read.
         self._watched: dict[str, JobHandle[object]] = {}
         self._loop = Loop("handles", self._step, kit=kit)
+        self._clock = kit.clock
+        self._rested_at = 0.0
         self._open = False
 
     def start(self) -> None:
@@ -64,14 +78,26 @@ class Handles:
 
     def handle(self, job_id: str, definition: Definition) -> JobHandle[object]:
         """Return the handle of a job."""
-        handle = self._known.get(job_id)
-        if handle is None:
-            handle = self._known[job_id] = JobHandle(job_id, definition, self)
+        known = self._find(job_id)
+        if known is not None:
+            return known
+        handle: JobHandle[object] = JobHandle(job_id, definition, self)
+        reference = self._known[job_id] = _Reference(handle, self._forget)
+        reference.id = job_id
         return handle
+
+    def _find(self, job_id: str) -> JobHandle[object] | None:
+        reference = self._known.get(job_id)
+        return None if reference is None else reference()
+
+    def _forget(self, reference: _Reference) -> None:
+        """Nobody holds this handle any more; its job may have another by now."""
+        if self._known.get(reference.id) is reference:
+            del self._known[reference.id]
 
     def ended(self, job_id: str, final: Final) -> None:
         """Tell the handle of a job that ended, if anyone holds it."""
-        handle = self._known.get(job_id)
+        handle = self._find(job_id)
         if handle is not None:
             self._watched.pop(job_id, None)
             handle.end(final)
@@ -104,13 +130,25 @@ class Handles:
         return await self._cancel(job_id)
 
     async def _step(self) -> float | None:
-        self._forget_unawaited()
-        if not self._watched:
-            return None
-        ids = tuple(self._watched)
-        for start in range(0, len(ids), BATCH):
-            await self._read(ids[start : start + BATCH])
-        return POLL if self._watched else None
+        began = self._clock.monotonic()
+        if began < self._rested_at:
+            return self._rested_at - began
+        ids = self._next_ids()
+        if not ids:
+            return POLL if self._watched else None
+        await self._read(ids)
+        ended = self._clock.monotonic()
+        self._rested_at = ended + min(POLL, REST * (ended - began))
+        return POLL if len(self._watched) <= BATCH else self._rested_at - ended
+
+    def _next_ids(self) -> tuple[str, ...]:
+        """Take a batch to the end of the line; handles that nobody waits for any more leave it."""
+        first = list(islice(self._watched.items(), BATCH))
+        for job_id, _ in first:
+            del self._watched[job_id]
+        awaited = {job_id: handle for job_id, handle in first if handle.awaited}
+        self._watched.update(awaited)
+        return tuple(awaited)
 
     async def _read(self, ids: tuple[str, ...]) -> None:
         missing = set(ids)
@@ -121,8 +159,3 @@ class Handles:
                 self.ended(record.id, final)
         for job_id in missing:
             self.ended(job_id, Final(None))
-
-    def _forget_unawaited(self) -> None:
-        """Leave handles that nobody waits for any more."""
-        for job_id in [job_id for job_id, handle in self._watched.items() if not handle.awaited]:
-            del self._watched[job_id]

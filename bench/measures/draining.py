@@ -59,7 +59,8 @@ def through(stage: Stage) -> Iterator[Line]:
         async with load.bb:
             began = perf_counter()
             handles = await load.bb.create_tasks([load.noop() for _ in range(count)])
-            await asyncio.gather(*handles)
+            for handle in handles:
+                await handle
             return count / (perf_counter() - began)
 
     engines, raws = alternate(stage.rounds, lambda: asyncio.run(engine()), lambda: asyncio.run(bare_loop(count)))

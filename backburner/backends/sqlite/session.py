@@ -9,6 +9,7 @@ from backburner.backends.sqlite.reads import Reads
 from backburner.backends.sqlite.watch import Watch
 from backburner.backends.sqlite.writer import Writer
 from backburner.errors import StoreReadOnly, StoreUnavailable
+from backburner.shield import to_the_end
 
 if TYPE_CHECKING:
     import sqlite3
@@ -47,7 +48,10 @@ class Session:
                 raise
 
     async def close(self) -> None:
-        """Write what waits, let the locks go, disconnect."""
+        """Write what waits, let the locks go, disconnect; a caller who is cancelled waits for that too."""
+        await to_the_end(self._close())
+
+    async def _close(self) -> None:
         self.watch.clear()
         reads, self._reads = self._reads, None
         writer, self._writer = self._writer, None
