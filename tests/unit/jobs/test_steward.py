@@ -1,0 +1,189 @@
+"""The steward: what dead nodes ran is taken over, what expired is ended, what was kept enough is pruned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backburner.errors import StoreBusy
+from backburner.jobs import steward as module
+from backburner.jobs.steward import Steward
+from backburner.model.job import SUSPECT_GATE, JobState
+from backburner.ports.jobs import ClaimRequest, Keep
+from backburner.ports.telemetry import Signal
+from tests.unit.jobs.told import SECOND, job
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from backburner.jobs.settler import Subject
+    from backburner.model.job import Settlement
+    from tests.unit.jobs.told import Stage
+
+BEAT = 10.0
+DAY = 86_400 * SECOND
+
+
+class Office:
+    """A steward on a stage, and what it settled."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.ends: dict[str, Settlement] = {}
+        self.steward = Steward(
+            stage.store,
+            stage.store,
+            stage.backend.reader,
+            node=stage.node,
+            keep=Keep(completed=DAY, cancelled=DAY, dead=DAY),
+            interval=BEAT,
+            settle=self._settle,
+            kit=stage.kit,
+        )
+
+    def _settle(self, subject: Subject, settlement: Settlement, error: BaseException | None = None, /) -> None:
+        del error
+        self.ends[subject.id] = settlement
+
+    async def claimed_by(self, node: str, *ids: str, crashes: int = 0) -> None:
+        """Let a node claim jobs."""
+        await self.stage.publish(node)
+        await self.stage.backend.jobs.enqueue([[job(one)] for one in ids])
+        for one in ids:
+            self.stage.database.jobs[one].crashes = crashes
+        request = ClaimRequest(
+            node=node, queues={"default": len(ids)}, limit=len(ids), kinds=frozenset({"work"}), suspect=True
+        )
+        batch = await self.stage.backend.jobs.claim(request)
+        assert len(batch.claims) == len(ids)
+
+    async def die(self, node: str) -> None:
+        async with self.stage.backend.keeper() as keeper:
+            await keeper.abandon(node)
+
+
+@pytest.fixture
+async def office(stage: Stage) -> AsyncIterator[Office]:
+    """Bring a steward that is not started."""
+    made = Office(stage)
+    yield made
+    await made.steward.stop()
+
+
+@pytest.mark.parametrize(
+    ("crashes", "state", "gate"),
+    [(0, JobState.PENDING, ""), (1, JobState.PENDING, SUSPECT_GATE), (2, JobState.DEAD, "")],
+)
+async def test_a_dead_nodes_jobs_are_charged_a_crash(
+    stage: Stage, office: Office, crashes: int, state: JobState, gate: str
+) -> None:
+    """What a dead node ran is settled with one crash more: again, then as a suspect, then as poison; and told."""
+    await office.claimed_by("other", "a", crashes=crashes)
+    await office.die("other")
+    office.steward.start()
+    await stage.settle()
+    end = office.ends["a"]
+    assert (end.state, end.gate, end.crashed, end.failed) == (state, gate, 1, 0)
+    (told,) = stage.ear.told(Signal.JOB_LAPSED)
+    assert (told["id"], told["node"], told["crashes"]) == ("a", "other", crashes + 1)
+
+
+async def test_living_nodes_keep_their_jobs(stage: Stage, office: Office) -> None:
+    """What a living node runs is left alone."""
+    await office.claimed_by("other", "a")
+    office.steward.start()
+    await stage.wait(BEAT)
+    assert office.ends == {}
+
+
+async def test_a_hint_of_a_death_is_followed_at_once(stage: Stage, office: Office) -> None:
+    """A wake takes over without waiting for the next beat."""
+    office.steward.start()
+    await stage.settle()
+    await office.claimed_by("other", "a")
+    await office.die("other")
+    await stage.settle()
+    assert office.ends == {}
+    office.steward.wake()
+    await stage.settle()
+    assert set(office.ends) == {"a"}
+
+
+async def test_a_beat_finds_deaths_without_a_hint(stage: Stage, office: Office) -> None:
+    """One bounded step a beat: a death that nobody told of is found by the next."""
+    office.steward.start()
+    await stage.settle()
+    await office.claimed_by("other", "a")
+    await office.die("other")
+    await stage.wait(BEAT)
+    assert set(office.ends) == {"a"}
+
+
+async def test_an_expired_job_is_ended(stage: Stage, office: Office) -> None:
+    """A pending job whose expiry has passed is cancelled, reason expired, and is not told as lapsed."""
+    await stage.backend.jobs.enqueue([[job("a", expires_in=SECOND)]])
+    stage.clock.move(2)
+    office.steward.start()
+    await stage.settle()
+    assert (office.ends["a"].state, office.ends["a"].reason) == (JobState.CANCELLED, "expired")
+    assert stage.ear.told(Signal.JOB_LAPSED) == []
+
+
+async def test_a_full_step_is_followed_at_once(stage: Stage, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that took over as much as it may is followed by another without a pause, until nothing is left."""
+    monkeypatch.setattr(module, "RECOVER", 3)
+    names = [f"j{number}" for number in range(8)]
+    await office.claimed_by("other", *names)
+    await office.die("other")
+    office.steward.start()
+    await stage.settle()
+    assert sorted(office.ends) == names
+
+
+async def test_a_failed_step_is_tried_again(stage: Stage, office: Office) -> None:
+    """A store that is busy delays the steward and loses nothing."""
+    await office.claimed_by("other", "a")
+    await office.die("other")
+    stage.orders.fail("recover", StoreBusy("locked"))
+    office.steward.start()
+    await stage.wait(1)
+    assert set(office.ends) == {"a"}
+
+
+async def test_a_stray_is_given_back_uncharged(stage: Stage, office: Office) -> None:
+    """A claim that nobody runs is given back as if it had not been claimed."""
+    await office.claimed_by(stage.node.id, "a")
+    office.steward.start()
+    office.steward.stray("a", stage.database.jobs["a"].token)
+    await stage.settle()
+    end = office.ends["a"]
+    assert (end.state, end.unstarted, end.crashed, end.failed, end.interrupted) == (JobState.PENDING, True, 0, 0, 0)
+
+
+@pytest.mark.parametrize("change", ["token", "state"])
+async def test_a_stray_that_moved_on_is_left_alone(stage: Stage, office: Office, change: str) -> None:
+    """What was claimed anew, or ended, since it was seen is no stray any more."""
+    await office.claimed_by(stage.node.id, "a")
+    row = stage.database.jobs["a"]
+    seen = row.token
+    if change == "token":
+        row.token += 1
+    else:
+        row.state = JobState.COMPLETED
+    office.steward.start()
+    office.steward.stray("a", seen)
+    await stage.settle()
+    assert office.ends == {}
+
+
+async def test_what_was_kept_enough_is_pruned(stage: Stage, office: Office) -> None:
+    """Ended jobs go when their time has passed, and not before."""
+    await stage.backend.jobs.enqueue([[job("a")]])
+    await stage.backend.admin.cancel(("a",))
+    office.steward.start()
+    await stage.wait(BEAT)
+    assert "a" in stage.database.jobs
+    stage.clock.move(DAY / SECOND)
+    await stage.wait(BEAT)
+    assert "a" not in stage.database.jobs
