@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Signature"]
 
+#: Values of these types themselves, not of subclasses, are JSON as they are. Not float: there is NaN.
+_EXACT = (str, int, bool)
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _astuple = msgspec.structs.astuple
 
@@ -133,7 +135,9 @@ class Signature:
         """
         try:
             raw = write(bound)
-            fits = same_all((*bound.values(),), _astuple(self._arguments.decode(raw)))
+            fits = tuple(map(type, bound.values())) == self._exact or same_all(
+                (*bound.values(),), _astuple(self._arguments.decode(raw))
+            )
         except UNFIT as error:
             raise self._not_storable(bound) from error
         text = raw.decode()
@@ -210,6 +214,12 @@ class Signature:
     @cached_property
     def _annotations(self) -> Mapping[str, Annotation]:
         return resolve(self._fn, self._parameters.values())
+
+    @cached_property
+    def _exact(self) -> tuple[type, ...] | None:
+        """The types of arguments that come back the same without a look, where every parameter has such a type."""
+        types = tuple(self._annotations[name].type for name in self._names)
+        return types if all(each in _EXACT for each in types) else None
 
     @cached_property
     def _result(self) -> msgspec.json.Decoder[Any]:

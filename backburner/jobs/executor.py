@@ -80,8 +80,8 @@ class Executor:
         """Run a claim, on the slot that was taken for it."""
         definition = self._kinds.get(claim.kind)
         if definition is None or claim.id in self.runs:
-            # Raced by a change of the registry, or by our own lost run of the same job: somebody else's turn.
-            self._leave(claim, outcome.given_back(claim))
+            # Our own lost run of the same job has not ended yet: another node's turn, or ours when it has.
+            self._leave(claim, outcome.given_back(claim, delay=SECOND))
             return
         if claim.expires_at is not None and claim.expires_at <= claim.claimed_at:
             self._leave(claim, outcome.expired(claim))

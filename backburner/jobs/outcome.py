@@ -44,9 +44,16 @@ def completed(claim: Claim, result: str) -> Settlement:
     return Settlement(id=claim.id, token=claim.token, state=JobState.COMPLETED, result=result)
 
 
-def given_back(claim: Claim | JobRecord) -> Settlement:
-    """Settle a claim that was never started: as if it had not been claimed."""
-    return Settlement(id=claim.id, token=claim.token, state=JobState.PENDING, gate=_gate(claim.crashes), unstarted=True)
+def given_back(claim: Claim | JobRecord, *, delay: int = 0) -> Settlement:
+    """Settle a claim that was never started: as if it had not been claimed, but due only after ``delay``."""
+    return Settlement(
+        id=claim.id,
+        token=claim.token,
+        state=JobState.PENDING,
+        delay=delay,
+        gate=_gate(claim.crashes),
+        unstarted=True,
+    )
 
 
 def interrupted(claim: Claim, why: str) -> Settlement:

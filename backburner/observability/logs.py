@@ -73,5 +73,8 @@ def guarded(listener: Listener) -> Listener:
 
 
 def _described(error: BaseException) -> str:
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - a user's error may fail even to name itself; its death must be told all the same
+        text = "(its text could not be made)"
     return f"{type(error).__name__}: {text[:_MESSAGE]}{'…' if len(text) > _MESSAGE else ''}"

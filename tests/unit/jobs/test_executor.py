@@ -250,6 +250,23 @@ async def test_a_kind_that_went_away_is_given_back(floor: Floor) -> None:
     assert (end.state, end.unstarted) == (JobState.PENDING, True)
 
 
+async def test_a_job_is_not_run_beside_its_own_lost_run(stage: Stage, floor: Floor) -> None:
+    """A claim of a job whose lost run has not ended here is given back, due later: claiming it again must not spin."""
+    gate = threading.Event()
+
+    def deaf() -> None:
+        gate.wait()
+
+    floor.start(deaf)
+    await stage.settle()
+    floor.executor.end(floor.executor.runs["a"], Why.LOST)
+    floor.start(deaf)
+    end = floor.ends["a"]
+    assert (end.state, end.unstarted, end.delay) == (JobState.PENDING, True, SECOND)
+    gate.set()
+    await floor.slots.idle()
+
+
 async def test_suspects_are_counted_while_they_run(stage: Stage, floor: Floor) -> None:
     """A run of a job that crashed twice counts as a suspect until it ends, and its end is told as one."""
     gate = asyncio.Event()

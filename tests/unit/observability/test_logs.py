@@ -68,6 +68,17 @@ def test_long_messages_are_cut(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == ['job.retry error="ValueError: ' + "x" * 500 + '…"']
 
 
+def test_an_error_without_words_is_told_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    """A user's error whose own text cannot be made does not keep its death from the log."""
+
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    LogListener()(Signal.JOB_RETRY, error=Speechless())
+    assert caplog.messages == ['job.retry error="Speechless: (its text could not be made)"']
+
+
 def test_a_raising_listener_hurts_nobody(caplog: pytest.LogCaptureFixture) -> None:
     """What a listener raises is told to the log, and the caller never sees it."""
 
