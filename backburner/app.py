@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -74,7 +73,6 @@ class Backburner:
         listener: Listener | None = None,
     ) -> None:
         self._settings = config.load(
-            os.environ,
             url=url,
             queues=queues,
             slots=slots,

@@ -114,13 +114,14 @@ class Settings:
         return {name: self.queues[name] for name in queues}
 
 
-def load(environ: Mapping[str, str], **given: Unpack[Options]) -> Settings:
-    """Return the settings.
+def load(environ: Mapping[str, str] | None = None, **given: Unpack[Options]) -> Settings:
+    """Return the settings, from what is given and from the process's environment, or another.
 
     Raises `InvalidOption` (or `InvalidUrl`, `UnknownRetryPolicy`) for an argument; `InvalidSetting` for a variable,
     naming it, its value and the mend, and for a ``BACKBURNER_*`` variable that means nothing. An empty variable is not
     set.
     """
+    environ = os.environ if environ is None else environ
     _refuse_unknown(environ)
     pick = _Picker(environ, given)
     return Settings(
@@ -140,9 +141,9 @@ def load(environ: Mapping[str, str], **given: Unpack[Options]) -> Settings:
     )
 
 
-def store_url(environ: Mapping[str, str], given: str | None) -> str:
+def store_url(given: str | None, environ: Mapping[str, str] | None = None) -> str:
     """Return the store's URL alone, for tools that operate a store without running jobs; the same rules as `load`."""
-    return _Picker(environ, {"url": given})("url", str, _url, "sqlite:///backburner.db")
+    return _Picker(os.environ if environ is None else environ, {"url": given})("url", str, _url, "sqlite:///backburner.db")
 
 
 def queue_slots(text: str) -> dict[str, int]:

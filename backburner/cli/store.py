@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -38,7 +37,7 @@ def unopened(url: str | None) -> Backend:
     """Return the backend that the command's URL names, not opened yet."""
     if url == "-":
         url = sys.stdin.readline().strip()
-    store = urls.parse(config.store_url(os.environ, url), base=Path.cwd())
+    store = urls.parse(config.store_url(url), base=Path.cwd())
     if store.scheme == "memory":
         raise Failed("a memory store lives inside its own process; nothing can be seen from here", Exit.REFUSED)
     return urls.connect(store, clock=SystemClock(), write_timeout=_WRITE_TIMEOUT)

@@ -217,9 +217,9 @@ def test_variables_of_others(name: str) -> None:
 def test_the_url_alone() -> None:
     """A tool that only needs the store is not stopped by a bad setting of the engine."""
     environ = {"BACKBURNER_URL": "sqlite:///a.db", "BACKBURNER_SLOTS": "many"}
-    assert store_url(environ, None) == "sqlite:///a.db"
-    assert store_url(environ, "sqlite:///b.db") == "sqlite:///b.db"
-    assert store_url({}, None) == "sqlite:///backburner.db"
+    assert store_url(None, environ) == "sqlite:///a.db"
+    assert store_url("sqlite:///b.db", environ) == "sqlite:///b.db"
+    assert store_url(None, {}) == "sqlite:///backburner.db"
 
 
 def test_as_worker() -> None:
