@@ -124,12 +124,18 @@ async def test_two_engines_in_one_process(tmp_path: Path) -> None:
     first, second = Plant(tmp_path, queues={"default": 2}), Plant(tmp_path, queues={"default": 2})
     async with first.bb:
         async with second.bb:
+            held = ("w", "x", "y", "z")
+            for name in held:
+                await put(first, name)
+            for name in held:
+                await begun(first, name)  # two slots each: both take part
+            first.go.set()
+            second.go.set()
             handles = await first.bb.create_tasks([first.step(number) for number in range(200)])
             for handle in handles:
                 write(tmp_path, "enqueue", job=handle.id)
             assert [await handle for handle in handles] == list(range(200))
         await put(first, "a")
-        first.go.set()
         assert await first.bb.handle("a", first.hold) == 1
     stored = await check(tmp_path)
     assert {record.attempt for record in stored.values()} == {1}
