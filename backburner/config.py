@@ -19,10 +19,10 @@ from msgspec import UNSET, UnsetType
 
 from backburner.backends import urls
 from backburner.errors import CallRefused, InvalidOption, InvalidSetting
-from backburner.jobs.times import duration
 from backburner.model.clock import SECOND
 from backburner.model.duration import parse, short
 from backburner.model.names import check_name
+from backburner.model.times import duration
 from backburner.ports.jobs import Keep
 from backburner.resilience.retry import RetryPolicy, policy
 
@@ -143,7 +143,9 @@ def load(environ: Mapping[str, str] | None = None, **given: Unpack[Options]) -> 
 
 def store_url(given: str | None, environ: Mapping[str, str] | None = None) -> str:
     """Return the store's URL alone, for tools that operate a store without running jobs; the same rules as `load`."""
-    return _Picker(os.environ if environ is None else environ, {"url": given})("url", str, _url, "sqlite:///backburner.db")
+    return _Picker(os.environ if environ is None else environ, {"url": given})(
+        "url", str, _url, "sqlite:///backburner.db"
+    )
 
 
 def queue_slots(text: str) -> dict[str, int]:

@@ -11,9 +11,9 @@ from backburner.errors import ArgumentNotStorable, InvalidOption, JobNotFound, N
 from backburner.jobs.definition import Call, Definition, Job, check_priority, check_tags, check_timeout
 from backburner.jobs.handle import Final, JobHandle
 from backburner.jobs.run import Why
-from backburner.jobs.times import duration, moment
 from backburner.model.job import JobState, NewJob
 from backburner.model.names import check_name
+from backburner.model.times import duration, moment
 from backburner.ports.backend import Hint
 from backburner.resilience.retry import RetryPolicy, encode, policy
 

@@ -13,9 +13,9 @@ from msgspec import UnsetType
 from backburner.codec.signature import Signature
 from backburner.errors import InvalidOption, NotAJob
 from backburner.jobs.context import inline
-from backburner.jobs.times import duration
 from backburner.model.job import DEFAULT_PRIORITY, PRIORITIES
 from backburner.model.names import check_name
+from backburner.model.times import duration
 from backburner.resilience.retry import RetryPolicy, policy
 
 if TYPE_CHECKING:

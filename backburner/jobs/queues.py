@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backburner.errors import InvalidOption
-from backburner.jobs.times import moment
 from backburner.model.names import check_name
 from backburner.model.node import QueueRecord
+from backburner.model.times import moment
 from backburner.ports.backend import Hint
 
 if TYPE_CHECKING:

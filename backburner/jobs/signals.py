@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backburner.jobs.times import duration
+from backburner.model.times import duration
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SECOND", "Clock", "SystemClock", "Timer", "from_micros", "instant", "micros"]
+__all__ = ["LONGEST", "SECOND", "Clock", "SystemClock", "Timer", "from_micros", "instant", "micros"]
 
 #: Microseconds in a second.
 SECOND = 1_000_000
+#: The longest duration, about 285 years: every store can add it to its now, and below 2⁵³ floats stay exact.
+LONGEST = 9_000_000_000 * SECOND
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

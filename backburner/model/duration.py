@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from backburner.model.clock import LONGEST
+
 __all__ = ["GRAMMAR", "about", "parse", "short"]
 
 #: What an error says of the grammar.
@@ -14,8 +16,6 @@ GRAMMAR = "write it like 500ms, 30s, 15m, 2h, 7d or 1h30m; a plain number is sec
 _UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1000, "us": 1}
 _PART = re.compile(r"(\d+)(\.\d+)?(us|ms|[dhms])", re.ASCII)
 _NUMBER = re.compile(r"(\d+)(\.\d+)?", re.ASCII)
-#: About 285 years: within what every store can add to its now.
-_LONGEST = 9_000_000_000_000_000
 _DIGITS = 20
 
 
@@ -33,7 +33,7 @@ def parse(text: str) -> int:
     if any(_UNITS[left[2]] <= _UNITS[right[2]] for left, right in pairwise(parts)):
         raise ValueError(f"{text!r} names its units out of order; {GRAMMAR}")
     total = sum(_micros(whole, fraction or "", unit) for whole, fraction, unit in parts)
-    if total > _LONGEST:
+    if total > LONGEST:
         raise ValueError(f"{text!r} is longer than 285 years")
     return total
 

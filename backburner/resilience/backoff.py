@@ -8,16 +8,17 @@ step. Full, equal and decorrelated jitter: Marc Brooker, "Exponential Backoff An
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from backburner.errors import InvalidOption
-from backburner.model.clock import SECOND, micros
+from backburner.model.clock import LONGEST, SECOND
+from backburner.model.times import duration
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from random import Random
 
 __all__ = [
@@ -35,8 +36,6 @@ __all__ = [
 #: None: d. Full: U(0, d). Equal: U(d/2, d). A share r: d ± r·d, the one that may pass the cap, by r·c at most.
 Jitter = Literal["none", "full", "equal"] | float
 
-#: About 285 years: below 2⁵³ microseconds, so floats stay exact to the microsecond.
-_LONGEST = 9_000_000_000 * SECOND
 #: Failures are counted no further: every exponent stays a sane float.
 _MOST_FAILURES = 1_000_000
 _STEEPEST = 1000.0
@@ -63,7 +62,8 @@ class Strategy(StrEnum):
 class Backoff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long to wait after a failure. Pure: the same random numbers give the same delays.
 
-    Made by `constant`, `linear`, `exponential`, `polynomial`, `fibonacci` and `decorrelated`. Raises `InvalidOption`.
+    Made by `constant`, `linear`, `exponential`, `polynomial`, `fibonacci` and `decorrelated`, whose ``base`` and ``cap``
+    are a `timedelta` or seconds. Raises `InvalidOption`.
     """
 
     strategy: Strategy
@@ -76,7 +76,7 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         """Refuse numbers that would make no delay."""
-        if not 0 <= self.base <= self.cap <= _LONGEST:
+        if not 0 <= self.base <= self.cap <= LONGEST:
             raise InvalidOption(
                 f"base={self.base / SECOND:g} must lie between 0 and cap={self.cap / SECOND:g} (seconds, 285 years at "
                 "most): raise cap or lower base",
@@ -163,13 +163,13 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def constant(base: timedelta | float, *, jitter: Jitter = 0.1) -> Backoff:
     """Wait ``base`` seconds each time, ± a tenth."""
-    length = _micros(base, "base")
+    length = duration(base, "base")
     return Backoff(strategy=Strategy.CONSTANT, base=length, cap=length, jitter=jitter)
 
 
 def linear(base: timedelta | float = 10, *, cap: timedelta | float = _CAP, jitter: Jitter = "equal") -> Backoff:
     """Wait b·n: ``base`` seconds, then twice, then three times as long, up to ``cap``."""
-    return Backoff(strategy=Strategy.LINEAR, base=_micros(base, "base"), cap=_micros(cap, "cap"), jitter=jitter)
+    return Backoff(strategy=Strategy.LINEAR, base=duration(base, "base"), cap=duration(cap, "cap"), jitter=jitter)
 
 
 def exponential(
@@ -182,9 +182,9 @@ def exponential(
     """Wait b·factorⁿ⁻¹: ``base`` seconds, then ``factor`` times as long as before, up to ``cap``."""
     return Backoff(
         strategy=Strategy.EXPONENTIAL,
-        base=_micros(base, "base"),
+        base=duration(base, "base"),
         factor=_number(factor, "factor"),
-        cap=_micros(cap, "cap"),
+        cap=duration(cap, "cap"),
         jitter=jitter,
     )
 
@@ -199,30 +199,26 @@ def polynomial(
     """Wait b·n^power: slower than an exponential after the first few failures."""
     return Backoff(
         strategy=Strategy.POLYNOMIAL,
-        base=_micros(base, "base"),
+        base=duration(base, "base"),
         factor=_number(power, "power"),
-        cap=_micros(cap, "cap"),
+        cap=duration(cap, "cap"),
         jitter=jitter,
     )
 
 
 def fibonacci(base: timedelta | float = 10, *, cap: timedelta | float = _CAP, jitter: Jitter = "equal") -> Backoff:
     """Wait b·F(n): 1, 1, 2, 3, 5, 8, … times ``base`` seconds, up to ``cap``."""
-    return Backoff(strategy=Strategy.FIBONACCI, base=_micros(base, "base"), cap=_micros(cap, "cap"), jitter=jitter)
+    return Backoff(strategy=Strategy.FIBONACCI, base=duration(base, "base"), cap=duration(cap, "cap"), jitter=jitter)
 
 
 def decorrelated(base: timedelta | float = 10, *, factor: float = 3, cap: timedelta | float = _CAP) -> Backoff:
     """Wait U(b, factor · the delay before), up to ``cap``: jitter that remembers, so no two jobs keep step for long."""
     return Backoff(
         strategy=Strategy.DECORRELATED,
-        base=_micros(base, "base"),
+        base=duration(base, "base"),
         factor=_number(factor, "factor"),
-        cap=_micros(cap, "cap"),
+        cap=duration(cap, "cap"),
     )
-
-
-def _micros(value: timedelta | float, option: str) -> int:
-    return micros(value) if isinstance(value, timedelta) else micros(_number(value, option))
 
 
 def _number(value: object, option: str) -> float:

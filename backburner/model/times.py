@@ -6,35 +6,33 @@ import math
 from datetime import datetime, timedelta
 
 from backburner.errors import InvalidOption
-from backburner.model.clock import SECOND, instant, micros
+from backburner.model.clock import LONGEST, instant, micros
 
 __all__ = ["duration", "moment"]
 
-#: About 285 years: far beyond any use, well inside what every store can add to its now.
-_LONGEST = 9_000_000_000 * SECOND
-
 
 def duration(value: timedelta | float, option: str) -> int:
-    """Return microseconds of a `timedelta` or a number of seconds; refuses what is negative, not finite or no number."""
-    if isinstance(value, timedelta):
-        length = micros(value)
-    elif isinstance(value, bool) or not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+    """Return the microseconds of a `timedelta` or a number of seconds.
+
+    Raises `InvalidOption`, whose ``option`` is the one given, for what is negative, not finite, no number, or longer than
+    285 years.
+    """
+    if isinstance(value, bool) or not isinstance(value, timedelta | int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidOption(
             f"{option} takes a timedelta or a number of seconds, not {type(value).__name__}", option=option
         )
-    elif not math.isfinite(value):
+    if not isinstance(value, timedelta) and not math.isfinite(value):
         raise InvalidOption(f"{option} must be finite, not {value}", option=option)
-    else:
-        length = micros(value)
+    length = micros(value)
     if length < 0:
         raise InvalidOption(f"{option} must not be negative: {value}", option=option)
-    if length > _LONGEST:
+    if length > LONGEST:
         raise InvalidOption(f"{option} is longer than 285 years: {value}", option=option)
     return length
 
 
 def moment(value: datetime, option: str) -> int:
-    """Return the instant of an aware `datetime`; refuses naive ones, saying which zone is meant must be written."""
+    """Return the instant of an aware `datetime`; raises `InvalidOption` for a naive one, whose zone nobody knows."""
     if not isinstance(value, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidOption(f"{option} takes an aware datetime, not {type(value).__name__}", option=option)
     if value.utcoffset() is None:
