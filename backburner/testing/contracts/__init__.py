@@ -1,12 +1,60 @@
 """The contract of a store, as tests: what every sentence of `backburner.ports` says, proved on a store.
 
 A store's author writes a `Harness` (see `backburner.testing.harness`), a fixture named ``harness`` that makes one, and
-a subclass of each class here whose name begins with ``Test``:
+a subclass of each class here. In ``conftest.py``::
+
+    import pytest
+
+    # Failures then show their values; before the first import of the suite.
+    pytest.register_assert_rewrite("backburner.testing.contracts")
+
+    from backburner.testing import FakeClock
+    from my_store import MyBackend
+
+
+    class MyHarness:
+        def __init__(self, path):
+            self.clock = FakeClock()
+            self.path = path
+            self.backends = []
+
+        @property
+        def backend(self):
+            return self.backends[0]
+
+        async def second(self):
+            backend = MyBackend(self.path, clock=self.clock)
+            await backend.open(create=True)
+            self.backends.append(backend)
+            return backend
+
+        async def die(self, node):
+            for backend in self.backends:
+                async with backend.keeper() as keeper:
+                    await keeper.abandon(node)
+
+
+    @pytest.fixture
+    def anyio_backend():
+        return "asyncio"
+
+
+    @pytest.fixture
+    async def harness(tmp_path):
+        harness = MyHarness(tmp_path / "jobs")
+        await (await harness.second()).schema.upgrade()
+        yield harness
+        for backend in harness.backends:
+            await backend.close()
+
+And in a test module, once for each name in ``__all__``::
+
+    from backburner.testing import contracts
+
 
     class TestInserting(contracts.InsertingContract): ...
 
-The tests are coroutines marked for anyio's pytest plugin. For failures that show their values, call
-``pytest.register_assert_rewrite("backburner.testing.contracts")`` in ``conftest.py`` before importing anything here.
+The tests are coroutines, marked for the pytest plugin that anyio brings. They move the harness's clock and never sleep.
 """
 
 from backburner.testing.contracts.admin import AdminContract

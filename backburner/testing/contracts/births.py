@@ -11,13 +11,13 @@ from backburner.model.job import JobState, Settlement
 from backburner.model.node import QueueRecord
 from backburner.ports.jobs import Birth
 from backburner.testing.contracts.making import add, claim, held, ids, new, publish, read, settle
-from backburner.testing.harness import Harness  # noqa: TC001 - fixtures are looked up at run time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.model.job import NewJob
     from backburner.ports.backend import Backend
+    from backburner.testing.harness import Harness
 
 __all__ = ["BirthContract"]
 
@@ -94,7 +94,7 @@ class BirthContract:
         assert await _bear(harness.backend, [first]) == [first.id]
 
     @pytest.mark.parametrize(("ahead", "born"), [(4, False), (5, False), (6, True)])
-    async def test_no_job_overtakes_the_line(self, harness: Harness, ahead: int, born: bool) -> None:  # noqa: FBT001
+    async def test_no_job_overtakes_the_line(self, harness: Harness, ahead: int, born: bool) -> None:
         """A due job of the same queue with the same or a smaller priority keeps a birth back; a larger one does not."""
         await publish(harness.backend)
         await add(harness.backend, priority=ahead)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -21,7 +21,9 @@ from backburner.testing.contracts.making import (
     settle,
     to_settle,
 )
-from backburner.testing.harness import Harness  # noqa: TC001 - fixtures are looked up at run time
+
+if TYPE_CHECKING:
+    from backburner.testing.harness import Harness
 
 __all__ = ["FencingContract"]
 

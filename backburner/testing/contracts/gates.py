@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from backburner.model.clock import SECOND
 from backburner.model.job import SUSPECT_GATE, UNKNOWN_GATE, JobState
 from backburner.testing.contracts.making import add, add_claimed, add_each, ask, claim, ids, new, publish, read, settle
-from backburner.testing.harness import Harness  # noqa: TC001 - fixtures are looked up at run time
+
+if TYPE_CHECKING:
+    from backburner.testing.harness import Harness
 
 __all__ = ["GateContract"]
 

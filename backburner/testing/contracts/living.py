@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,7 +14,9 @@ from backburner.model.node import QueueRecord
 from backburner.model.query import JobFilter
 from backburner.ports.jobs import Keep
 from backburner.testing.contracts.making import add, add_claimed, ask, publish, read, settle
-from backburner.testing.harness import Harness  # noqa: TC001 - fixtures are looked up at run time
+
+if TYPE_CHECKING:
+    from backburner.testing.harness import Harness
 
 __all__ = ["LifeContract"]
 
@@ -111,6 +115,14 @@ class LifeContract:
         assert (state.current, state.pending) == (state.wanted, ())
         versions = [step.version for step in harness.backend.schema.steps]
         assert versions == list(range(1, state.wanted + 1))
+
+    async def test_the_steps_are_known_without_a_store(self, harness: Harness) -> None:
+        """The steps are known while the store is closed too: the same ones, in order, each with its checksum."""
+        backend = await harness.second()
+        await backend.close()
+        steps = backend.schema.steps
+        assert steps == harness.backend.schema.steps
+        assert all(step.checksum == hashlib.sha256(step.sql.encode()).hexdigest() for step in steps)
 
     async def test_upgrading_again_does_nothing(self, harness: Harness) -> None:
         """Upgrading what is up to date, from two connections at once, changes nothing and loses nothing."""

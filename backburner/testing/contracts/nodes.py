@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import pytest
 
@@ -24,7 +26,9 @@ from backburner.testing.contracts.making import (
     recover,
     settle,
 )
-from backburner.testing.harness import Harness  # noqa: TC001 - fixtures are looked up at run time
+
+if TYPE_CHECKING:
+    from backburner.testing.harness import Harness
 
 __all__ = ["NodeContract"]
 

@@ -10,10 +10,10 @@ import pytest
 
 from backburner.ports.backend import Hint
 from backburner.testing.contracts.making import add, publish
-from backburner.testing.harness import Harness  # noqa: TC001 - fixtures are looked up at run time
 
 if TYPE_CHECKING:
     from backburner.ports.backend import Backend
+    from backburner.testing.harness import Harness
 
 __all__ = ["NotifierContract"]
 

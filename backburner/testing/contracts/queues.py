@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from backburner.model.clock import SECOND
 from backburner.model.node import QueueRecord
 from backburner.testing.contracts.making import add, add_each, ask, claim, ids, new, publish, settle
-from backburner.testing.harness import Harness  # noqa: TC001 - fixtures are looked up at run time
+
+if TYPE_CHECKING:
+    from backburner.testing.harness import Harness
 
 __all__ = ["QueueContract"]
 
@@ -92,7 +96,7 @@ class QueueContract:
         await publish(harness.backend)
         await harness.backend.queues.set(QueueRecord(name="default", slots=50))
         await add_each(harness.backend, [new(), new(), new()])
-        assert len(await claim(harness.backend, limit=9, queues={"default": 2})) == 2  # noqa: PLR2004
+        assert len(await claim(harness.backend, limit=9, queues={"default": 2})) == 2
 
     async def test_no_slots_no_jobs(self, harness: Harness) -> None:
         """A queue of no slots gives nothing; slots lowered below what runs give nothing either."""

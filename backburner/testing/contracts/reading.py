@@ -10,11 +10,11 @@ from backburner.model.clock import SECOND
 from backburner.model.job import Ending, JobState
 from backburner.model.query import Condition, JobFilter, Shown
 from backburner.testing.contracts.making import add, add_claimed, add_each, ended, ids, new, publish, read, settle
-from backburner.testing.harness import Harness  # noqa: TC001 - fixtures are looked up at run time
 
 if TYPE_CHECKING:
     from backburner.model.job import NewJob
     from backburner.ports.backend import Backend
+    from backburner.testing.harness import Harness
 
 __all__ = ["ReadingContract"]
 
@@ -177,7 +177,7 @@ class ReadingContract:
         assert await harness.backend.reader.count(waiting) == {Shown.WAITING: 2}
 
     @pytest.mark.parametrize(("condition", "holds"), CONDITIONS, ids=repr)
-    async def test_conditions_on_arguments(self, harness: Harness, condition: Condition, holds: bool) -> None:  # noqa: FBT001
+    async def test_conditions_on_arguments(self, harness: Harness, condition: Condition, holds: bool) -> None:
         """A condition compares by JSON's types; what is missing fits no condition."""
         job = await add(harness.backend, args=ARGS)
         assert await _found(harness.backend, where=(condition,)) == ([job.id] if holds else [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,7 +24,9 @@ from backburner.testing.contracts.making import (
     settle,
     to_settle,
 )
-from backburner.testing.harness import Harness  # noqa: TC001 - fixtures are looked up at run time
+
+if TYPE_CHECKING:
+    from backburner.testing.harness import Harness
 
 __all__ = ["SettlingContract"]
 
@@ -154,7 +156,7 @@ class SettlingContract:
         (claimed,) = await claim(harness.backend)
         await settle(harness.backend, claimed, JobState.PENDING, ending=Ending.SNOOZED)
         (claimed,) = await claim(harness.backend)
-        assert claimed.backoff == 5  # noqa: PLR2004
+        assert claimed.backoff == 5
         await settle(harness.backend, claimed)
         record = await read(harness.backend, claimed.id)
         assert (record.error, record.message, record.fingerprint) == ("OSError", "gone", "f")
@@ -203,7 +205,7 @@ class SettlingContract:
             to_settle(
                 claimed,
                 states[number % 5],
-                failed=int(number % 5 == 4),  # noqa: PLR2004
+                failed=int(number % 5 == 4),
                 ending=None if number % 5 == 0 else Ending.FAILED,
                 delay=number % 5 * SECOND,
             )
