@@ -69,9 +69,9 @@ def interrupted(claim: Claim, why: str) -> Settlement:
     )
 
 
-def expired(claim: Claim) -> Settlement:
-    """Settle a job whose time to start had passed."""
-    return Settlement(id=claim.id, token=claim.token, state=JobState.CANCELLED, reason="expired", unstarted=True)
+def expired(claim: Claim, *, unstarted: bool = True) -> Settlement:
+    """Settle a job whose time to start had passed; only a claim to run it has raised its attempt."""
+    return Settlement(id=claim.id, token=claim.token, state=JobState.CANCELLED, reason="expired", unstarted=unstarted)
 
 
 def policy_of(claim: Claim, declared: RetryPolicy) -> RetryPolicy:
@@ -107,7 +107,7 @@ def recovered(job: Recovered) -> Settlement:
     """
     claim = job.claim
     if job.cause is Cause.EXPIRED:
-        return expired(claim)
+        return expired(claim, unstarted=False)
     why = f"node {job.node} died while it ran"
     if job.cancel:
         return Settlement(

@@ -168,9 +168,12 @@ def test_a_cancelled_job_whose_node_died_is_cancelled() -> None:
 
 
 def test_an_expired_job_was_never_started() -> None:
-    """An expired job is cancelled, reason expired, and its attempt not counted."""
-    end = outcome.recovered(Recovered(claim=claim("a"), cause=Cause.EXPIRED))
-    assert (end.state, end.reason, end.unstarted, end.crashed) == (JobState.CANCELLED, "expired", True, 0)
+    """An expired job is cancelled, reason expired; a claim to run it gives its attempt back, a recovery took none."""
+    claimed = outcome.expired(claim("a"))
+    found = outcome.recovered(Recovered(claim=claim("a", attempt=0), cause=Cause.EXPIRED))
+    for end in (claimed, found):
+        assert (end.state, end.reason, end.crashed) == (JobState.CANCELLED, "expired", 0)
+    assert (claimed.unstarted, found.unstarted) == (True, False)
 
 
 def test_a_refused_result_is_a_death_and_says_so() -> None:
