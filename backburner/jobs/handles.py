@@ -42,8 +42,8 @@ class _Reference(ref["JobHandle[object]"]):
 class Handles:
     """Makes handles and ends them.
 
-    One batched read a node, on a hint, else each second, and only while somebody waits. A job has one handle here,
-    however often it is asked for.
+    One batched read a node, on a hint, else each second, and only while somebody waits. A job has one handle here
+    until it ends, however often it is asked for.
     """
 
     def __init__(
@@ -79,7 +79,8 @@ class Handles:
     def handle(self, job_id: str, definition: Definition) -> JobHandle[object]:
         """Return the handle of a job."""
         known = self._find(job_id)
-        if known is not None:
+        # What ended, or was missing, may have been stored since under the same id.
+        if known is not None and not known.done():
             return known
         handle: JobHandle[object] = JobHandle(job_id, definition, self)
         reference = self._known[job_id] = _Reference(handle, self._forget)

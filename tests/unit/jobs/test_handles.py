@@ -208,9 +208,21 @@ async def test_callbacks_come_once_with_the_handle(stage: Stage, room: Room) -> 
 
 
 async def test_one_job_has_one_handle(room: Room) -> None:
-    """A job has one handle here, however often it is asked for, as long as anyone holds it."""
+    """A job has one handle here until it ends, however often it is asked for, as long as anyone holds it."""
     handle = await room.handle("a")
     assert room.handles.handle("a", room.definition) is handle
+
+
+async def test_what_ended_here_may_be_stored_again(room: Room) -> None:
+    """A handle that saw its job missing, or ended and pruned, is not the handle of a job stored later under that id."""
+    missed = room.handles.handle("a", room.definition)
+    with pytest.raises(JobNotFound):
+        await missed
+    handle = await room.handle("a")
+    assert not handle.done()
+    room.handles.ended("a", Final(JobState.COMPLETED, "1"))
+    assert await handle == 1
+    assert not room.handles.handle("a", room.definition).done()
 
 
 async def test_wait_says_whether_it_ended(room: Room) -> None:
