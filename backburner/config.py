@@ -19,6 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from backburner.backends import urls
 from backburner.errors import CallRefused, InvalidOption, InvalidSetting
+from backburner.jobs.definition import check_timeout
 from backburner.model.clock import SECOND
 from backburner.model.duration import parse, short
 from backburner.model.names import check_name
@@ -33,8 +34,6 @@ T = TypeVar("T")
 Duration = timedelta | float
 
 _DAY = 86_400 * SECOND
-#: None, no limit, would do.
-_TIMEOUT: int | None = 3600 * SECOND
 _KEEP = Keep(completed=_DAY, cancelled=7 * _DAY, dead=90 * _DAY)
 
 _PREFIX = "BACKBURNER_"
@@ -73,8 +72,8 @@ class Settings:
     slots: int
     #: For jobs that name none of their own.
     retry: RetryPolicy
-    #: For jobs that name none of their own; None is no limit.
-    timeout: int | None
+    #: For jobs that name none of their own; 0 is no limit.
+    timeout: int
     threads: int
     lease: int
     #: How long runs may go on once the engine is told to stop.
@@ -87,11 +86,6 @@ class Settings:
     keep: Keep
     #: Bring an older schema up to date at the start.
     migrate: bool
-
-    @property
-    def beat(self) -> int:
-        """Microseconds between two renewals of the lease: two may fail before the third is too late."""
-        return self.lease // 3
 
     def as_worker(self, queues: Mapping[str, int] | Collection[str] | None = None) -> Settings:
         """Return these settings for a worker: running, whatever ``run`` says, and only these queues, if any are given.
@@ -130,7 +124,7 @@ def load(environ: Mapping[str, str] | None = None, **given: Unpack[Options]) -> 
         queues=pick("queues", queue_slots, _queues, {"default": 10}),
         slots=pick("slots", _whole, _count("slots"), 100),
         retry=pick("retry", str, policy, policy("standard")),
-        timeout=pick("timeout", _limit, _timeout, _TIMEOUT),
+        timeout=pick("timeout", _limit, check_timeout, 3600 * SECOND),
         threads=pick("threads", _whole, _count("threads"), min(8, (os.cpu_count() or 1) + 4)),
         lease=pick("lease", _length, _at_least("lease", 3 * SECOND), 30 * SECOND),
         grace=pick("grace", _length, _at_least("grace", 0), 20 * SECOND),
@@ -281,15 +275,6 @@ def _at_least(option: str, least: int) -> Callable[[Any], int]:
         return length
 
     return check
-
-
-def _timeout(value: Any) -> int | None:  # noqa: ANN401 - what a user passed; `duration` checks its type
-    if value is None:
-        return None
-    length = duration(value, "timeout")
-    if length == 0:
-        raise InvalidOption("timeout=0 would end every run at once; None sets no limit", option="timeout")
-    return length
 
 
 def _keep(value: object) -> Keep:

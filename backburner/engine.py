@@ -119,7 +119,7 @@ class Engine:
             slots=settings.slots,
             threads=settings.threads,
             retry=settings.retry,
-            timeout=settings.timeout or 0,
+            timeout=settings.timeout,
             lease=settings.lease,
             stall_limit=settings.stall_limit,
             grace=settings.grace,

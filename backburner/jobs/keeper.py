@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from backburner.ports.backend import Backend
     from backburner.ports.nodes import Beat, Keeper
 
-__all__ = ["LeaseKeeper"]
+__all__ = ["BEATS", "LeaseKeeper"]
+
+#: Beats in a lease: two may fail before the third is too late.
+BEATS = 3
 
 
 class LeaseKeeper:
@@ -48,7 +51,7 @@ class LeaseKeeper:
         self._kit = kit
         self._node = node
         self._lease = lease
-        self._interval = lease / SECOND / 3
+        self._interval = lease / SECOND / BEATS
         self._stall_limit = stall_limit
         self._running = running
         self._beaten = beaten

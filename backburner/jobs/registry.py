@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backburner.errors import DuplicateKind, UnknownKind
+from backburner.errors import DuplicateKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,14 +39,5 @@ class Kinds:
         """Return the definition of a kind, or None."""
         return self._definitions.get(kind)
 
-    def __getitem__(self, kind: str) -> Definition:
-        try:
-            return self._definitions[kind]
-        except KeyError:
-            raise UnknownKind(f"no job of kind {kind!r} is registered here; known: {self._known()}") from None
-
     def __contains__(self, definition: Definition) -> bool:
         return self._definitions.get(definition.kind) is definition
-
-    def _known(self) -> str:
-        return ", ".join(sorted(self._definitions)) or "none"

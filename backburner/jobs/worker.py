@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from backburner.errors import StoreError
 from backburner.jobs.claimer import Claimer
 from backburner.jobs.executor import Executor
-from backburner.jobs.keeper import LeaseKeeper
+from backburner.jobs.keeper import BEATS, LeaseKeeper
 from backburner.jobs.loop import Loop
 from backburner.jobs.midwife import Midwife
 from backburner.jobs.run import Why
@@ -100,7 +100,7 @@ class Worker:
             backend.reader,
             node=node,
             keep=plan.keep,
-            interval=plan.lease / SECOND / 3,
+            interval=plan.lease / SECOND / BEATS,
             settle=settle,
             kit=kit,
         )
@@ -242,6 +242,6 @@ class Worker:
             if claim.id in self._executor.runs or claim.id in pending:
                 continue
             since = strays[claim.id] = self._strays.get(claim.id, now)
-            if now - since >= self._plan.lease / SECOND / 6:
+            if now - since >= self._plan.lease / SECOND / BEATS / 2:
                 self._steward.stray(claim.id, claim.token)
         self._strays = strays

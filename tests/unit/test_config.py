@@ -28,7 +28,7 @@ _SAME: list[tuple[str, Any, str, Any]] = [
     ("slots", 7, "7", 7),
     ("retry", "aggressive", "aggressive", policy("aggressive")),
     ("timeout", timedelta(minutes=2), "2m", 120 * SECOND),
-    ("timeout", None, "none", None),
+    ("timeout", None, "none", 0),
     ("threads", 2, "2", 2),
     ("lease", 3, "3", 3 * SECOND),
     ("grace", 0, "0", 0),
@@ -71,7 +71,7 @@ def test_argument_and_variable(option: str, argument: object, text: str, expecte
 def test_an_argument_wins() -> None:
     """What the code says is not overruled by the environment, not even when the variable is bad."""
     assert load({"BACKBURNER_SLOTS": "many"}, slots=5).slots == 5
-    assert load({"BACKBURNER_TIMEOUT": "5m"}, timeout=None).timeout is None
+    assert load({"BACKBURNER_TIMEOUT": "5m"}, timeout=None).timeout == 0
 
 
 @pytest.mark.parametrize("absent", [None, UNSET])
@@ -90,11 +90,6 @@ def test_an_empty_variable_is_not_set() -> None:
 def test_flags(text: str) -> None:
     """A flag takes the words people write."""
     assert load({"BACKBURNER_RUN": text}).run is True
-
-
-def test_the_beat_is_a_third_of_the_lease() -> None:
-    """Two beats may fail before a lease runs out."""
-    assert load({}, lease=30).beat == 10 * SECOND
 
 
 @pytest.mark.parametrize(
