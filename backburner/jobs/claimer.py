@@ -96,8 +96,8 @@ class Claimer:
         queues = {queue: free for queue in self._worth if (free := self._slots.free(queue)) > 0}
         if not queues:
             return None
-        if len(queues) > 1:
-            queues = _share(queues, limit)
+        # Together they may ask for more than the node has: the store takes the first by priority and due time, so that
+        # none of them starves another. What that books too much keeps births out until the answer comes.
         for queue, count in queues.items():
             self._slots.take(queue, count)
         self._worth.difference_update(queues)
@@ -163,16 +163,3 @@ class Claimer:
             self._timer.cancel()
             self._timer = None
         self._timer_at = float("inf")
-
-
-def _share(queues: dict[str, int], limit: int) -> dict[str, int]:
-    """Cap what is asked by the node's free slots; queues with room left in them come first."""
-    left = limit
-    shared: dict[str, int] = {}
-    for queue, free in sorted(queues.items(), key=lambda item: -item[1]):
-        share = min(free, left)
-        if share <= 0:
-            break
-        shared[queue] = share
-        left -= share
-    return shared

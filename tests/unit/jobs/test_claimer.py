@@ -137,9 +137,19 @@ async def test_demand_is_counted_by_queue(stage: Stage) -> None:
     """Each queue asks for its own free slots, all together for no more than the node has."""
     counter = Counter(stage, {"mail": 2, "thumbs": 4}, 5)
     request = counter.request()
-    assert request.queues == {"thumbs": 4, "mail": 1}
+    assert request.queues == {"thumbs": 4, "mail": 2}
     assert request.limit == 5
-    assert counter.slots.free_in_all == 0
+    assert counter.slots.free("mail") <= 0
+    counter.answer(request, "a", queue="mail")
+    assert counter.slots.free_in_all == 4
+
+
+async def test_a_full_queue_starves_no_other(stage: Stage) -> None:
+    """However much one queue holds, every freed slot is asked for on behalf of all that may hold work."""
+    counter = Counter(stage, {"mail": 2, "thumbs": 2}, 2)
+    counter.answer(counter.request(), "a", "b", queue="mail", wait=0)
+    counter.end("mail")
+    assert counter.request().queues == {"mail": 1, "thumbs": 1}
 
 
 async def test_a_node_without_a_free_slot_asks_nothing(stage: Stage) -> None:
