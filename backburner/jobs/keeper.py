@@ -157,7 +157,10 @@ class LeaseKeeper:
             beat = await keeper.beat(self._node.id, self._lease)
             self.failures = 0
             self._tell(self._hear, running, beat)
+            began = self._clock.monotonic()
             await self._wait(self._interval)
+            # In what the wait took beyond its time (the machine or the process was suspended) no loop could be heard.
+            self._heard += max(0.0, self._clock.monotonic() - began - self._interval)
             if self._clock.monotonic() - self._heard > self._stall_limit:
                 await keeper.abandon(self._node.id)
                 raise LeaseLost("the engine's loop has been silent for too long: its lease was let go", stored="no")

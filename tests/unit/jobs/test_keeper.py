@@ -310,6 +310,24 @@ async def test_a_hung_loop_loses_its_lease(stage: Stage, watch: Watch) -> None:
     assert watch.keeper.lost
 
 
+async def test_a_suspended_machine_is_not_a_hung_loop(stage: Stage) -> None:
+    """Time in which the keeper's thread slept too is not the loop's silence: after it the node beats as before."""
+    watch = Watch(stage, lease=LEASE)
+    async with asyncio.timeout(WAIT):
+        await watch.told.acquire()
+        await watch.beat()
+
+    def pass_over() -> None:
+        stage.clock.move(STALL / SECOND * 100)
+        watch.keeper._hurry.set()
+
+    # In the thread, while it waits; the loop is held here, as in a process that does not run.
+    watch.keeper._thread_loop.call_soon_threadsafe(pass_over)  # type: ignore[union-attr]
+    assert watch.beats.beaten.acquire(timeout=WAIT)
+    assert not watch.beats.abandoned.is_set()
+    await watch.keeper.stop()
+
+
 async def test_a_store_away_for_long_is_not_a_hung_loop(stage: Stage, watch: Watch) -> None:
     """While the store is away the loop is still heard: however long that takes, the lease is not let go for it."""
     async with asyncio.timeout(WAIT):
