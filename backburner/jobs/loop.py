@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from backburner.jobs.kit import Kit
 
 
-__all__ = ["Loop"]
+__all__ = ["Loop", "trouble"]
+
+
+def trouble(error: Exception) -> Signal:
+    """Tell a store that is busy or away, which passes, from what nobody foresaw."""
+    return Signal.STORE_WAITING if isinstance(error, StoreError) else Signal.LOOP_FAILED
 
 
 class Loop:
@@ -91,9 +96,7 @@ class Loop:
     async def _back_off(self, error: Exception) -> None:
         """Wait, deaf to wakes: hurrying callers must not storm a store that is away."""
         self.failures += 1
-        # A store that is busy or away was foreseen, and passes; nothing else was.
-        signal = Signal.STORE_WAITING if isinstance(error, StoreError) else Signal.LOOP_FAILED
-        self._listener(signal, error=error, loop=self.name, failures=self.failures)
+        self._listener(trouble(error), error=error, loop=self.name, failures=self.failures)
         delay = LOOP_BACKOFF.delay(self.failures, previous=None, random=self._random)
         over = asyncio.Event()
         timer = self._clock.call_later(delay / SECOND, over.set)
