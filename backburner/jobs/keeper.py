@@ -145,7 +145,7 @@ class LeaseKeeper:
             except LeaseLost:
                 self._stopping = True
                 self._tell(self._lose)
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - a loop's guard: without its keeper a node would be deaf for good
                 self.failures += 1
                 self._tell(self._report, error)
                 await self._wait(LOOP_BACKOFF.delay(self.failures, previous=None, random=self._random) / SECOND)
@@ -173,9 +173,10 @@ class LeaseKeeper:
             pass
         self._hurry.clear()
 
-    def _report(self, error: StoreError) -> None:
+    def _report(self, error: Exception) -> None:
         self._heard = self._clock.monotonic()
-        self._listener(Signal.STORE_WAITING, error=error, loop="keeper", failures=self.failures)
+        signal = Signal.STORE_WAITING if isinstance(error, StoreError) else Signal.LOOP_FAILED
+        self._listener(signal, error=error, loop="keeper", failures=self.failures)
 
     def _tell(self, callback: Callable[..., None], *args: object) -> None:
         try:

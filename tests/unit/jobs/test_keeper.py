@@ -272,6 +272,16 @@ async def test_a_store_that_is_away_stops_no_beats(watch: Watch) -> None:
     assert not watch.fell.is_set()
 
 
+async def test_an_error_nobody_foresaw_stops_no_beats(stage: Stage, watch: Watch) -> None:
+    """Whatever a beat raises is told, and another beat follows."""
+    async with asyncio.timeout(WAIT):
+        await watch.told.acquire()
+        watch.beats.errors = [PermissionError("the directory")]
+        watch.keeper.hurry()
+        await watch.told.acquire()
+    assert [fields["loop"] for fields in stage.ear.told(Signal.LOOP_FAILED)] == ["keeper"]
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_a_keeper_that_cannot_open_tries_again(stage: Stage) -> None:
     """A keeper whose connection cannot be opened at first beats once it can."""
