@@ -10,6 +10,8 @@ from backburner.model.job import Cause, JobState
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from backburner.jobs.identity import Identity
     from backburner.jobs.kit import Kit
     from backburner.jobs.settler import Settle
@@ -34,6 +36,7 @@ class Steward:
         node: Identity,
         keep: Keep,
         interval: float,
+        running: Callable[[], Mapping[str, int]],
         settle: Settle,
         kit: Kit,
     ) -> None:
@@ -42,6 +45,7 @@ class Steward:
         self._node = node
         self._keep = keep
         self._interval = interval
+        self._running = running
         self._settle = settle
         self._reader = reader
         self._strays: dict[str, int] = {}
@@ -87,10 +91,13 @@ class Steward:
         return len(found)
 
     async def _give_back_strays(self) -> None:
-        """Their answers were lost: nobody ran them, so nothing is counted."""
+        """Their answers were lost: nobody ran them, so nothing is counted. One that came late is running by now."""
         if not self._strays:
             return
-        for record in (await self._reader.get(tuple(self._strays))).jobs:
-            if record.state is JobState.RUNNING and record.token == self._strays[record.id]:
+        records = (await self._reader.get(tuple(self._strays))).jobs
+        running = self._running()
+        for record in records:
+            token = self._strays[record.id]
+            if record.state is JobState.RUNNING and record.token == token != running.get(record.id):
                 self._settle(record, outcome.given_back(record))
         self._strays.clear()

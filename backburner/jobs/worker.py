@@ -101,6 +101,7 @@ class Worker:
             node=node,
             keep=plan.keep,
             interval=plan.lease / SECOND / BEATS,
+            running=self._executor.running,
             settle=settle,
             kit=kit,
         )

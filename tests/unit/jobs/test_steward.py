@@ -31,6 +31,7 @@ class Office:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.ends: dict[str, Settlement] = {}
+        self.running: dict[str, int] = {}
         self.steward = Steward(
             stage.store,
             stage.store,
@@ -38,6 +39,7 @@ class Office:
             node=stage.node,
             keep=Keep(completed=DAY, cancelled=DAY, dead=DAY),
             interval=BEAT,
+            running=lambda: self.running,
             settle=self._settle,
             kit=stage.kit,
         )
@@ -175,6 +177,17 @@ async def test_a_stray_that_moved_on_is_left_alone(stage: Stage, office: Office,
     office.steward.stray("a", seen)
     await stage.settle()
     assert office.ends == {}
+
+
+async def test_a_stray_whose_answer_came_late_is_left_to_its_run(stage: Stage, office: Office) -> None:
+    """A claim that began to run after it was taken for a stray is not given back under its run."""
+    await office.claimed_by(stage.node.id, "a", "b")
+    office.steward.start()
+    for one in ("a", "b"):
+        office.steward.stray(one, stage.database.jobs[one].token)
+    office.running = {"a": stage.database.jobs["a"].token}
+    await stage.settle()
+    assert set(office.ends) == {"b"}
 
 
 async def test_what_was_kept_enough_is_pruned(stage: Stage, office: Office) -> None:
