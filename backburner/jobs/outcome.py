@@ -191,9 +191,7 @@ def _failed(
     claim: Claim, error: BaseException, policy: RetryPolicy, random: Random, *, delay: int | None = None
 ) -> Settlement:
     failures = claim.failures + 1
-    verdict = Verdict.RETRY if isinstance(error, Retry) else decide(policy, claim.failures + 1, error)
-    if isinstance(error, Retry) and policy.attempts is not None and failures >= policy.attempts:
-        verdict = Verdict.EXHAUSTED
+    verdict = decide(policy, failures, error, asked=isinstance(error, Retry))
     if verdict is Verdict.REJECT:
         return _dead(claim, error, f"rejected: {qualified(error)}", Ending.REJECTED)
     if verdict is Verdict.EXHAUSTED:

@@ -126,15 +126,18 @@ def policy(given: str | RetryPolicy) -> RetryPolicy:
         near = difflib.get_close_matches(given, POLICIES, n=1)
         hint = f'did you mean "{near[0]}"? ' if near else ""
         raise UnknownRetryPolicy(
-            f"retry={given!r} is not known: {hint}There are {', '.join(POLICIES)}, or a RetryPolicy of your own",
+            f"retry={given!r} is not known: {hint}there are {', '.join(POLICIES)}, or a RetryPolicy of your own",
             option="retry",
         )
     return known
 
 
-def decide(policy: RetryPolicy, failures: int, error: BaseException) -> Verdict:
-    """Say what becomes of a job; ``failures`` counts this one."""
-    verdict = policy.rule(error)
+def decide(policy: RetryPolicy, failures: int, error: BaseException, *, asked: bool = False) -> Verdict:
+    """Say what becomes of a job; ``failures`` counts this one.
+
+    ``asked``: the job itself asked for another try, which stands in for the rules but not for the count.
+    """
+    verdict = Verdict.RETRY if asked else policy.rule(error)
     if verdict is Verdict.RETRY and policy.attempts is not None and failures >= policy.attempts:
         return Verdict.EXHAUSTED
     return verdict
