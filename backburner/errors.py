@@ -1,7 +1,8 @@
 """The one error tree.
 
 A class's docstring is its default message; what a program may want to know is an attribute, never only prose.
-Every message says what was refused, where, and how to mend it.
+Every message says what was refused, where, and how to mend it, in one sentence without a full stop: it is often shown
+inside another.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class BackburnerError(Exception):
     """backburner refused or failed."""
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0].removesuffix("."))
 
 
 # ---- refused at the call -------------------------------------------------------------------------------------------

@@ -51,17 +51,17 @@ def parse(url: str, *, base: Path) -> StoreUrl:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise InvalidUrl(f"{shown!r} is no URL ({_mask(str(error))}). Known are {_KNOWN}.") from None
+        raise InvalidUrl(f"{shown!r} is no URL ({_mask(str(error))}); known are {_KNOWN}") from None
     scheme = parts.scheme.lower()
     if scheme in _LATER:
-        raise InvalidUrl(f"{shown!r}: this version has the stores SQLite and memory only: {_KNOWN}.")
+        raise InvalidUrl(f"{shown!r}: this version has the stores SQLite and memory only: {_KNOWN}")
     if "://" not in url or scheme not in _SQLITE | {"memory"}:
-        raise InvalidUrl(f"{shown!r} names no store. Known are {_KNOWN}.")
+        raise InvalidUrl(f"{shown!r} names no store; known are {_KNOWN}")
     if parts.fragment:
-        raise InvalidUrl(f"{shown!r} has a fragment; write a # in a path as %23.")
+        raise InvalidUrl(f"{shown!r} has a fragment; write a # in a path as %23")
     if scheme == "memory":
         if parts.netloc or parts.path:
-            raise InvalidUrl(f"{shown!r}: a memory store has no name; write memory://.")
+            raise InvalidUrl(f"{shown!r}: a memory store has no name; write memory://")
         return StoreUrl(scheme="memory", shown=shown, options=_options("memory", parts.query, shown))
     path = _path(parts.netloc, unquote(parts.path), shown)
     return StoreUrl(scheme="sqlite", shown=shown, path=base / path, options=_options("sqlite", parts.query, shown))
@@ -81,11 +81,11 @@ def connect(url: StoreUrl, *, clock: Clock, write_timeout: float) -> Backend:
 
 def _path(host: str, path: str, shown: str) -> Path:
     if host == ":memory:" or path == "/:memory:" or (not host and path in {"", "/"}):
-        raise InvalidUrl(f"{shown!r}: for a store in memory write memory://; for a file, sqlite:///jobs.db.")
+        raise InvalidUrl(f"{shown!r}: for a store in memory write memory://; for a file, sqlite:///jobs.db")
     if host:
-        raise InvalidUrl(f"{shown!r}: a file has no host; write three slashes, as in sqlite:///jobs.db.")
+        raise InvalidUrl(f"{shown!r}: a file has no host; write three slashes, as in sqlite:///jobs.db")
     if "\0" in path or path.endswith("/"):
-        raise InvalidUrl(f"{shown!r} does not name a file; write sqlite:///jobs.db.")
+        raise InvalidUrl(f"{shown!r} does not name a file; write sqlite:///jobs.db")
     return Path(path.removeprefix("/"))
 
 
@@ -95,9 +95,9 @@ def _options(store: str, query: str, shown: str) -> dict[str, str]:
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
             there = ", ".join(known) or "none"
-            raise UnknownUrlOption(f"{shown!r}: a {store} store has no option {name!r}. There are: {there}.")
+            raise UnknownUrlOption(f"{shown!r}: a {store} store has no option {name!r}; there are: {there}")
         if value.lower() not in known[name]:
-            raise InvalidUrl(f"{shown!r}: {name} is one of {', '.join(known[name])}, not {value!r}.")
+            raise InvalidUrl(f"{shown!r}: {name} is one of {', '.join(known[name])}, not {value!r}")
         options[name] = value.lower()
     return options
 

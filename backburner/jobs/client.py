@@ -170,8 +170,8 @@ class Client:
         limit = self._argument_limit
         if len(args) * 4 > limit and len(args.encode()) > limit:
             raise ArgumentNotStorable(
-                f"{definition.kind}: the arguments take {len(args.encode()):,} bytes, {limit:,} are allowed. "
-                "Store the data where it belongs and pass its name."
+                f"{definition.kind}: the arguments take {len(args.encode()):,} bytes, {limit:,} are allowed; "
+                "store the data where it belongs and pass its name"
             )
         declared = definition.options
         if not options:
@@ -219,14 +219,14 @@ def _not_a_call(value: object) -> str:
         value.close()  # it will never be awaited, and that is what this error says
         name = value.__name__
         return (
-            f"create_task got a coroutine of {name}(); it cannot be stored. "
-            f"Decorate {name} with @bb.job and pass {name}(…)"
+            f"create_task got a coroutine of {name}(); it cannot be stored; "
+            f"decorate {name} with @bb.job and pass {name}(…)"
         )
     if isinstance(value, Job):
         return f"create_task got the job {value.kind} itself; call it: {value.kind}(…)"
     if isinstance(value, asyncio.Future):
         return (
-            "create_task got a task that runs already; it cannot be stored. Pass a call of a job, such as send_email(…)"
+            "create_task got a task that runs already; it cannot be stored; pass a call of a job, such as send_email(…)"
         )
     if callable(value):
         name = getattr(value, "__name__", "it")

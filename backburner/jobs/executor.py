@@ -179,8 +179,8 @@ class Executor:
         text = definition.signature.encode_result(result)
         if len(text) > self._result_limit and len(text.encode()) > self._result_limit:
             raise ResultNotStorable(
-                f"{definition.kind} returned {len(text.encode()):,} bytes; the limit is {self._result_limit:,}. "
-                "Store the data where it belongs and return its name."
+                f"{definition.kind} returned {len(text.encode()):,} bytes; the limit is {self._result_limit:,}; "
+                "store the data where it belongs and return its name"
             )
         return text
 

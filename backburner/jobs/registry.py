@@ -28,8 +28,8 @@ class Kinds:
         known = self._definitions.setdefault(definition.kind, definition)
         if known is not definition:
             raise DuplicateKind(
-                f"{definition.kind} is registered twice: {known.place} and {definition.place}. "
-                f'Give one another name: @bb.job(name="…")'
+                f"{definition.kind} is registered twice: {known.place} and {definition.place}; "
+                f'give one another name: @bb.job(name="…")'
             )
         self.names = frozenset(self._definitions)
         if self.changed is not None:

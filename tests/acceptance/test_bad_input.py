@@ -119,7 +119,7 @@ async def test_what_is_no_call(bb: Backburner, send: Send) -> None:
 
     async with bb:
         for wrong, says in (
-            (plain(), r"Decorate plain with @bb.job and pass plain"),
+            (plain(), r"decorate plain with @bb.job and pass plain"),
             (send, r"call it: send\("),
             (plain, r"decorate it with @bb.job and pass plain"),
             (asyncio.get_running_loop().create_future(), "runs already"),

@@ -39,7 +39,7 @@ class _Room:
 def require_lease(database: MemoryDatabase, node: str, now: int) -> None:
     """Raise `LeaseLost` unless the node's lease is live."""
     if not database.alive(node, now):
-        raise LeaseLost(f"The lease of node {node} is not live: publish the node under a new id.", stored="no")
+        raise LeaseLost(f"The lease of node {node} is not live: publish the node under a new id", stored="no")
 
 
 def claim(database: MemoryDatabase, request: ClaimRequest, now: int) -> ClaimBatch:

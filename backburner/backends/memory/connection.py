@@ -40,12 +40,12 @@ class Connection:
     def reading(self) -> MemoryDatabase:
         """Return the database to read; raises `StoreUnavailable` while closed."""
         if not self._open:
-            raise StoreUnavailable("The store in memory is not open: await its open() first.", stored="no")
+            raise StoreUnavailable("The store in memory is not open: await its open() first", stored="no")
         return self._database
 
     def writing(self) -> MemoryDatabase:
         """Return the database to write; raises `StoreReadOnly` where it was opened for reading."""
         if not self._write:
             self.reading()
-            raise StoreReadOnly("The store in memory was opened for reading: open it with write=True.", stored="no")
+            raise StoreReadOnly("The store in memory was opened for reading: open it with write=True", stored="no")
         return self._database

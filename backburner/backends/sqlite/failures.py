@@ -30,14 +30,14 @@ _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _ADVICE: dict[int | None, tuple[type[StoreError], str]] = {
     **dict.fromkeys(
         (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM),
-        (StoreReadOnly, "Check the permissions of the file and its directory, and how the file system is mounted."),
+        (StoreReadOnly, "check the permissions of the file and its directory, and how the file system is mounted"),
     ),
     **dict.fromkeys(
         (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT),
-        (StoreCorrupt, "Restore it from a backup, or see what `sqlite3 FILE .recover` saves."),
+        (StoreCorrupt, "restore it from a backup, or see what `sqlite3 FILE .recover` saves"),
     ),
-    sqlite3.SQLITE_FULL: (StoreFull, "Make room on its disk."),
-    sqlite3.SQLITE_CANTOPEN: (StoreUnavailable, "Check that it exists, and the permissions of its directory."),
+    sqlite3.SQLITE_FULL: (StoreFull, "make room on its disk"),
+    sqlite3.SQLITE_CANTOPEN: (StoreUnavailable, "check that it exists, and the permissions of its directory"),
 }
 _CONTENT = frozenset({sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH})
 
@@ -56,7 +56,7 @@ def translate(error: Exception, path: Path, *, timeout: float, stored: Stored) -
     if isinstance(error, sqlite3.Error):
         told = _told(error, path, timeout=timeout, stored=stored)
     elif isinstance(error, OSError):
-        told = StoreUnavailable(f"{path}: {error}.", stored=stored)
+        told = StoreUnavailable(f"{path}: {error}", stored=stored)
     else:
         return error
     told.__cause__ = error
@@ -67,20 +67,20 @@ def _told(error: sqlite3.Error, path: Path, *, timeout: float, stored: Stored) -
     code = _primary(error)
     if code in _BUSY:
         return StoreBusy(
-            f"{path} has been write-locked for {timeout:.1f} s by another connection. If your own code holds a "
-            "transaction on it, pass it: create_task(..., tx=conn).",
+            f"{path} has been write-locked for {timeout:.1f} s by another connection: keep transactions on it short, "
+            "or give the jobs a file of their own",
             stored="no",
         )
     if code == sqlite3.SQLITE_INTERRUPT:
         return StoreUnavailable(
-            f"{path}: a transaction took longer than write_timeout, {timeout:.1f} s, and was rolled back.", stored="no"
+            f"{path}: a transaction took longer than write_timeout, {timeout:.1f} s, and was rolled back", stored="no"
         )
     if "no such table" in str(error) or "no such column" in str(error):
         return SchemaTooOld(
-            f"{path} lacks tables that this backburner needs ({error}): run `backburner db upgrade`.", stored="no"
+            f"{path} lacks tables that this backburner needs ({error}): run `backburner db upgrade`", stored="no"
         )
-    kind, advice = _ADVICE.get(code, (StoreUnavailable, "See to the disk and the file system it is on."))
-    return kind(f"{path}: {error}. {advice}", stored=stored)
+    kind, advice = _ADVICE.get(code, (StoreUnavailable, "see to the disk and the file system it is on"))
+    return kind(f"{path}: {error}; {advice}", stored=stored)
 
 
 def is_content(error: Exception) -> bool:

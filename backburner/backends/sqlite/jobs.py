@@ -84,5 +84,5 @@ class SqliteJobStore:
     def _require_lease(self, node: str) -> None:
         if not self._session.locks.holds(node):
             raise LeaseLost(
-                f"Node {node} holds no lock beside {self._session.place.path}: publish it under a new id.", stored="no"
+                f"Node {node} holds no lock beside {self._session.place.path}: publish it under a new id", stored="no"
             )

@@ -51,9 +51,9 @@ class SqliteKeeper:
         """Answer what the node holds; raises `LeaseLost` when its lock was let go."""
         del ttl
         if not self._session.locks.holds(node):
-            raise LeaseLost(f"Node {node} holds no lock: publish it under a new id.", stored="no")
+            raise LeaseLost(f"Node {node} holds no lock: publish it under a new id", stored="no")
         if self._connection is None:
-            raise StoreUnavailable("The keeper is not open: enter it first.", stored="no")
+            raise StoreUnavailable("The keeper is not open: enter it first", stored="no")
         try:
             (held,) = self._connection.execute(_HELD, {"node": node}).fetchone()
         except sqlite3.Error as error:

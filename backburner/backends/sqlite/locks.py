@@ -45,7 +45,7 @@ class NodeLocks:
             first, name = tempfile.mkstemp(dir=self._directory, prefix="test-")
         except OSError as error:
             raise StoreReadOnly(
-                f"{self._directory} cannot hold node files ({error}): check its permissions.", stored="no"
+                f"{self._directory} cannot hold node files ({error}): check its permissions", stored="no"
             ) from error
         try:
             second = os.open(name, os.O_RDONLY)
@@ -65,7 +65,7 @@ class NodeLocks:
     def _unsupported(self, why: str) -> StoreUnsupported:
         return StoreUnsupported(
             f"The file system of {self._directory} does not keep file locks ({why}), so SQLite is not safe there "
-            "either: move the database to a local file system.",
+            "either: move the database to a local file system",
             stored="no",
         )
 

@@ -49,18 +49,18 @@ class Place:
         """Raise `StoreMissing` or `StoreReadOnly` for what SQLite would be vague about."""
         if not self.path.exists():
             if not create or not write:
-                raise StoreMissing(f"There is no store at {self.path}. `backburner db upgrade` makes one.", stored="no")
+                raise StoreMissing(f"There is no store at {self.path}: `backburner db upgrade` makes one", stored="no")
             if not self.path.parent.is_dir():
                 raise StoreMissing(
-                    f"{self.path} cannot be made: the directory {self.path.parent} does not exist. Make it first.",
+                    f"{self.path} cannot be made: the directory {self.path.parent} does not exist: make it first",
                     stored="no",
                 )
         elif write and not _may(self.path, os.W_OK):
-            raise StoreReadOnly(f"{self.path} may not be written by this user: check its permissions.", stored="no")
+            raise StoreReadOnly(f"{self.path} may not be written by this user: check its permissions", stored="no")
         if write and not _may(self.path.parent, os.W_OK | os.X_OK):
             raise StoreReadOnly(
                 f"{self.path.parent} may not be written by this user, and the database keeps its log beside itself "
-                "there: check its permissions.",
+                "there: check its permissions",
                 stored="no",
             )
 
@@ -131,7 +131,7 @@ class Place:
         if mode != "wal":
             raise StoreUnsupported(
                 f"{self.path} cannot keep a write-ahead log (its journal stays {mode!r}): move it to a local file "
-                "system.",
+                "system",
                 stored="no",
             )
 

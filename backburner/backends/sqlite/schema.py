@@ -83,13 +83,13 @@ class SqliteSchema:
         for version, name, checksum in applied:
             if version not in known:
                 raise SchemaTooNew(
-                    f"{path} has schema version {version}, this backburner knows {_STEPS[-1].version}: upgrade it.",
+                    f"{path} has schema version {version}, this backburner knows {_STEPS[-1].version}: upgrade it",
                     stored="no",
                 )
             if known[version].checksum != checksum:
                 raise StoreCorrupt(
                     f"{path}: step {version} ({name}) of its schema is not the one this backburner has: it was made by "
-                    "another build. Use that build, or move the jobs to a new store.",
+                    "another build; use that build, or move the jobs to a new store",
                     stored="no",
                 )
         current = max((version for version, _, _ in applied), default=0)

@@ -68,7 +68,7 @@ class Session:
     def reads(self) -> Reads:
         """The reading connection; raises `StoreUnavailable` while closed."""
         if self._reads is None:
-            raise StoreUnavailable(f"The store at {self.place.path} is not open: await its open() first.", stored="no")
+            raise StoreUnavailable(f"The store at {self.place.path} is not open: await its open() first", stored="no")
         return self._reads
 
     @property
@@ -77,7 +77,7 @@ class Session:
         if self._writer is None:
             _ = self.reads
             raise StoreReadOnly(
-                f"The store at {self.place.path} was opened for reading: open it with write=True.", stored="no"
+                f"The store at {self.place.path} was opened for reading: open it with write=True", stored="no"
             )
         return self._writer
 

@@ -60,7 +60,7 @@ def settle(connection: sqlite3.Connection, node: str, settlements: Sequence[Sett
         # Whatever this tries is undone with the whole transaction, which this refusal ends.
         guilty = next((each.id for each in settlements if _is_refused(connection, node, each, now)), None)
         raise StoreRefused(
-            f"The settlement of job {guilty!r} cannot be stored: {why_refused(error)}.", stored="no", job_id=guilty
+            f"The settlement of job {guilty!r} cannot be stored: {why_refused(error)}", stored="no", job_id=guilty
         ) from error
 
 

@@ -65,7 +65,7 @@ class Writer:
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function in a transaction and return what it returns."""
         if self._closing:
-            raise StoreUnavailable(f"The store at {self._place.path} is closed.", stored="no")
+            raise StoreUnavailable(f"The store at {self._place.path} is closed", stored="no")
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(Unit(work, future))
         return await future
