@@ -48,9 +48,10 @@ class SqliteKeeper:
             self._connection = None
 
     async def beat(self, node: str, ttl: int) -> Beat:
-        """Answer what the node holds; raises `LeaseLost` when its lock was let go."""
+        """Answer what the node holds; raises `LeaseLost` when its lock was let go, or its file removed under it."""
         del ttl
-        if not self._session.locks.holds(node):
+        if not self._session.locks.proves(node):
+            self._session.locks.release(node)
             raise LeaseLost(f"Node {node} holds no lock: publish it under a new id", stored="no")
         if self._connection is None:
             raise StoreUnavailable("The keeper is not open: enter it first", stored="no")

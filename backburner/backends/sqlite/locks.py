@@ -87,6 +87,20 @@ class NodeLocks:
         """Tell whether this backend holds a node's lock."""
         return node in self._held
 
+    def proves(self, node: str) -> bool:
+        """Tell whether others see that a node lives: it is held, and the file of its name is still the one locked."""
+        with self._lock:
+            file = self._held.get(node)
+            if file is None:
+                return False
+            try:
+                return os.path.samestat(os.fstat(file), self._file(node).stat())
+            except FileNotFoundError:
+                return False
+            except OSError:
+                # Nobody is dead without proof.
+                return True
+
     def release(self, node: str) -> None:
         """Let a node's lock go, as its death would; nothing if it is not held."""
         with self._lock:

@@ -158,6 +158,22 @@ async def test_files_that_nobody_knows_are_swept(backend: SqliteBackend, path: P
     assert list(path.with_name("jobs.db-nodes").iterdir()) == []
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_removed_file_proves_nothing(backend: SqliteBackend, path: Path, *, replaced: bool) -> None:
+    """A node whose file was removed under it is dead to all others, so it loses its lease and must come back anew."""
+    await backend.nodes.publish(node(), 1)
+    (file,) = path.with_name("jobs.db-nodes").iterdir()
+    async with backend.keeper() as keeper:
+        await keeper.beat("node", 1)
+        file.unlink()
+        if replaced:
+            file.touch()
+        with pytest.raises(LeaseLost):
+            await keeper.beat("node", 1)
+    with pytest.raises(LeaseLost):
+        await backend.jobs.claim(demand())
+
+
 async def test_closing_lets_the_locks_go(path: Path, backend: SqliteBackend, clock: FakeClock) -> None:
     """A store closed without withdrawing its nodes leaves them dead, not undecided."""
     other = SqliteBackend(path, clock=clock)
