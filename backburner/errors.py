@@ -68,7 +68,10 @@ class CallRefused(BackburnerError):
 
 
 class InvalidOption(CallRefused, ValueError):
-    """An option has a value it cannot have."""
+    """An option has a value it cannot have.
+
+    ``option`` names it, as the call would.
+    """
 
     def __init__(self, message: str | None = None, *, option: str | None = None) -> None:
         super().__init__(message)
@@ -92,7 +95,10 @@ class InvalidArguments(CallRefused, TypeError):
 
 
 class ArgumentNotStorable(CallRefused, ValueError):
-    """An argument cannot be stored, or would not come back equal."""
+    """An argument cannot be stored, or would not come back equal.
+
+    ``path`` is where, as Python would write it: ``order.items[3].price``; None if no single place is to blame.
+    """
 
     def __init__(self, message: str | None = None, *, path: str | None = None) -> None:
         super().__init__(message)
@@ -100,7 +106,10 @@ class ArgumentNotStorable(CallRefused, ValueError):
 
 
 class ResultNotStorable(BackburnerError, ValueError):
-    """A job returned what cannot be stored, or would not come back equal."""
+    """A job returned what cannot be stored, or would not come back equal.
+
+    ``path`` is where, and begins with ``result``.
+    """
 
     def __init__(self, message: str | None = None, *, path: str | None = None) -> None:
         super().__init__(message)
@@ -108,7 +117,10 @@ class ResultNotStorable(BackburnerError, ValueError):
 
 
 class PayloadNotReadable(BackburnerError, ValueError):
-    """A stored payload does not fit the signature that this code declares."""
+    """A stored payload does not fit the signature that this code declares.
+
+    ``path`` is where, as in `ArgumentNotStorable`; None if it cannot be read at all.
+    """
 
     def __init__(self, message: str | None = None, *, path: str | None = None) -> None:
         super().__init__(message)
@@ -132,7 +144,10 @@ class UnknownUrlOption(InvalidUrl):
 
 
 class InvalidSetting(CallRefused, ValueError):
-    """A setting read from the environment cannot be used."""
+    """A setting read from the environment cannot be used.
+
+    ``variable`` names it.
+    """
 
     def __init__(self, message: str | None = None, *, variable: str | None = None) -> None:
         super().__init__(message)
@@ -212,7 +227,10 @@ class LeaseLost(StoreError):
 
 
 class ClaimLost(BackburnerError):
-    """This run no longer holds its job: another claim has taken its place."""
+    """This run no longer holds its job: another claim has taken its place.
+
+    ``job_id`` names the job.
+    """
 
     def __init__(self, message: str | None = None, *, job_id: str | None = None) -> None:
         super().__init__(message)
@@ -223,7 +241,10 @@ class ClaimLost(BackburnerError):
 
 
 class JobFailed(BackburnerError):
-    """The job ended without a result."""
+    """The job ended without a result.
+
+    ``job_id`` names the job; ``reason`` is the word the store keeps for why, such as ``exhausted``, if there is one.
+    """
 
     def __init__(self, message: str | None = None, *, job_id: str, reason: str | None = None) -> None:
         super().__init__(message)

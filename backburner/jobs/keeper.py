@@ -69,7 +69,7 @@ class LeaseKeeper:
         self._ended = asyncio.Event()
         self._heard = kit.clock.monotonic()
         self._loop: Loop | None = None
-        #: Beats that failed in a row; health looks here.
+        #: Beats that failed in a row.
         self.failures = 0
 
     def start(self) -> None:

@@ -45,7 +45,7 @@ class Loop:
         self._random = kit.random
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        #: Steps that failed in a row; health looks here.
+        #: Steps that failed in a row.
         self.failures = 0
 
     def wake(self) -> None:

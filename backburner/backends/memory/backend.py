@@ -12,7 +12,7 @@ from backburner.backends.memory.nodes import MemoryKeeper, MemoryNodeStore
 from backburner.backends.memory.notifier import MemoryNotifier
 from backburner.backends.memory.queues import MemoryQueueStore
 from backburner.backends.memory.reader import MemoryJobReader
-from backburner.ports.backend import Migration, SchemaState
+from backburner.ports.backend import SchemaState
 
 if TYPE_CHECKING:
     from backburner.model.clock import Clock

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from backburner.errors import Stored
 
-__all__ = ["Unstorable", "is_content", "is_duplicate", "translate", "why_refused"]
+__all__ = ["Unstorable", "is_content", "is_duplicate", "primary_code", "translate", "why_refused"]
 
 #: The low byte of an extended result code is the primary one.
 _PRIMARY = 0xFF
@@ -46,7 +46,8 @@ class Unstorable(ValueError):
     """A value cannot be stored as it is."""
 
 
-def _primary(error: BaseException) -> int | None:
+def primary_code(error: BaseException) -> int | None:
+    """Return the primary result code of an error of SQLite; None for any other error."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & _PRIMARY
 
@@ -64,7 +65,7 @@ def translate(error: Exception, path: Path, *, timeout: float, stored: Stored) -
 
 
 def _told(error: sqlite3.Error, path: Path, *, timeout: float, stored: Stored) -> StoreError:
-    code = _primary(error)
+    code = primary_code(error)
     if code in _BUSY:
         return StoreBusy(
             f"{path} has been write-locked for {timeout:.1f} s by another connection: keep transactions on it short, "
@@ -85,7 +86,7 @@ def _told(error: sqlite3.Error, path: Path, *, timeout: float, stored: Stored) -
 
 def is_content(error: Exception) -> bool:
     """Tell whether the values of a write were refused, rather than the write."""
-    return isinstance(error, (UnicodeError, OverflowError, Unstorable)) or _primary(error) in _CONTENT
+    return isinstance(error, (UnicodeError, OverflowError, Unstorable)) or primary_code(error) in _CONTENT
 
 
 def is_duplicate(error: sqlite3.IntegrityError) -> bool:

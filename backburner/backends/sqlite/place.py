@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
 
-from backburner.backends.sqlite.failures import translate
+from backburner.backends.sqlite.failures import primary_code, translate
 from backburner.errors import StoreMissing, StoreReadOnly, StoreUnsupported
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ __all__ = ["Place"]
 _STATEMENTS = 128
 #: Seconds between two tries to switch the journal: SQLite itself does not wait there.
 _PAUSE = 0.01
-#: The low byte of an extended result code is the primary one.
-_PRIMARY = 0xFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +123,7 @@ class Place:
             try:
                 (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or not tries:
+                if primary_code(error) != sqlite3.SQLITE_BUSY or not tries:
                     raise
                 pause.wait(_PAUSE)
         if mode != "wal":
