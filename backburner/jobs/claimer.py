@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Claimer"]
 
+#: Seconds slept at most before a due time to come. Timers do not see the store's clock step, nor a machine sleep: no
+#: job is later than this for it.
+DOZE = 60.0
+
 
 class Claimer:
     """Keeps, for each queue, whether it may hold work, and turns free slots into requests.
@@ -146,12 +150,13 @@ class Claimer:
     # ---- the next due time -------------------------------------------------------------------------------------
 
     def _wake_in(self, delay: int) -> None:
-        at = self._clock.monotonic() + delay / SECOND
+        sleep = min(delay / SECOND, DOZE)
+        at = self._clock.monotonic() + sleep
         if at >= self._timer_at:
             return
         self._cancel_timer()
         self._timer_at = at
-        self._timer = self._clock.call_later(delay / SECOND, self._due)
+        self._timer = self._clock.call_later(sleep, self._due)
 
     def _due(self) -> None:
         self._timer = None

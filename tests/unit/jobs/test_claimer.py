@@ -180,6 +180,15 @@ async def test_an_earlier_due_time_takes_the_timer(stage: Stage, counter: Counte
     assert counter.asks == asks + 1
 
 
+async def test_a_step_of_the_stores_clock_is_noticed(stage: Stage, counter: Counter) -> None:
+    """However far the next due time is, the store is asked within a minute: its clock may have stepped since."""
+    counter.answer(counter.request(), wait=3600 * SECOND)
+    asks = counter.asks
+    await stage.wait(60)
+    assert counter.asks == asks + 1
+    assert counter.request().queues == {"default": 3}
+
+
 async def test_a_wait_of_nothing_asks_at_once(counter: Counter) -> None:
     """A store that says "ask again now" is asked again."""
     counter.answer(counter.request(), "a", wait=0)
