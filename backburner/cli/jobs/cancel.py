@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import signal
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -119,7 +120,13 @@ async def _by_filter(reader: JobReader, filters: Filters) -> _Chosen:
 def _confirm(matched: str) -> None:
     if not render.is_interactive():
         raise Failed(f"{matched}; --yes cancels them, --dry-run only counts", Exit.REFUSED)
-    if not click.confirm(f"{matched}; cancel them?", err=True):
+    # The loop's own handler would cancel this task, which hears nothing while it reads a person's answer.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        sure = click.confirm(f"{matched}; cancel them?", err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if not sure:
         raise Failed("nothing was cancelled", Exit.REFUSED)
 
 

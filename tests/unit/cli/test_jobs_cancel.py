@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,6 +78,21 @@ def test_interrupted_question(run: Run) -> None:
     """Ctrl-C at the question ends with 130, and nothing is cancelled."""
     answer = run("jobs", "cancel", "--kind", "mail", terminal=True, typed="")
     assert (answer.code, answer.err.splitlines()[-1]) == (130, "interrupted")
+    assert _states(run)["01jd2"] == "retrying"
+
+
+def test_signalled_question(shop: str, run: Run) -> None:
+    """At a real terminal Ctrl-C ends the question at once, and nothing is cancelled."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "backburner", "jobs", "cancel", "--kind", "mail", "--url", shop]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs) as asking:
+        asked = b""
+        while not asked.endswith(b"[y/N]: "):
+            asked += os.read(ours, 1024)
+        asking.send_signal(signal.SIGINT)
+        assert asking.wait(60) == 130
+    os.close(theirs)
+    os.close(ours)
     assert _states(run)["01jd2"] == "retrying"
 
 
