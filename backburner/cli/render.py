@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import click
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -37,6 +38,9 @@ T = TypeVar("T")
 #: How states look on a terminal.
 _COLOURS = {"dead": "red", "retrying": "yellow", "running": "cyan", "completed": "green", "cancelled": "dim"}
 
+#: Columns between two of a table's; and those in which a line of text can be made out.
+_GAP, _READABLE = 2, 30
+
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON: one object a line for lists.")
 
 
@@ -52,7 +56,7 @@ class Mode(Enum):
 class View(Generic[T]):
     """How items of a list look in each mode."""
 
-    #: Titles of the terminal's columns; the first column is never cut, the last one first.
+    #: Titles of the terminal's columns. The last one gives way first; when little is left of it, ``spare`` ones go.
     titles: Sequence[str]
     #: An item's cells on a terminal.
     cells: Callable[[T], Sequence[str]]
@@ -60,6 +64,8 @@ class View(Generic[T]):
     fields: Callable[[T], Sequence[str]]
     #: An item's JSON object.
     value: Callable[[T], object]
+    #: Positions of columns that a narrow terminal does without, the first to go first.
+    spare: Sequence[int] = ()
 
 
 def mode(*, as_json: bool) -> Mode:
@@ -98,7 +104,8 @@ async def listing(how: Mode, pages: AsyncIterable[Sequence[T]], view: View[T]) -
             case Mode.JSON:
                 _write(_json(view.value(item)) for item in page)
     if table:
-        _console().print(_table(view.titles, table))
+        console = _console()
+        console.print(_table(*_fitting(view, table, console.width)))
     return count
 
 
@@ -146,6 +153,19 @@ def progress(total: int) -> Generator[Callable[[int], None]]:
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=total)
         yield lambda count: bar.advance(task, count)
+
+
+def _fitting(view: View[T], rows: Sequence[Sequence[str]], width: int) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """Leave out spare columns until the last one has the room it needs, or enough to be read."""
+    widths = [max(map(cell_len, column)) for column in zip(view.titles, *rows, strict=True)]
+    kept = set(range(len(widths)))
+    for spare in view.spare:
+        taken = sum(widths[position] + _GAP for position in kept) - widths[-1] - _GAP
+        if width - taken >= min(widths[-1], _READABLE):
+            break
+        kept.discard(spare)
+    chosen = sorted(kept)
+    return [view.titles[at] for at in chosen], [[row[at] for at in chosen] for row in rows]
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

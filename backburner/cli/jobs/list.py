@@ -40,7 +40,7 @@ def command(*, filters: Filters, as_json: bool, url: str | None) -> None:
 async def _list(filters: Filters, how: Mode, url: str | None) -> None:
     async with opened(url) as backend:
         found = _Found(backend.reader, await filters.resolve(backend.reader), filters.limit)
-        view = View(titles=_TITLES, cells=found.cells, fields=found.fields, value=found.value)
+        view = View(titles=_TITLES, cells=found.cells, fields=found.fields, value=found.value, spare=_SPARE)
         count = await listing(how, found.records(), view)
     if not count:
         raise Failed("no job matches", Exit.NOTHING)
@@ -49,6 +49,8 @@ async def _list(filters: Filters, how: Mode, url: str | None) -> None:
 
 
 _TITLES = ("ID", "KIND", "STATE", "QUEUE", "TRY", "CREATED", "")
+#: CREATED, QUEUE and TRY, which `jobs show` tells as well.
+_SPARE = (5, 3, 4)
 
 
 class _Found:

@@ -41,7 +41,7 @@ class Answer:
 class Run(Protocol):
     """Runs a command on the shop's store."""
 
-    def __call__(self, *args: str, terminal: bool = False, typed: str | None = None) -> Answer: ...
+    def __call__(self, *args: str, terminal: bool = False, typed: str | None = None, columns: int = 120) -> Answer: ...
 
 
 @pytest.fixture
@@ -64,11 +64,11 @@ def shop(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def run(url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return what runs a command; ``terminal`` makes its output a terminal and its input a person's."""
 
-    def call(*args: str, terminal: bool = False, typed: str | None = None) -> Answer:
+    def call(*args: str, terminal: bool = False, typed: str | None = None, columns: int = 120) -> Answer:
         with monkeypatch.context() as patch:
             patch.setattr(render, "is_terminal", lambda: terminal)
             patch.setattr(render, "is_interactive", lambda: terminal)
-            environ = {"BACKBURNER_URL": url, "COLUMNS": "120"}
+            environ = {"BACKBURNER_URL": url, "COLUMNS": str(columns)}
             result = CliRunner().invoke(main, args, env=environ, input=typed, catch_exceptions=False)
         return Answer(result.exit_code, click.unstyle(result.stdout), result.stderr)
 
