@@ -71,15 +71,16 @@ def condition(text: str) -> Condition:
     parts = _CONDITION.fullmatch(text)
     if parts is None:
         raise ValueError(f"{text!r}: write args.user.id=7, with one of = != < <= > >= ~")
+    path, operator, value = parts.groups()
     try:
-        literal = msgspec.json.decode(parts["value"], type=Scalar)
+        literal = msgspec.json.decode(value, type=Scalar)
     except msgspec.ValidationError:
-        raise ValueError(f"{parts['value']}: compare with a text, a number, true, false or null") from None
+        raise ValueError(f"{value}: compare with a text, a number, true, false or null") from None
     except msgspec.DecodeError:
-        raise ValueError(
-            f"{parts['value']!r} is no JSON; a text needs its quotes: args.{parts['path']}='\"…\"'"
-        ) from None
-    return Condition(tuple(parts["path"].split(".")), cast("Operator", parts["operator"]), literal)
+        if operator != "~":
+            raise ValueError(f"{value!r} is no JSON; a text needs its quotes: args.{path}='\"…\"'") from None
+        literal = value  # only a text is contained in another
+    return Condition(tuple(path.split(".")), cast("Operator", operator), literal)
 
 
 def filter_options(*, limit: int | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -98,17 +99,26 @@ def filter_options(*, limit: int | None) -> Callable[[Callable[..., None]], Call
         click.option("--fingerprint", help="The last error has this fingerprint."),
         click.option("--tag", multiple=True, help="With this tag; may be repeated: any of them."),
         click.option(
-            "--since", callback=reading(moment), help="Created at or after: 6h (ago), 23:00, 2026-11-21T03:04Z."
+            "--since",
+            metavar="MOMENT",
+            callback=reading(moment),
+            help="Created at or after: 6h (ago), 23:00, 2026-11-21T03:04Z.",
         ),
-        click.option("--until", callback=reading(moment), help="Created before."),
+        click.option("--until", metavar="MOMENT", callback=reading(moment), help="Created before."),
         click.option(
             "--where",
+            metavar="CONDITION",
             multiple=True,
             callback=each(condition),
-            help="args.user.id=7: = != < <= > >= ~ and JSON; all hold.",
+            help="By argument: args.user.id=7, or != < <= > >=, or args.email~ada (contains); may be repeated: all hold.",
         ),
         click.option(
-            "--limit", type=click.IntRange(min=1), default=limit, show_default=limit is not None, help="The newest N."
+            "--limit",
+            metavar="N",
+            type=click.IntRange(min=1),
+            default=limit,
+            show_default=limit is not None,
+            help="The newest N.",
         ),
     )
 

@@ -155,11 +155,13 @@ class JobHandle(Generic[R]):
                 f"{what}: the store has no such job; it never had, or its retention has passed", job_id=self.id
             )
         if final.state is JobState.DEAD:
-            error = f": {final.error}: {final.message}" if final.error else ""
+            quoted = final.message and final.message in (final.reason or "")
+            error = "" if quoted or not final.error else f": {final.error}: {final.message}"
             return JobDead(f"{what} is a dead letter ({final.reason}){error}", job_id=self.id, reason=final.reason)
         if final.reason == "expired":
             return JobExpired(f"{what} was not started before it expired", job_id=self.id, reason="expired")
-        return JobCancelled(f"{what} was cancelled ({final.reason})", job_id=self.id, reason=final.reason)
+        why = "" if final.reason == "cancelled" else f" ({final.reason})"
+        return JobCancelled(f"{what} was cancelled{why}", job_id=self.id, reason=final.reason)
 
     @property
     def awaited(self) -> bool:

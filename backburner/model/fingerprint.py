@@ -14,9 +14,13 @@ _LENGTH = 12
 
 
 def qualified(error: BaseException | type[BaseException]) -> str:
-    """Return the error's type as ``module.Name``, without ``builtins``."""
+    """Return the error's type as ``module.Name``, without ``builtins``; our own as users import them."""
     kind = error if isinstance(error, type) else type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    own, _, _ = __name__.partition(".")
+    module = own if kind.__module__.startswith(f"{own}.") else kind.__module__
+    return f"{module}.{kind.__qualname__}"
 
 
 def fingerprint(error: BaseException) -> str:

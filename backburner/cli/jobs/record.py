@@ -19,8 +19,8 @@ def state_of(job: JobRecord, now: int) -> Shown:
 
 
 def error_line(error: str, message: str) -> str:
-    """Write an error in a line: its type and what it said."""
-    return f"{error}: {message}" if message else error
+    """Write an error in a line: its type and what it said, as far as there are any."""
+    return ": ".join(filter(None, (error, message)))
 
 
 def gist(job: JobRecord, now: int) -> str:
@@ -38,7 +38,10 @@ def gist(job: JobRecord, now: int) -> str:
         case JobState.COMPLETED:
             return f"took {about((job.ended_at or 0) - (job.started_at or 0))}"
         case JobState.CANCELLED | JobState.DEAD:
-            return "; ".join(filter(None, (job.reason, error)))
+            # A rejection's reason quotes what was raised.
+            return (
+                job.reason if job.reason and job.message in job.reason else "; ".join(filter(None, (job.reason, error)))
+            )
 
 
 def gate_line(gate: str) -> str:

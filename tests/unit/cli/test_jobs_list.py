@@ -47,6 +47,16 @@ def test_table(run: Run) -> None:
     assert (answer.code, answer.err) == (0, "")
 
 
+def test_narrow_table(run: Run) -> None:
+    """A narrow terminal does without some columns before what the last one says cannot be read any more."""
+    answer = run("jobs", "list", "--kind", "charge", terminal=True, columns=60)
+    assert [line.rstrip() for line in answer.out.splitlines()] == [
+        "ID     KIND    STATE    TRY",
+        "01jd3  charge  waiting  0    due 1h ago",
+        "01jd1  charge  dead     1    exhausted; httpx.ReadTimeout: …",
+    ]
+
+
 def test_piped(run: Run) -> None:
     """Piped, a job is a line of tab-separated fields: whole, uncoloured, with what would break a line escaped."""
     answer = run("jobs", "list")
@@ -99,6 +109,7 @@ def test_json(run: Run) -> None:
         ("--where args.user.id>=3", "43"),
         ("--where args.user.id>1 --where args.user.id!=3", "42"),
         ('--where args.note~"a" --where args.user.id=0', "0"),
+        ("--where args.note~a --where args.user.id=1", "1"),
     ],
 )
 def test_filters(options: str, expected: str, run: Run) -> None:
