@@ -24,6 +24,7 @@ _PLACE = re.compile(r" - at (?P<key>`key(?:`| in).*)?`?\$(?P<steps>.*)`$", re.DO
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
 _GOT = re.compile(r", got \w+")
 _FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.*)`", re.DOTALL)
+_NOT_FINITE = "JSON has neither NaN nor infinity, use None or a text"
 _DEEP = "is nested too deeply, or contains itself: store it flat"
 _JSON_KINDS: tuple[type, ...] = (str, int, float, list, dict, tuple, bytes, set, frozenset)
 
@@ -55,6 +56,8 @@ def refusal(
     except UNFIT as error:
         path, why = misfit(read, raw, error)
         part = follow(value, path)
+        if isinstance(part, float) and not math.isfinite(part):
+            return Trouble((*root, *path), f"({part}) cannot be stored: {_NOT_FINITE}")
         # msgspec names the type in JSON: text, where the caller wrote a datetime.
         return Trouble((*root, *path), why if part is None else _GOT.sub(f", got {type(part).__name__}", why))
     try:
@@ -182,7 +185,7 @@ def _changed(sent: object, back: object) -> str:
 def _hint(sent: object, back: object) -> str:
     """Return the mend where no annotation would be one."""
     if isinstance(sent, float) and not math.isfinite(sent):
-        return "JSON has neither NaN nor infinity, use None or a text"
+        return _NOT_FINITE
     if isinstance(sent, type(back)) and type(sent) is not type(back) and not isinstance(sent, Enum):
         return f"use a plain {type(back).__name__}"
     if type(sent) is dict and type(back) is dict:
