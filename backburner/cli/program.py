@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -46,6 +47,10 @@ class _Program(LazyGroup):
             return super().invoke(ctx)
         except BackburnerError as error:
             raise Failed(str(error), exit_of(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # click ends quietly
+                raise
+            raise Failed(str(error), Exit.PARTLY) from error
         except (KeyboardInterrupt, click.Abort):
             click.echo("\ninterrupted", err=True)
             ctx.exit(Exit.INTERRUPTED)

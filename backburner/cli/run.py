@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import sysconfig
 import traceback
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -98,7 +99,8 @@ def _import(name: str) -> ModuleType:
 
 def _is_own(filename: str) -> bool:
     """Tell a user's file from the import machinery, from this program and from installed packages."""
-    return filename.startswith(os.getcwd()) and "site-packages" not in filename and filename != __file__  # noqa: PTH109
+    installed = (sysconfig.get_path("stdlib"), "<frozen", __file__)
+    return "site-packages" not in filename and not filename.startswith(installed)
 
 
 def _log_to_stderr() -> None:
