@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -61,11 +62,15 @@ class _Worker:
             stderr=subprocess.PIPE,
             text=True,
         )
+        # Whatever hangs, in the worker or in what is read from it, ends with its death.
+        self._last_resort = threading.Timer(60, self.process.kill)
+        self._last_resort.start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._last_resort.cancel()
         with self.process:
             self.process.kill()
 
@@ -81,7 +86,7 @@ class _Worker:
 
     def end(self) -> tuple[int, str, str]:
         """Wait for its end; return exit code and the rest of what it said."""
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate()
         return self.process.returncode, out, err
 
 
@@ -136,6 +141,13 @@ def test_bad_targets(target: str, why: str, run: Run) -> None:
     assert (answer.code, answer.out) == (2, "")
     assert why in answer.err
     assert "Traceback" not in answer.err
+
+
+def test_a_target_that_is_not_here(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is not there has no last frame of a user's to show, wherever one stands."""
+    monkeypatch.chdir("/")
+    expected = "Error: no_such_app cannot be imported: ModuleNotFoundError: No module named 'no_such_app'\n"
+    assert run("run", "no_such_app:bb").err == expected
 
 
 @pytest.mark.usefixtures("app")
