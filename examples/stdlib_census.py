@@ -39,7 +39,7 @@ from rich.text import Text
 from backburner import Backburner, JobHandle, JobStatus, RetryPolicy, exponential
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
 
 # ---- the jobs ------------------------------------------------------------------------------------------------------
 
@@ -149,10 +149,11 @@ class JsonLines(logging.Formatter):
 
 
 @contextlib.asynccontextmanager
-async def worker(board: Board) -> AsyncIterator[Process]:
+async def worker(board: Board) -> AsyncGenerator[Process]:
     """Have a worker beside the block: this program in a process of its own."""
     command = (sys.executable, "-W", "ignore", __file__, "--worker")
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stderr=PIPE)
+    # In a session of its own: Ctrl-C is for this process, which then ends the worker's stdin.
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stderr=PIPE, start_new_session=True)
     assert process.stdin is not None
     assert process.stderr is not None
     board.say(f"worker {process.pid} started")
@@ -281,7 +282,7 @@ async def census(library: Path, directory: Path) -> int:
         and summary == plain
     )
     console.print("nothing was lost" if whole else "SOMETHING WAS LOST", style="bold green" if whole else "bold red")
-    console.print(f"to look around: cd {directory} && backburner jobs list", soft_wrap=True)
+    console.print(f"to look around: cd {directory} && {sys.executable} -m backburner jobs list", soft_wrap=True)
     return 0 if whole else 1
 
 
