@@ -7,10 +7,9 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from backburner.errors import LeaseLost, StoreError
-from backburner.jobs.loop import Loop
+from backburner.errors import LeaseLost
+from backburner.jobs.loop import Loop, trouble
 from backburner.model.clock import SECOND
-from backburner.ports.telemetry import Signal
 from backburner.resilience.retry import LOOP_BACKOFF
 
 if TYPE_CHECKING:
@@ -175,8 +174,7 @@ class LeaseKeeper:
 
     def _report(self, error: Exception) -> None:
         self._heard = self._clock.monotonic()
-        signal = Signal.STORE_WAITING if isinstance(error, StoreError) else Signal.LOOP_FAILED
-        self._listener(signal, error=error, loop="keeper", failures=self.failures)
+        self._listener(trouble(error), error=error, loop="keeper", failures=self.failures)
 
     def _tell(self, callback: Callable[..., None], *args: object) -> None:
         try:
