@@ -4,7 +4,6 @@ from backburner.app import Backburner
 from backburner.errors import (
     BackburnerError,
     CallRefused,
-    ClaimLost,
     JobCancelled,
     JobDead,
     JobExpired,
@@ -29,7 +28,6 @@ __all__ = [
     "Call",
     "CallRefused",
     "Cancel",
-    "ClaimLost",
     "Job",
     "JobCancelled",
     "JobContext",

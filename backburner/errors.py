@@ -14,7 +14,6 @@ __all__ = [
     "ArgumentNotStorable",
     "BackburnerError",
     "CallRefused",
-    "ClaimLost",
     "DuplicateKind",
     "InvalidArguments",
     "InvalidOption",
@@ -224,17 +223,6 @@ class SchemaTooOld(StoreError):
 
 class LeaseLost(StoreError):
     """This node's lease is not live: it may not claim until it has a new one."""
-
-
-class ClaimLost(BackburnerError):
-    """This run no longer holds its job: another claim has taken its place.
-
-    ``job_id`` names the job.
-    """
-
-    def __init__(self, message: str | None = None, *, job_id: str | None = None) -> None:
-        super().__init__(message)
-        self.job_id = job_id
 
 
 # ---- what awaiting a handle raises ---------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from backburner.errors import ArgumentNotStorable, InvalidOption, JobNotFound, NotACall, UnknownKind
@@ -19,7 +20,7 @@ from backburner.resilience.retry import RetryPolicy, encode, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from backburner.jobs.handles import Handles
     from backburner.jobs.hints import Hints
@@ -196,8 +197,7 @@ class Client:
             )
         if "delay" in options and "at" in options:
             raise InvalidOption("delay and at say the same thing twice; give one", option="at")
-        expires = options.get("expires")
-        at_moment = hasattr(expires, "utcoffset")
+        expires_in, expires_at = _expiry(options["expires"]) if "expires" in options else (declared.expires, None)
         return NewJob(
             id=check_name(options["id"], "id") if "id" in options else self._ids.new(),
             kind=definition.kind,
@@ -206,12 +206,19 @@ class Client:
             priority=check_priority(options["priority"]) if "priority" in options else declared.priority,
             delay=duration(options["delay"], "delay") if "delay" in options else 0,
             at=moment(options["at"], "at") if "at" in options else None,
-            expires_in=declared.expires if expires is None else None if at_moment else duration(expires, "expires"),  # type: ignore[arg-type]
-            expires_at=moment(expires, "expires") if at_moment else None,  # type: ignore[arg-type]
+            expires_in=expires_in,
+            expires_at=expires_at,
             timeout=check_timeout(options["timeout"]) if "timeout" in options else None,
             retry=encode(policy(options["retry"])) if "retry" in options else None,
             tags=(*declared.tags, *check_tags(options["tags"])) if "tags" in options else declared.tags,
         )
+
+
+def _expiry(given: timedelta | float | datetime) -> tuple[int | None, int | None]:
+    """Return what was given as a duration from storing, or as a moment."""
+    if isinstance(given, datetime):
+        return None, moment(given, "expires")
+    return duration(given, "expires"), None
 
 
 def _not_a_call(value: object) -> str:

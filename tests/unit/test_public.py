@@ -6,7 +6,7 @@ import backburner
 from backburner import errors
 
 NAMES = """
-Backburner BackburnerError Call CallRefused Cancel ClaimLost Job JobCancelled JobContext JobDead JobExpired JobFailed
+Backburner BackburnerError Call CallRefused Cancel Job JobCancelled JobContext JobDead JobExpired JobFailed
 JobHandle JobNotFound JobStatus NotRunning Reject Retry RetryPolicy Snooze StoreBusy StoreError StoreUnavailable
 constant current_job decorrelated exponential fibonacci linear polynomial
 """
