@@ -157,6 +157,9 @@ class NodeLocks:
             return False
         try:
             return _lock(file)
+        except OSError:
+            # The kernel has no lock to spare, or the disk fails: no proof either.
+            return False
         finally:
             os.close(file)
 

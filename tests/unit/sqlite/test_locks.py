@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -74,6 +75,19 @@ def test_looking_is_not_seen(locks: NodeLocks, tmp_path: Path) -> None:
     with (tmp_path / "nodes" / name).open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         assert locks.dead(["node"]) == ["node"]
+
+
+def test_a_lock_that_cannot_be_asked_for_proves_no_death(locks: NodeLocks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel answers neither yes nor no, nobody is dead, and the thread that looks lives on."""
+    locks.hold("node")
+    locks.release("node")
+
+    def refuse(file: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available", str((file, operation)))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert locks.dead(["node"]) == []
+    assert locks.dead_files() == frozenset()
 
 
 @pytest.mark.parametrize("name", ["../escape", "a/b", ".", "%2F", "ä"])
