@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -69,6 +70,17 @@ def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "unopened", interrupted)
     answer = run("jobs", "list")
     assert (answer.code, answer.out, answer.err) == (130, "", "\ninterrupted\n")
+
+
+def test_a_full_disk_is_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system refuses, such as a write to a full disk, is one line and exit code 1."""
+
+    def full(_: str | None) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "unopened", full)
+    answer = run("jobs", "list")
+    assert (answer.code, answer.out, answer.err) == (1, "", "Error: [Errno 28] No space left on device\n")
 
 
 @pytest.mark.parametrize(

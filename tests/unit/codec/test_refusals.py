@@ -78,6 +78,7 @@ def typed(
     order: Order | None = None,
     when: datetime | None = None,
     number: float | None = None,
+    factor: float = 1.0,
     amount: str | Decimal = "",
     thing: Item | Gift | None = None,
     lost: Lost | None = None,
@@ -156,6 +157,7 @@ def with_items(*prices: Any) -> Order:  # noqa: ANN401
         ({"order": Order([], {"a": {"x": 1}, "b c": {"x": 1, "y": "s"}})}, "order.meta['b c'].y", "got str"),  # type: ignore[dict-item]
         ({"order": {"items": []}}, "order", "(dict) would come back as Order"),
         ({"number": "1"}, "number", "Expected float | null, got str"),
+        ({"factor": float("nan")}, "factor", "factor (nan) cannot be stored: JSON has neither NaN nor infinity"),
         ({"number": 2**53 + 1}, "number", "(int) would come back as float"),
         ({"when": date(2024, 1, 1)}, "when", "RFC3339"),
         ({"when": 5}, "when", "got int"),

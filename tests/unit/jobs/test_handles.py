@@ -169,7 +169,13 @@ async def test_a_job_the_store_does_not_have(room: Room) -> None:
     ("final", "error", "words"),
     [
         (Final(JobState.DEAD, reason="exhausted", error="ValueError", message="no"), JobDead, "ValueError: no"),
-        (Final(JobState.CANCELLED, reason="cancelled"), JobCancelled, "was cancelled"),
+        (
+            Final(JobState.DEAD, reason="rejected: no", error="backburner.Reject", message="no"),
+            JobDead,
+            r"dead letter \(rejected: no\)$",
+        ),
+        (Final(JobState.CANCELLED, reason="cancelled"), JobCancelled, "was cancelled$"),
+        (Final(JobState.CANCELLED, reason="no longer"), JobCancelled, r"was cancelled \(no longer\)$"),
         (Final(JobState.CANCELLED, reason="expired"), JobExpired, "before it expired"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from json import JSONDecodeError
 
 import pytest
 
@@ -10,6 +11,7 @@ from backburner.errors import PayloadNotReadable
 from backburner.jobs import outcome
 from backburner.jobs.run import Why
 from backburner.jobs.signals import Cancel, Reject, Retry, Snooze
+from backburner.model.fingerprint import qualified
 from backburner.model.job import SUSPECT_GATE, Cause, Ending, JobState, Recovered
 from backburner.resilience.backoff import constant
 from backburner.resilience.retry import RetryPolicy, encode
@@ -199,3 +201,10 @@ def test_every_text_is_made_storable(text: str) -> None:
     assert "\x00" not in kept
     assert len(kept.encode()) <= 64 + 2 * text.count("\x00")
     assert kept.isprintable()
+
+
+def test_errors_of_ours_are_named_as_users_import_them() -> None:
+    """`Reject` is told as `backburner.Reject`, wherever it lives; others by their module, Python's own by their name."""
+    assert qualified(Reject("no")) == "backburner.Reject"
+    assert qualified(JSONDecodeError("no", "", 0)) == "json.decoder.JSONDecodeError"
+    assert qualified(ValueError()) == "ValueError"
