@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from backburner import Backburner, current_job
+from backburner.cli.filters import condition
+from backburner.model.query import Condition
 from backburner.testing import contracts
 
 if TYPE_CHECKING:
@@ -93,6 +95,12 @@ def test_the_longer_example_prints_what_it_says(directory: Path, capsys: pytest.
     assert states == "cancelled scheduled"
     assert "dead letter (rejected: there are no negative reports)" in death
     assert (directory / "weekly.txt").read_text() == "0\n1\n2\n"
+
+
+def test_the_condition_on_the_command_line_is_one() -> None:
+    """What the README gives to `--where` is a condition."""
+    (text,) = re.findall(r"--where '(.*)'", README.read_text("utf-8"))
+    assert condition(text) == Condition(("email",), "~", "ada")
 
 
 def test_every_promise_names_tests_that_exist() -> None:
