@@ -46,8 +46,8 @@ class Backburner:
     ``BACKBURNER_URL``, else ``sqlite:///backburner.db`` in the working directory. ``queues`` is slots by queue on this
     node, ``slots`` the most of them all. With ``run=False`` it only stores. ``retry``, ``timeout`` are for jobs that
     name none. ``grace`` is how long runs may go on after the engine was told to stop. ``keep`` is how long ended jobs
-    are kept, by state. Durations are a `timedelta` or seconds. Every option has a variable ``BACKBURNER_…`` that an
-    operator may set instead; what is given here wins.
+    are kept, by state. Durations are a `timedelta` or seconds. Every option named here has a variable ``BACKBURNER_…``
+    that an operator may set instead; what is given here wins.
 
     Enter it in your app's lifespan (``async with bb:``); it may be entered again afterwards, on another loop too.
     Constructing it starts nothing and opens nothing. Raises `InvalidOption`, `InvalidSetting` or `InvalidUrl`.

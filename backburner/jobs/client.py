@@ -88,6 +88,10 @@ class Client:
         """Store many jobs in one write: all of them or none."""
         if "id" in options:
             raise InvalidOption("create_tasks stores many jobs; one id cannot name them all", option="id")
+        if isinstance(calls, Call):
+            raise NotACall(
+                f"create_tasks takes many calls: create_tasks([{calls.definition.kind}(…), …]); one is for create_task"
+            )
         taken = list(calls)
         jobs = [self._prepare(call, options) for call in taken]
         if not jobs:
