@@ -249,7 +249,7 @@ class JobCancelled(JobFailed):
 
 
 class JobExpired(JobCancelled):
-    """The job was not started before it expired."""
+    """The job expired before it could run."""
 
 
 class JobNotFound(JobFailed):

@@ -45,6 +45,8 @@ class Claimer:
         self._clock = kit.clock
         self._listener = kit.listener
         self._worth = set(slots.limits)
+        #: Queues that an operator's slots hold back until one of this node's runs ends.
+        self._capped: set[str] = set()
         self._asked: ClaimRequest | None = None
         self._timer: Timer | None = None
         self._timer_at = float("inf")
@@ -85,6 +87,8 @@ class Claimer:
         """Know that a slot is free again; a suspect's end lets the next suspect come."""
         if suspect:
             self._worth.update(self._slots.limits)
+        self._worth |= self._capped
+        self._capped.clear()
         if self._worth and self._open:
             self._ask()
 
@@ -130,10 +134,13 @@ class Claimer:
             self._executor.start(claim)
         # A queue that filled its slots may hold more.
         self._worth.update(queue for queue, left in wanted.items() if left <= 0)
+        self._capped.difference_update(request.queues)
+        self._capped.update(batch.capped)
         if batch.wait == 0:
             self._worth.update(request.queues)
         elif batch.wait is not None:
             self._wake_in(batch.wait)
+        self._worth -= self._capped
         if self._worth:
             self._ask()
 

@@ -48,7 +48,7 @@ class TaskOptions(TypedDict, total=False):
     queue: str
     #: 0 (first) to 9 (last).
     priority: int
-    #: The job must have started within this time from now, or by this moment; else it is cancelled.
+    #: No run of the job, no retry either, starts later than this time from now, or this moment; it is cancelled then.
     expires: timedelta | float | datetime
     tags: Sequence[str]
     retry: str | RetryPolicy

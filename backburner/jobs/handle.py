@@ -159,7 +159,7 @@ class JobHandle(Generic[R]):
             error = "" if quoted or not final.error else f": {final.error}: {final.message}"
             return JobDead(f"{what} is a dead letter ({final.reason}){error}", job_id=self.id, reason=final.reason)
         if final.reason == "expired":
-            return JobExpired(f"{what} was not started before it expired", job_id=self.id, reason="expired")
+            return JobExpired(f"{what} expired before it could run", job_id=self.id, reason="expired")
         why = "" if final.reason == "cancelled" else f" ({final.reason})"
         return JobCancelled(f"{what} was cancelled{why}", job_id=self.id, reason=final.reason)
 

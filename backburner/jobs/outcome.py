@@ -29,6 +29,7 @@ __all__ = [
     "raised",
     "recovered",
     "storable",
+    "unanswered",
     "unwritable",
 ]
 
@@ -44,7 +45,7 @@ def completed(claim: Claim, result: str) -> Settlement:
     return Settlement(id=claim.id, token=claim.token, state=JobState.COMPLETED, result=result)
 
 
-def given_back(claim: Claim | JobRecord, *, delay: int = 0) -> Settlement:
+def given_back(claim: Claim, *, delay: int = 0) -> Settlement:
     """Settle a claim that was never started: as if it had not been claimed, but due only after ``delay``."""
     return Settlement(
         id=claim.id,
@@ -54,6 +55,11 @@ def given_back(claim: Claim | JobRecord, *, delay: int = 0) -> Settlement:
         gate=_gate(claim.crashes),
         unstarted=True,
     )
+
+
+def unanswered(job: JobRecord) -> Settlement:
+    """Settle a claim whose answer was lost, so that nobody ran it: nothing is counted, and its number stays used."""
+    return Settlement(id=job.id, token=job.token, state=JobState.PENDING, gate=_gate(job.crashes))
 
 
 def interrupted(claim: Claim, why: str) -> Settlement:

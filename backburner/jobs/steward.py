@@ -99,5 +99,5 @@ class Steward:
         for record in records:
             token = self._strays[record.id]
             if record.state is JobState.RUNNING and record.token == token != running.get(record.id):
-                self._settle(record, outcome.given_back(record))
+                self._settle(record, outcome.unanswered(record))
         self._strays.clear()

@@ -77,6 +77,8 @@ class ClaimBatch(msgspec.Struct, frozen=True, kw_only=True):
     claims: tuple[Claim, ...] = ()
     #: Microseconds until it is worth asking again: 0 is now, None is not before a hint.
     wait: int | None = None
+    #: The asked queues of which this node runs as many as an operator allows: the end of one such run makes room.
+    capped: tuple[str, ...] = ()
     #: How many jobs this claim parked, by their unknown kind.
     parked: dict[str, int] = {}
 

@@ -184,6 +184,34 @@ async def test_cancelled_while_stopping_it_still_gives_back(make: Callable[..., 
     assert not bb.running
 
 
+async def test_an_operators_slots(make: Callable[..., Backburner]) -> None:
+    """Slots set for a queue hold at once, until they are taken back."""
+    bb = make()
+    most = now = 0
+
+    @bb.job
+    async def counted() -> None:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await asyncio.wait([asyncio.ensure_future(_turn())])
+        now -= 1
+
+    async with bb:
+        await bb.queues.set("default", slots=1)
+        for handle in await bb.create_tasks([counted() for _ in range(20)]):
+            await handle
+        assert most == 1
+        await bb.queues.set("default", slots=None)
+        for handle in await bb.create_tasks([counted() for _ in range(20)]):
+            await handle
+    assert most > 1
+
+
+async def _turn() -> None:
+    """Take one turn of the loop."""
+
+
 async def test_pausing_a_queue(bb: Backburner) -> None:
     """A paused queue starts nothing, says who and why, and goes on when it is resumed."""
 

@@ -25,9 +25,10 @@ __all__ = ["claim", "require_lease"]
 class _Room:
     """An asked queue that is not paused, and how many more of its jobs the node takes."""
 
-    __slots__ = ("capped", "free", "lines", "queue")
+    __slots__ = ("capped", "free", "lines", "name", "queue")
 
-    def __init__(self, queue: Queue, lines: tuple[Place, ...], free: int, *, capped: bool) -> None:
+    def __init__(self, name: str, queue: Queue, lines: tuple[Place, ...], free: int, *, capped: bool) -> None:
+        self.name = name
         self.queue = queue
         #: The line, and the gates whose kinds the node knows.
         self.lines = lines
@@ -49,13 +50,31 @@ def claim(database: MemoryDatabase, request: ClaimRequest, now: int) -> ClaimBat
         if picking.left <= 0:
             break
         picking.pick(priority)
-    return ClaimBatch(now=now, claims=tuple(picking.claims), wait=picking.wait(), parked=picking.parked)
+    return ClaimBatch(
+        now=now,
+        claims=tuple(picking.claims),
+        wait=picking.wait(),
+        capped=picking.full(),
+        parked=picking.parked,
+    )
 
 
 class _Picking:
     """One claim under way."""
 
-    __slots__ = ("_database", "_kinds", "_node", "_now", "_pauses", "_rooms", "_suspect", "claims", "left", "parked")
+    __slots__ = (
+        "_database",
+        "_kinds",
+        "_node",
+        "_now",
+        "_pauses",
+        "_rooms",
+        "_suspect",
+        "capped",
+        "claims",
+        "left",
+        "parked",
+    )
 
     def __init__(self, database: MemoryDatabase, request: ClaimRequest, now: int) -> None:
         self._database = database
@@ -65,6 +84,7 @@ class _Picking:
         self._suspect = request.suspect
         #: The ends of the pauses met.
         self._pauses: list[int] = []
+        self.capped: list[str] = []
         self._rooms = list(self._open_rooms(request.queues))
         self.left = request.limit
         self.claims: list[Claim] = []
@@ -82,8 +102,10 @@ class _Picking:
                     self._pauses.append(until)
                 continue
             free = database.room(name, self._node, slots)
-            if free > 0:
-                yield _Room(queue, self._lines(queue), free, capped=free < slots)
+            if free <= 0:
+                self.capped.append(name)
+            else:
+                yield _Room(name, queue, self._lines(queue), free, capped=free < slots)
 
     def _lines(self, queue: Queue) -> tuple[Place, ...]:
         """Return the line and the gates of known kinds; drop the gates where nobody stands any more."""
@@ -151,6 +173,10 @@ class _Picking:
         self._database.leave(row)
         self._database.stand(row, UNKNOWN_GATE + kind, self._now)
         self.parked[kind] = self.parked.get(kind, 0) + 1
+
+    def full(self) -> tuple[str, ...]:
+        """Return the queues of which the node runs as many as the operator allows."""
+        return (*self.capped, *(room.name for room in self._rooms if room.capped and room.free <= 0))
 
     def wait(self) -> int | None:
         """Return how long it takes until more can be claimed of what was asked for."""

@@ -95,6 +95,8 @@ class _Claiming:
         self._parked: list[int] = []
         #: How many were parked in all, by kind.
         self._unknown: dict[str, int] = {}
+        #: Queues of which the node ran as many as the operator allows before this claim.
+        self._capped: list[str] = []
         #: Moments when paused queues go on.
         self._resumes: list[int] = []
         #: Due jobs are left that the node could have taken, had it asked for more.
@@ -133,7 +135,9 @@ class _Claiming:
                     self._resumes += () if until is None else (until,)
                     continue
                 free = slots if left is None else min(slots, left)
-            if free > 0:
+            if free <= 0:
+                self._capped.append(queue)
+            else:
                 room = _Room(queue, free, capped=free < slots, gates=[_LINE])
                 yield room, _Look(_decode_claims(claims), seqs, limit), bool(gated)
 
@@ -240,7 +244,13 @@ class _Claiming:
     # ---- answering ---------------------------------------------------------------------------------------------
 
     def _batch(self, rooms: list[_Room]) -> ClaimBatch:
-        return ClaimBatch(now=self._now, claims=tuple(self._claims), wait=self._wait(rooms), parked=self._unknown)
+        return ClaimBatch(
+            now=self._now,
+            claims=tuple(self._claims),
+            wait=self._wait(rooms),
+            capped=(*self._capped, *(room.queue for room in rooms if room.capped and room.free <= 0)),
+            parked=self._unknown,
+        )
 
     def _wait(self, rooms: list[_Room]) -> int | None:
         """Return how long it takes until more of what was asked for can be claimed."""

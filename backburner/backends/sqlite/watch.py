@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from backburner.backends.sqlite.statements import load
@@ -75,9 +76,10 @@ class Watch:
                     break
 
     def start(self, connection: sqlite3.Connection) -> None:
-        """Take what stands now as known."""
-        self._version = _version(connection)
-        self._lapses = _lapses(connection)
+        """Take what stands now as known; what cannot be seen now is told of at the next look."""
+        with suppress(sqlite3.Error):
+            self._version = _version(connection)
+            self._lapses = _lapses(connection)
 
     def written(self, connection: sqlite3.Connection) -> None:
         """Look now and then, after a transaction."""

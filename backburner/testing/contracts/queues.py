@@ -91,6 +91,20 @@ class QueueContract:
         await settle(harness.backend, first[0])
         assert ids(await claim(harness.backend)) == [jobs[3].id]
 
+    async def test_a_capped_queue_is_told_of(self, harness: Harness) -> None:
+        """A claim names the queues of which the node runs as many as an operator allows, and no others."""
+        await publish(harness.backend)
+        await harness.backend.queues.set(QueueRecord(name="default", slots=1))
+        await harness.backend.queues.set(QueueRecord(name="wide", slots=9))
+        await add_each(harness.backend, [new(), new(), new(queue="wide")])
+        asked = ask("node", queues=("default", "wide"))
+        first = await harness.backend.jobs.claim(asked)
+        assert (len(first.claims), first.capped) == (2, ("default",))
+        again = await harness.backend.jobs.claim(asked)
+        assert (again.claims, again.capped, again.wait) == ((), ("default",), None)
+        await settle(harness.backend, first.claims[0])
+        assert len((await harness.backend.jobs.claim(asked)).claims) == 1
+
     async def test_slots_do_not_raise_what_is_asked(self, harness: Harness) -> None:
         """Slots beyond what the node asks for hand out no more than it asks for."""
         await publish(harness.backend)

@@ -125,6 +125,15 @@ async def test_an_empty_queue_is_left_alone(counter: Counter) -> None:
     assert counter.request().queues == {"default": 3}
 
 
+async def test_a_capped_queue_is_asked_again_when_a_run_ends(counter: Counter) -> None:
+    """A queue that an operator's slots hold back is left alone until one of this node's runs ends, and asked then."""
+    request = counter.request()
+    counter.claimer.arrived(request, ClaimBatch(now=0, claims=(claim("a"),), capped=("default",)))
+    assert counter.claimer.request() is None
+    counter.end()
+    assert counter.request().queues == {"default": 3}
+
+
 async def test_a_queue_of_others_is_no_concern(counter: Counter) -> None:
     """A job of a queue that this node does not run makes it ask nothing."""
     counter.answer(counter.request())

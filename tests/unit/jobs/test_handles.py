@@ -176,7 +176,7 @@ async def test_a_job_the_store_does_not_have(room: Room) -> None:
         ),
         (Final(JobState.CANCELLED, reason="cancelled"), JobCancelled, "was cancelled$"),
         (Final(JobState.CANCELLED, reason="no longer"), JobCancelled, r"was cancelled \(no longer\)$"),
-        (Final(JobState.CANCELLED, reason="expired"), JobExpired, "before it expired"),
+        (Final(JobState.CANCELLED, reason="expired"), JobExpired, "expired before it could run"),
     ],
 )
 async def test_what_awaiting_raises(stage: Stage, room: Room, final: Final, error: type[Exception], words: str) -> None:

@@ -146,7 +146,7 @@ async def test_a_stray_is_given_back_after_half_a_beat(stage: Stage, station: St
     await station.beat()
     await station.beat()
     assert [name for name, _ in station.ran] == ["stray"]
-    assert stage.row("stray") == ("running", 1, 0, 0, 0)
+    assert stage.row("stray") == ("running", 2, 0, 0, 0)
 
 
 async def test_a_lost_lease_makes_a_new_node(stage: Stage, station: Station) -> None:

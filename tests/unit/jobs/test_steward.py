@@ -154,13 +154,13 @@ async def test_a_failed_step_is_tried_again(stage: Stage, office: Office) -> Non
 
 
 async def test_a_stray_is_given_back_uncharged(stage: Stage, office: Office) -> None:
-    """A claim that nobody runs is given back as if it had not been claimed."""
+    """A claim that nobody runs is given back: nothing is counted, only its attempt's number stays used."""
     await office.claimed_by(stage.node.id, "a")
     office.steward.start()
     office.steward.stray("a", stage.database.jobs["a"].token)
     await stage.settle()
     end = office.ends["a"]
-    assert (end.state, end.unstarted, end.crashed, end.failed, end.interrupted) == (JobState.PENDING, True, 0, 0, 0)
+    assert (end.state, end.unstarted, end.crashed, end.failed, end.interrupted) == (JobState.PENDING, False, 0, 0, 0)
 
 
 @pytest.mark.parametrize("change", ["token", "state"])
