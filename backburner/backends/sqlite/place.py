@@ -45,6 +45,8 @@ class Place:
 
     def check(self, *, create: bool, write: bool) -> None:
         """Raise `StoreMissing` or `StoreReadOnly` for what SQLite would be vague about."""
+        if self.path.is_dir():
+            raise StoreMissing(f"{self.path} is a directory: name a file in it", stored="no")
         if not self.path.exists():
             if not create or not write:
                 raise StoreMissing(f"There is no store at {self.path}: `backburner db upgrade` makes one", stored="no")

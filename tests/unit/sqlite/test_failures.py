@@ -182,6 +182,13 @@ async def test_no_directory(tmp_path: Path, clock: FakeClock) -> None:
         await SqliteBackend(tmp_path / "missing" / "jobs.db", clock=clock).open(create=True)
 
 
+async def test_a_directory(tmp_path: Path, clock: FakeClock) -> None:
+    """A path that is a directory is told so, reading and writing."""
+    for write in (True, False):
+        with pytest.raises(StoreMissing, match="is a directory: name a file in it"):
+            await SqliteBackend(tmp_path, clock=clock).open(create=True, write=write)
+
+
 async def test_a_file_that_is_no_database(path: Path, clock: FakeClock) -> None:
     """A file of something else is refused and left as it is."""
     _fill(path)
