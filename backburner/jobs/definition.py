@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, Literal, NoReturn, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 from msgspec import UnsetType
@@ -37,6 +37,9 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: What hands type from habit.
+_CELERY = frozenset({"delay", "apply_async", "s", "si", "signature"})
 
 #: Where a job runs: on the engine's loop, or in a thread of the engine's own.
 Executor = Literal["loop", "thread"]
@@ -87,6 +90,18 @@ class Job(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<job {self.definition.kind}>"
+
+    if not TYPE_CHECKING:  # a checker knows what a job has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Tell hands that type from habit what to write here."""
+            if name in _CELERY:
+                kind = self.definition.kind
+                raise AttributeError(
+                    f"a job has no {name}(): write `await bb.create_task({kind}(…))`, with delay=, at=, expires= and "
+                    "the like as options of create_task"
+                )
+            raise AttributeError(f"a job has no attribute {name!r}")
 
     @property
     def kind(self) -> str:

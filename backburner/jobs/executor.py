@@ -18,7 +18,7 @@ from backburner.model.clock import SECOND
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
     from backburner.jobs.definition import Definition
     from backburner.jobs.kit import Kit
@@ -111,9 +111,9 @@ class Executor:
         for run in tuple(self.runs.values()):
             self.end(run, why)
 
-    def abandon(self, runs: Iterable[Run]) -> None:
+    def abandon(self) -> None:
         """Give back the jobs of runs that would not end; what they still do is not written."""
-        for run in tuple(runs):
+        for run in tuple(self.runs.values()):
             run.settled = True
             if run.task is not None:
                 run.task.cancel()

@@ -128,7 +128,7 @@ class Worker:
         if not await self._idle_within(self._plan.grace / SECOND, self._grace_over):
             self._executor.end_all(Why.SHUTDOWN)
             await self._idle_within(LAST_WRITES, asyncio.Event())
-        self._executor.abandon(self._executor.runs.values())
+        self._executor.abandon()
         unwritten = await self._settler.close(LAST_WRITES)
         await self._keeper.stop()
         self._executor.close()

@@ -226,6 +226,17 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.variable == "BACKBURNER_GRACE"
 
 
+def test_celerys_habits(send: Send) -> None:
+    """What Celery's hands type says what to write instead; any other missing attribute is simply missing."""
+    name = "nothing"
+    for habit in ("delay", "apply_async"):
+        with pytest.raises(AttributeError, match=r"await bb\.create_task\(send\("):
+            getattr(send, habit)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        getattr(send, name)
+    assert not hasattr(send, "retry")
+
+
 def test_outside_a_job() -> None:
     """`current_job` works in jobs only, and says so."""
     with pytest.raises(NotInAJob, match="outside a job"):

@@ -454,7 +454,7 @@ async def test_an_abandoned_run_is_given_back_once(stage: Stage, floor: Floor) -
 
     floor.start(work)
     await stage.settle()
-    floor.executor.abandon(floor.executor.runs.values())
+    floor.executor.abandon()
     assert floor.ends["a"].ending is Ending.INTERRUPTED
     gate.set()
     await floor.slots.idle()
