@@ -106,6 +106,8 @@ class Worker:
             kit=kit,
         )
         self._keeper = self._new_keeper()
+        #: The id whose lease was lost.
+        self._fallen = ""
         self._grace_over = asyncio.Event()
         self._presence = Loop("presence", self._come_back, kit=kit)
 
@@ -194,7 +196,9 @@ class Worker:
         """Publish what changed; after a lost lease, a new node."""
         if self._keeper.lost:
             await self._keeper.stop()
-            self._node.renew()
+            if self._node.id == self._fallen:
+                # Once only: a try whose answer was lost may have entered the new id, which must not be left there.
+                self._node.renew()
             await self._publish()
             self._keeper = self._new_keeper()
             self._keeper.start()
@@ -218,6 +222,7 @@ class Worker:
         """Drop what runs: its lease is lost, so it may run elsewhere by now."""
         self._kit.listener(Signal.NODE_STALLED, node=self._node.id, runs=len(self._executor.runs))
         self._executor.end_all(Why.LOST)
+        self._fallen = self._node.id
         self._presence.wake()
 
     def _beaten(self, running: Mapping[str, int], beat: Beat) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from backburner.backends.memory.nodes import MemoryNodeStore
 from backburner.errors import LeaseLost, StoreBusy, StoreUnavailable
 from backburner.jobs.handles import Handles
 from backburner.jobs.hints import Hints
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from typing import Self
 
+    from backburner.model.node import NodeRecord
     from backburner.ports.backend import Backend
     from tests.unit.jobs.told import Stage
 
@@ -162,6 +164,25 @@ async def test_a_lost_lease_makes_a_new_node(stage: Stage, station: Station) -> 
     station.gate.set()
     await station.beat()
     assert stage.row("a") == ("completed", 2, 0, 1, 0)
+
+
+async def test_coming_back_leaves_no_ghost(stage: Stage, station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that comes back enters one new id, also when the first answer to that is lost."""
+    publish = MemoryNodeStore.publish
+    lost = [StoreUnavailable("the answer was lost", stored="unknown")]
+
+    async def and_lose(store: MemoryNodeStore, node: NodeRecord, ttl: int) -> None:
+        await publish(store, node, ttl)
+        if lost:
+            raise lost.pop()
+
+    monkeypatch.setattr(MemoryNodeStore, "publish", and_lose)
+    async with stage.backend.keeper() as keeper:
+        await keeper.abandon(stage.node.id)
+    for _ in range(3):
+        await station.beat()
+    assert not lost
+    assert [node.id for node in await stage.backend.nodes.find() if node.alive] == [stage.node.id]
 
 
 # ---- a thread of its own -------------------------------------------------------------------------------------------
