@@ -80,7 +80,8 @@ class Executor:
         """Run a claim, on the slot that was taken for it."""
         definition = self._kinds.get(claim.kind)
         if definition is None or claim.id in self.runs:
-            # Our own lost run of the same job has not ended yet: another node's turn, or ours when it has.
+            # A kind that is gone, or our own lost run of the job, which has not ended yet: another node's turn, or
+            # ours later.
             self._leave(claim, outcome.given_back(claim, delay=SECOND))
             return
         if claim.expires_at is not None and claim.expires_at <= claim.claimed_at:

@@ -91,6 +91,8 @@ class Settler:
         self._waiting: list[Item] = []
         #: Settlements in the next write.
         self._most = BATCH
+        #: A write failed unforeseen, and the claim in it may be why: until a claim succeeds none rides along.
+        self._apart = False
         self._drained = asyncio.Event()
         self._drained.set()
 
@@ -123,7 +125,7 @@ class Settler:
 
     async def _step(self) -> float | None:
         items = self._waiting[: self._most]
-        request = self.asker.request()
+        request = None if items and self._apart else self.asker.request()
         if not items and request is None:
             self._drained.set()
             return None
@@ -144,12 +146,16 @@ class Settler:
         if not items:
             if request is not None:
                 self.asker.arrived(request, await self._store.claim(request))
+                self._apart = False
             return
         try:
             answer = await self._store.settle(self._node.id, [settlement for _, settlement, _ in items], request)
         except Exception as error:
             # A store that is busy, away or full takes the same settlements later; content is never taken.
-            if isinstance(error, StoreRefused) or not isinstance(error, StoreError):
+            unforeseen = not isinstance(error, StoreError)
+            if unforeseen and request is not None:
+                self._apart = True
+            elif unforeseen or isinstance(error, StoreRefused):
                 self._isolate(error)
             raise
         del self._waiting[: len(items)]

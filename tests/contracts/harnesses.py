@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from backburner.ports.backend import Backend
 
 
-class StoreHarness:
+class StoreHarness(ABC):
     """A `Harness`: opens the first connection on the way in, closes all on the way out."""
 
     def __init__(self) -> None:
@@ -35,9 +36,9 @@ class StoreHarness:
     def backend(self) -> Backend:
         return self._backends[0]
 
+    @abstractmethod
     def connection(self) -> Backend:
         """Make a connection that is not open yet."""
-        raise NotImplementedError
 
     async def second(self) -> Backend:
         backend = self.connection()

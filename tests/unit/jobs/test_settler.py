@@ -191,6 +191,24 @@ async def test_a_refused_end_stands_alone(stage: Stage, desk: Desk) -> None:
     assert sorted(desk.witness.told) == names
 
 
+async def test_a_failing_claim_convicts_no_end(stage: Stage, desk: Desk) -> None:
+    """A claim that fails unforeseen takes no end with it: ends are written apart until a claim has succeeded again."""
+    one, other = await desk.held("a", "b")
+    # Whatever carries a claim fails, as beside a row that cannot be read.
+    stage.orders.fail("settle", ValueError("an unreadable row"))
+    desk.demand()
+    desk.settler.settle(one, outcome.completed(one, "1"))
+    await stage.settle()
+    desk.demand()
+    await stage.wait(1)
+    assert stage.row("a")[0] == "completed"
+    stage.orders.fail("claim", ValueError("an unreadable row"))
+    desk.settler.settle(other, outcome.completed(other, "2"))
+    await stage.wait(1)
+    assert stage.row("b")[0] == "completed"
+    assert desk.witness.told == ["a", "b"]
+
+
 async def test_a_claim_rides_along(stage: Stage, desk: Desk) -> None:
     """Demand travels with the settlements: one write settles and claims."""
     (one,) = await desk.held("a")
