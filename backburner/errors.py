@@ -10,12 +10,16 @@ from __future__ import annotations
 from typing import Literal
 
 __all__ = [
+    "AlreadyEnded",
     "AlreadyRunning",
     "ArgumentNotStorable",
     "BackburnerError",
+    "CallNotUsed",
     "CallRefused",
+    "ClaimLost",
     "DuplicateKind",
     "InvalidArguments",
+    "InvalidDependency",
     "InvalidOption",
     "InvalidSetting",
     "InvalidUrl",
@@ -28,8 +32,12 @@ __all__ = [
     "NotACall",
     "NotAJob",
     "NotInAJob",
+    "NotInThisProcess",
     "NotRunning",
+    "OnTheLoop",
     "PayloadNotReadable",
+    "ProcessDied",
+    "ResourceFailed",
     "ResultNotStorable",
     "SchemaTooNew",
     "SchemaTooOld",
@@ -43,6 +51,9 @@ __all__ = [
     "StoreUnavailable",
     "StoreUnsupported",
     "Stored",
+    "TransactionOpen",
+    "TransactionRefused",
+    "TransactionRolledBack",
     "UnknownKind",
     "UnknownRetryPolicy",
     "UnknownUrlOption",
@@ -87,6 +98,10 @@ class NotACall(CallRefused, TypeError):
 
 class NotAJob(CallRefused, TypeError):
     """This cannot be a job."""
+
+
+class InvalidDependency(NotAJob):
+    """A dependency of this job cannot be provided."""
 
 
 class InvalidArguments(CallRefused, TypeError):
@@ -161,8 +176,51 @@ class AlreadyRunning(BackburnerError, RuntimeError):
     """The engine is running already: enter it once, and use it from everywhere in its process."""
 
 
+class OnTheLoop(BackburnerError, RuntimeError):
+    """bb.blocking would block the event loop it was called on: await the method of the engine itself."""
+
+
+class ResourceFailed(BackburnerError):
+    """What the engine was to open before its jobs failed to open; the engine did not start."""
+
+
 class NotInAJob(BackburnerError, RuntimeError):
     """current_job() was called outside a job."""
+
+
+class NotInThisProcess(BackburnerError, RuntimeError):
+    """A process job runs in a process of its own, without what the engine holds."""
+
+
+class AlreadyEnded(BackburnerError, RuntimeError):
+    """The run has ended, or was completed already: this has to come before."""
+
+
+class ProcessDied(BackburnerError):
+    """The process that ran the job died."""
+
+
+class CallNotUsed(RuntimeWarning):
+    """A call of a job was neither stored nor awaited: nothing will ever run."""
+
+
+# ---- a caller's own transaction ------------------------------------------------------------------------------------
+
+
+class TransactionRefused(CallRefused, ValueError):
+    """The connection given as ``tx`` cannot be joined."""
+
+
+class TransactionOpen(CallRefused, RuntimeError):
+    """A transaction given as ``tx`` is still open: end it first."""
+
+
+class TransactionRolledBack(BackburnerError):
+    """The transaction in which the job was completed was rolled back, so the job was not."""
+
+
+class ClaimLost(BackburnerError):
+    """The job is not this run's to complete any more: it runs elsewhere, or has ended; roll the transaction back."""
 
 
 # ---- what a store answers ------------------------------------------------------------------------------------------

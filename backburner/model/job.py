@@ -7,9 +7,13 @@ from enum import StrEnum
 import msgspec
 
 __all__ = [
+    "CANCELLED",
     "DEFAULT_PRIORITY",
+    "GROUP_CANCELLED",
+    "MISFIT_GATE",
     "PRIORITIES",
     "SUSPECT_GATE",
+    "UNIQUE_GATE",
     "UNKNOWN_GATE",
     "Attempt",
     "Cause",
@@ -20,6 +24,7 @@ __all__ = [
     "NewJob",
     "Recovered",
     "Settlement",
+    "UniqueKey",
 ]
 
 #: Priorities, first to last.
@@ -30,6 +35,15 @@ DEFAULT_PRIORITY = 5
 SUSPECT_GATE = "suspect"
 #: The gate of jobs whose kind no claiming node knew is this and the kind.
 UNKNOWN_GATE = "unknown:"
+#: The gate of jobs whose arguments did not fit is this, the kind, a colon, and the signatures they did not fit, in order
+#: and separated by commas.
+MISFIT_GATE = "misfit:"
+#: The gate of follow-ups whose unique key was busy is this and the key.
+UNIQUE_GATE = "unique:"
+
+#: The reasons of jobs that a person cancelled, and of children whose own group did when it failed.
+CANCELLED = "cancelled"
+GROUP_CANCELLED = "group"
 
 
 class JobState(StrEnum):
@@ -62,6 +76,20 @@ class Ending(StrEnum):
     SNOOZED = "snoozed"
     #: It raised `Cancel`, or a person cancelled it.
     CANCELLED = "cancelled"
+    #: Its stored arguments did not fit the signature that its node declares; counts as nothing.
+    MISFIT = "misfit"
+
+
+class UniqueKey(msgspec.Struct, frozen=True, gc=False):
+    """A key that only one job holds at a time.
+
+    A job holds its key while its state is one of ``states``, and for ``period`` microseconds from storing whatever its
+    state; not while it stands at the key's own gate.
+    """
+
+    key: str
+    states: tuple[JobState, ...]
+    period: int | None = None
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -88,6 +116,11 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tags: tuple[str, ...] = ()
     #: The gate the job is born at: empty is the line.
     gate: str = ""
+    #: JSON text, one object of texts: what the engine carries from who stores the job to its runs.
+    headers: str | None = None
+    #: The job in whose run it was stored as a child; it is kept at least until that one is final.
+    parent: str | None = None
+    unique: UniqueKey | None = None
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -114,6 +147,11 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     expires_at: int | None
     #: The store's now when the job was claimed.
     claimed_at: int
+    #: The gate it stood at until then.
+    gate: str = ""
+    headers: str | None = None
+    #: JSON text: what an earlier run saved.
+    checkpoint: str | None = None
 
 
 class Cause(StrEnum):
@@ -154,8 +192,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How a claim ended: flat columns that the engine worked out, applied where node and token still match.
 
-    A settlement to ``pending`` of a job that a person asked to cancel becomes ``cancelled``, reason ``cancelled``: the
-    one thing a store decides, since only it can see both.
+    A settlement to ``pending`` of a job that was asked to be cancelled becomes ``cancelled``, with the reason given
+    then: the one thing a store decides, since only it can see both. A settlement to ``running`` leaves the job with its
+    node: of its fields only ``progress``, ``checkpoint`` and ``lent`` are looked at.
     """
 
     id: str
@@ -183,6 +222,14 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fingerprint: str = ""
     #: The attempt was never started: its number is given back too.
     unstarted: bool = False
+    #: How far the run has come: done, and of how many if that is known. None keeps what is stored.
+    progress: tuple[int, int | None] | None = None
+    #: JSON text that the next run is handed. None keeps what is stored.
+    checkpoint: str | None = None
+    #: For ``running``: its slot is lent while it waits for another job. None keeps what is stored.
+    lent: bool | None = None
+    #: Follow-ups, stored in the same step if, and only if, this settlement is applied.
+    jobs: tuple[NewJob, ...] = ()
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -221,3 +268,12 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     error: str
     message: str
     fingerprint: str
+    headers: str | None = None
+    parent: str | None = None
+    #: The unique key it was stored with, whether it holds it or not.
+    unique: str | None = None
+    #: JSON text: what its last run saved.
+    checkpoint: str | None = None
+    #: How far it has come, and of how many; None before it told.
+    done: int | None = None
+    total: int | None = None

@@ -20,6 +20,8 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...]
     #: Its lease is live. Answered by the store, never written.
     alive: bool = True
+    #: It was asked to drain. Answered by the store, never written by the node.
+    draining: bool = False
 
 
 class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from backburner.ports.nodes import Keeper, NodeStore
     from backburner.ports.queues import QueueStore
 
-__all__ = ["Backend", "Hint", "Migration", "Notifier", "Schema", "SchemaState"]
+__all__ = ["Backend", "Hint", "Migration", "Notifier", "Schema", "SchemaState", "Transactions"]
 
 
 class Hint(StrEnum):
@@ -76,6 +76,17 @@ class Schema(Protocol):
         ...
 
 
+class Transactions(Protocol):
+    """Callers' own connections, whose transactions jobs may join."""
+
+    def is_open(self, tx: object) -> bool:
+        """Tell, without asking the store, whether this connection stands in a transaction.
+
+        Raises `TransactionRefused`, saying what to use instead, for anything this store cannot join.
+        """
+        ...
+
+
 class Backend(Protocol):
     """One attribute a role. Roles of one backend see each other's writes."""
 
@@ -89,6 +100,8 @@ class Backend(Protocol):
     def nodes(self) -> NodeStore: ...
     @property
     def queues(self) -> QueueStore: ...
+    @property
+    def transactions(self) -> Transactions: ...
     @property
     def notifier(self) -> Notifier: ...
     @property

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from backburner.model.job import Attempt, Claim, JobRecord, NewJob, Recovered, Settlement
+from backburner.model.job import CANCELLED, Attempt, Claim, JobRecord, NewJob, Recovered, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +45,8 @@ class GroupAnswer(msgspec.Struct, frozen=True, kw_only=True):
     born: tuple[str, ...] = ()
     #: Ids that were stored before: the same jobs, left as they are.
     duplicates: tuple[str, ...] = ()
+    #: Ids that were not stored, since their unique key is held: each with the id of the job that holds it.
+    holders: dict[str, str] = {}
     #: Why the store refused the group for its content; then nothing of it was stored.
     refused: str | None = None
 
@@ -66,6 +68,8 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     #: The kinds the node knows.
     kinds: frozenset[str]
+    #: A name for the signature that each kind has on the node.
+    signatures: dict[str, str] = {}
     #: The node runs no suspect, so it may be handed one.
     suspect: bool = True
 
@@ -89,8 +93,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     now: int
     #: Ids whose node or token no longer match: nothing was written for them.
     stale: tuple[str, ...] = ()
-    #: Ids that were to be pending and became cancelled, since a person had asked for it.
-    cancelled: tuple[str, ...] = ()
+    #: Ids that were to be pending and became cancelled, since that had been asked for: each with the reason given then.
+    cancelled: dict[str, str] = {}
     #: The claim that rode along.
     batch: ClaimBatch | None = None
 
@@ -105,7 +109,9 @@ class Recovery(msgspec.Struct, frozen=True):
 class JobStore(Protocol):
     """Takes jobs in, hands them out, writes down how they ended."""
 
-    async def enqueue(self, groups: Sequence[Sequence[NewJob]], birth: Birth | None = None) -> Enqueued:
+    async def enqueue(
+        self, groups: Sequence[Sequence[NewJob]], birth: Birth | None = None, tx: object = None
+    ) -> Enqueued:
         """Store groups of jobs.
 
         Each group is stored whole or not at all, and answers for itself; groups never fail each other: one that is
@@ -117,6 +123,19 @@ class JobStore(Protocol):
         has no gate and is due at once, its queue is not paused, no pending job of its queue with the same or a smaller
         priority is due, and the queue's stored slots have room. Otherwise it is stored pending. A repeated write whose
         first answer was lost finds its births under the same node and token, and answers them as born again.
+
+        A job whose unique key is held by another is not stored; the holder is answered. So is the second of two such
+        jobs in one write. A conflict harms no other job of the group. An id stored before is looked at first.
+
+        A child (it names its ``parent``) whose id is stored and whose own group had cancelled it (it is cancelled for
+        the reason `GROUP_CANCELLED`) is stored anew: pending as given, its counters at zero, its history kept, its
+        token growing on. One that still runs and was asked to be cancelled for that reason is asked no more. Either is
+        answered as stored.
+
+        With ``tx``, a connection of the caller's that this store can join, all is stored in the transaction open there:
+        it is seen once that commits, and never was if that rolls back. Nothing is born then, and a group refused for its
+        content is answered as ever and leaves the transaction usable. Raises `TransactionRefused` for anything that
+        cannot be joined, before any write.
         """
         ...
 
@@ -129,19 +148,32 @@ class JobStore(Protocol):
         operator's slots cap what this node runs of a queue. Raises `LeaseLost` when the node's lease is not live.
 
         A due job whose kind is not in ``kinds`` is parked at the gate ``unknown:<kind>``, out of the line, and told of
-        in ``parked``. Jobs parked so whose kind is in ``kinds`` are handed out like those of the line. Of the jobs at
+        in ``parked``. Jobs parked so whose kind is in ``kinds`` are handed out like those of the line. So are jobs at a
+        gate ``misfit:<kind>:<signatures>`` of a kind that ``signatures`` names a signature for that is not one of those.
+        A run whose slot is lent does not count against an operator's slots. Of the jobs at
         the gate ``suspect`` at most one is handed out, and none unless ``suspect`` is set. The cost does not depend on
         how many jobs are finished, scheduled or parked. An expired job is handed out like any other: its claim says so
         by ``expires_at <= claimed_at``.
         """
         ...
 
-    async def settle(self, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None = None) -> Settled:
+    async def settle(
+        self, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None = None, tx: object = None
+    ) -> Settled:
         """Write how claims ended; then, in the same transaction, claim.
 
         A settlement is applied where the job is running, held by ``node`` under its token. One that was applied before
         is not stale: repeating the write is safe. A stale one changes nothing and is answered. Counters are added, an
         attempt that did not complete enters the history, its node and times taken from the claim and the store's now.
+        Settlements of one job are applied in the order given; one to ``running`` changes no state, and its job is no
+        longer lent once it is settled otherwise.
+
+        The follow-ups of a settlement are stored in this very step if it is applied, and only then; applied before,
+        they are stored already. A follow-up whose unique key is held is parked at the gate ``unique:<key>`` and does not
+        hold it. Whenever a key comes free here, by a `cancel` or by `recover`, the first that stands at its gate, by
+        priority, due time and id, is let into the line in the same step and holds the key from then on.
+
+        With ``tx``, as `enqueue` has it, all is written in the caller's transaction; nothing is claimed then.
         """
         ...
 
@@ -187,7 +219,7 @@ class CancelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What cancelling found, by id."""
 
     now: int
-    #: Were pending, are cancelled now, reason ``cancelled``.
+    #: Were pending, are cancelled now.
     cancelled: tuple[str, ...] = ()
     #: Are running: the node that holds them is told at its next beat, sooner by a hint.
     asked: tuple[str, ...] = ()
@@ -207,10 +239,21 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
 class JobAdmin(Protocol):
     """Bounded changes by a person or the steward."""
 
-    async def cancel(self, ids: Sequence[str]) -> CancelAnswer:
-        """Cancel the pending, ask for the running, leave the ended; each id is answered once."""
+    async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
+        """Cancel the pending, ask for the running, leave the ended; each id is answered once.
+
+        ``reason`` is what the cancelled are cancelled for; of two that ask for a running job, a person's stays.
+        """
         ...
 
     async def prune(self, keep: Keep, limit: int) -> int:
-        """Delete at most ``limit`` ended jobs, and their history, whose time has passed; return how many."""
+        """Delete ended jobs, and their history, whose time has passed, at most ``limit``; return how many rows changed.
+
+        A child is kept as long as its parent is; where a parent's own time has passed, its children count as nobody's
+        from then on, at most ``limit`` of them a call, and the parent is deleted once it has none.
+        """
+        ...
+
+    async def release(self, limit: int) -> int:
+        """Let at most ``limit`` jobs through whose unique key has come free by the passing of time; return how many."""
         ...

@@ -30,6 +30,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     now: int
     #: Everything the store says this node runs; what it lacks is lost, what the node does not know is stray.
     claims: tuple[Held, ...]
+    #: The node was asked to drain.
+    drain: bool = False
 
 
 class Keeper(Protocol):
@@ -65,11 +67,18 @@ class NodeStore(Protocol):
     """The list of nodes."""
 
     async def publish(self, node: NodeRecord, ttl: int) -> None:
-        """Enter a node, alive for ``ttl`` microseconds unless it beats; entered again, its queues and kinds change."""
+        """Enter a node, alive for ``ttl`` microseconds unless it beats.
+
+        Entered again, its queues and kinds change; that it was asked to drain stays.
+        """
         ...
 
     async def withdraw(self, node: str) -> None:
         """Strike a node that has given back its claims; what it still held is recovered as lapsed."""
+        ...
+
+    async def drain(self, node: str) -> bool:
+        """Ask a node to drain: its next beats say so. False when no live node has this id."""
         ...
 
     async def find(self) -> tuple[NodeRecord, ...]:
