@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from backburner.errors import NotInAJob
 from backburner.log import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Awaitable, Mapping
+    from typing import Unpack
 
-__all__ = ["Current", "JobContext", "current_job", "current_run", "inline"]
+    from backburner.jobs.definition import Call
+    from backburner.jobs.options import CallOptions
+
+__all__ = ["Current", "JobContext", "current_job", "current_run"]
+
+S = TypeVar("S")
 
 
 class Current(Protocol):
-    """What a run shows of itself; `JobContext` says what each of it is."""
+    """What a run shows of itself, wherever it runs; `JobContext` says what each of it is."""
 
     @property
     def id(self) -> str: ...  # noqa: D102
@@ -30,14 +35,32 @@ class Current(Protocol):
     def token(self) -> int: ...  # noqa: D102
     @property
     def stopping(self) -> bool: ...  # noqa: D102
+    @property
+    def headers(self) -> Mapping[str, str]: ...  # noqa: D102
+    @property
+    def last_checkpoint(self) -> object: ...  # noqa: D102
+    @property
+    def state(self) -> object: ...  # noqa: D102
+    def progress(self, done: int, total: int | None, /) -> Awaitable[None]: ...  # noqa: D102
+    def checkpoint(self, value: object, /) -> Awaitable[None]: ...  # noqa: D102
+    def then(self, call: Call[Any], options: CallOptions, /) -> str: ...  # noqa: D102
+    async def complete(self, result: object, tx: object, /) -> None: ...  # noqa: D102
+
+    def lend(self) -> None:
+        """Let another run have the slot: this one waits for a job. Each call is taken back by one of `take_back`."""
+        ...
+
+    def take_back(self) -> None:
+        """Go on, at once."""
+        ...
 
 
 #: The run that this context belongs to. Set in the run's own fresh context, so nothing has to reset it.
 current_run: ContextVar[Current] = ContextVar("backburner_current_run")
 
 
-class JobContext:
-    """The job that is running here, in this attempt."""
+class JobContext(Generic[S]):
+    """The job that is running here, in this attempt. ``S`` is the type of what the engine's ``lifespan=`` yields."""
 
     __slots__ = ("_log", "_run")
 
@@ -79,6 +102,16 @@ class JobContext:
         return self._run.stopping
 
     @property
+    def headers(self) -> Mapping[str, str]:
+        """What the engine's ``headers=`` said when the job was stored, over what the job that stored it had."""
+        return self._run.headers
+
+    @property
+    def state(self) -> S:
+        """What the engine's ``lifespan=`` yielded; raises `NotInThisProcess` in a process job."""
+        return cast("S", self._run.state)
+
+    @property
     def log(self) -> Any:  # noqa: ANN401 - whatever bound logger the app configured
         """A structlog logger with the job's id, kind, attempt and queue bound."""
         if self._log is None:
@@ -87,8 +120,47 @@ class JobContext:
             )
         return self._log
 
+    @property
+    def last_checkpoint(self) -> Any:  # noqa: ANN401 - whatever was saved
+        """What `checkpoint` saved last, in this run or an earlier one, as JSON gives it back; None before."""
+        return self._run.last_checkpoint
 
-def current_job() -> JobContext:
+    def progress(self, done: int, total: int | None = None) -> Awaitable[None]:
+        """Tell how far the run has come; anyone sees it in the job's status.
+
+        Await it in an async job, just call it in a `def` job. Cheap: it waits for no write. The newest numbers are
+        written at most once a second, and with the next checkpoint; a crash loses that second at most.
+        """
+        return self._run.progress(done, total)
+
+    def checkpoint(self, value: object) -> Awaitable[None]:
+        """Save a value for the next run, should this one not complete; durable once awaited.
+
+        In a `def` job it is a plain call, durable when it returns. The value is one that JSON gives back equal: texts,
+        numbers, lists, dicts with texts for keys. Raises `ArgumentNotStorable`, and `ClaimLost` when the job is
+        another's by now.
+        """
+        return self._run.checkpoint(value)
+
+    def then(self, call: Call[Any], **options: Unpack[CallOptions]) -> str:
+        """Store a follow-up in the very step that completes this job: never without it, never twice. Returns its id.
+
+        The call is checked and encoded now. It is dropped unless this run completes. One whose unique key is held then
+        waits for the key. Raises `CallRefused`, and `AlreadyEnded` once the run is over or completed.
+        """
+        return self._run.then(call, options)
+
+    async def complete(self, result: object = None, *, tx: object) -> None:
+        """Complete the job in your own transaction: the result and follow-ups commit with the job's effects, once.
+
+        Raises `ClaimLost` when the job is not this run's any more: let that roll the transaction back. From here the
+        transaction decides: after a rollback the run counts as failed and is tried again. Raises `AlreadyEnded` the
+        second time, `TransactionRefused` for what the store cannot join, `NotInThisProcess` in process jobs.
+        """
+        await self._run.complete(result, tx)
+
+
+def current_job() -> JobContext[Any]:
     """Return the context of the job this code runs in; raises `NotInAJob` outside of one."""
     try:
         return JobContext(current_run.get())
@@ -97,27 +169,3 @@ def current_job() -> JobContext:
             "current_job() was called outside a job; it works in the job's own task, in its thread, "
             "and in tasks that the job starts"
         ) from None
-
-
-class _Inline:
-    """A call awaited directly: nothing is stored."""
-
-    __slots__ = ("attempt", "id", "kind", "queue", "stopping", "token")
-
-    def __init__(self, kind: str) -> None:
-        self.id = "inline"
-        self.kind = kind
-        self.queue = "inline"
-        self.attempt = 1
-        self.token = 0
-        self.stopping = False
-
-
-@contextmanager
-def inline(kind: str) -> Generator[None]:
-    """Let `current_job` answer an inline context within the block."""
-    token = current_run.set(_Inline(kind))
-    try:
-        yield
-    finally:
-        current_run.reset(token)

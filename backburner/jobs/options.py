@@ -1,0 +1,49 @@
+"""What may be said of a job beside its call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
+
+    from backburner.jobs.unique import Unique
+    from backburner.resilience.retry import RetryPolicy
+
+__all__ = ["CallOptions", "GroupOptions", "TaskOptions"]
+
+
+class GroupOptions(TypedDict, total=False):
+    """What holds for each of many jobs. Durations are a `timedelta` or seconds; moments are aware."""
+
+    #: The job is due after this time, or at this moment; at most one of the two.
+    delay: timedelta | float
+    at: datetime
+    queue: str
+    #: 0 (first) to 9 (last).
+    priority: int
+    #: No run of the job, no retry either, starts later than this time from now, or this moment; it is cancelled then.
+    expires: timedelta | float | datetime
+    #: Of jobs with the same key one is stored; whoever stores another is answered the first. None takes a declared one back.
+    unique: Unique | None
+    tags: Sequence[str]
+    retry: str | RetryPolicy
+    #: How long a run may take; None for no limit.
+    timeout: timedelta | float | None
+
+
+class CallOptions(GroupOptions, total=False):
+    """What holds for one job."""
+
+    #: The job's id. Storing an id twice stores one job: what makes a repeated `create_task` safe.
+    id: str
+    #: Inside a job: names a child among its siblings, so that a parent which runs again finds it whatever its arguments.
+    name: str
+
+
+class TaskOptions(CallOptions, total=False):
+    """What `create_task` takes beside the call."""
+
+    #: Your own connection to the same store, in a transaction: the job is stored in it, and never was if it rolls back.
+    tx: object
