@@ -59,30 +59,38 @@ The tests are coroutines, marked for the pytest plugin that anyio brings. They m
 
 from backburner.testing.contracts.admin import AdminContract
 from backburner.testing.contracts.births import BirthContract
+from backburner.testing.contracts.children import ChildContract
 from backburner.testing.contracts.claiming import ClaimingContract
 from backburner.testing.contracts.fencing import FencingContract
+from backburner.testing.contracts.followups import FollowUpContract
 from backburner.testing.contracts.gates import GateContract
 from backburner.testing.contracts.inserting import InsertingContract
 from backburner.testing.contracts.living import LifeContract
 from backburner.testing.contracts.nodes import NodeContract
+from backburner.testing.contracts.notes import NoteContract
 from backburner.testing.contracts.notifying import NotifierContract
 from backburner.testing.contracts.queues import QueueContract
 from backburner.testing.contracts.reading import ReadingContract
 from backburner.testing.contracts.recovering import RecoveringContract
 from backburner.testing.contracts.settling import SettlingContract
+from backburner.testing.contracts.unique import UniqueContract
 
 __all__ = [
     "AdminContract",
     "BirthContract",
+    "ChildContract",
     "ClaimingContract",
     "FencingContract",
+    "FollowUpContract",
     "GateContract",
     "InsertingContract",
     "LifeContract",
     "NodeContract",
+    "NoteContract",
     "NotifierContract",
     "QueueContract",
     "ReadingContract",
     "RecoveringContract",
     "SettlingContract",
+    "UniqueContract",
 ]

@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, cast
 
 from backburner.model.clock import SECOND
-from backburner.model.job import JobState, NewJob, Settlement
+from backburner.model.job import JobState, NewJob, Settlement, UniqueKey
 from backburner.model.node import NodeRecord
 from backburner.ports.jobs import ClaimRequest
 
@@ -27,8 +27,10 @@ __all__ = [
     "ended",
     "held",
     "ids",
+    "keyed",
     "new",
     "publish",
+    "put",
     "read",
     "recover",
     "settle",
@@ -45,6 +47,21 @@ def new(**fields: Any) -> NewJob:  # noqa: ANN401 - any field of a job
     """Make a job, with an id above all before it."""
     given: dict[str, Any] = {"id": f"{next(_numbers):026}", "kind": "note", "queue": "default", "args": "{}"}
     return NewJob(**given | fields)
+
+
+def keyed(
+    key: str = "key",
+    states: Iterable[JobState] = (JobState.PENDING, JobState.RUNNING),
+    period: int | None = None,
+) -> UniqueKey:
+    """Make a unique key, held while its job waits or runs."""
+    return UniqueKey(key, tuple(states), period)
+
+
+async def put(backend: Backend, job: NewJob) -> GroupAnswer:
+    """Store one job that need not be taken; return the answer."""
+    (answer,) = (await backend.jobs.enqueue([[job]])).groups
+    return answer
 
 
 async def add_each(backend: Backend, jobs: Iterable[NewJob]) -> tuple[GroupAnswer, ...]:
