@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import traceback
-from asyncio import CancelledError
 from typing import TYPE_CHECKING
 
-from backburner.errors import PayloadNotReadable
+import msgspec
+
+from backburner.errors import ProcessDied
+from backburner.jobs.account import account, class_of, message_of, storable
 from backburner.jobs.run import Why
 from backburner.jobs.signals import Cancel, JobSignal, Reject, Retry, Snooze
-from backburner.model.fingerprint import fingerprint, qualified
-from backburner.model.job import SUSPECT_GATE, Cause, Claim, Ending, JobRecord, JobState, Recovered, Settlement
+from backburner.model.job import (
+    MISFIT_GATE,
+    SUSPECT_GATE,
+    Cause,
+    Claim,
+    Ending,
+    JobRecord,
+    JobState,
+    NewJob,
+    Recovered,
+    Settlement,
+)
 from backburner.resilience.retry import Verdict, decide, decode
 
 if TYPE_CHECKING:
@@ -21,28 +32,61 @@ if TYPE_CHECKING:
 __all__ = [
     "SUSPECT_CRASHES",
     "completed",
+    "crashed",
     "ended",
     "expired",
     "given_back",
     "interrupted",
+    "misfit",
     "policy_of",
     "raised",
     "recovered",
     "storable",
     "unanswered",
     "unwritable",
+    "with_effects",
 ]
 
 #: Crashes in company after which a job is a suspect: it runs with no other suspect beside it.
 SUSPECT_CRASHES = 2
-#: Characters of a stored traceback: 16 KiB. The innermost frames, at its end, are kept.
-_TRACEBACK = 16 * 1024
-_MESSAGE = 4 * 1024
 
 
 def completed(claim: Claim, result: str) -> Settlement:
     """Settle a run that returned; ``result`` is JSON text."""
     return Settlement(id=claim.id, token=claim.token, state=JobState.COMPLETED, result=result)
+
+
+def with_effects(
+    settlement: Settlement, follow_ups: tuple[NewJob, ...], progress: tuple[int, int | None] | None
+) -> Settlement:
+    """Add what a run did beside running: its follow-ups if it completed, and what it told last."""
+    jobs = follow_ups if settlement.state is JobState.COMPLETED else ()
+    if not jobs and progress is None:
+        return settlement
+    return msgspec.structs.replace(settlement, jobs=jobs, progress=progress)
+
+
+def misfit(claim: Claim, error: BaseException, signature: str) -> Settlement:
+    """Settle a claim whose stored arguments do not fit the signature here: it waits for a node that has another.
+
+    The gate names every signature that was tried, so that no node tries twice.
+    """
+    prefix = f"{MISFIT_GATE}{claim.kind}:"
+    tried = set(claim.gate.removeprefix(prefix).split(",")) if claim.gate.startswith(prefix) else set[str]()
+    return Settlement(
+        id=claim.id,
+        token=claim.token,
+        state=JobState.PENDING,
+        gate=prefix + ",".join(sorted({*tried, signature})),
+        ending=Ending.MISFIT,
+        error=account(error).error,
+        message=message_of(error),
+    )
+
+
+def crashed(claim: Claim, error: BaseException) -> Settlement:
+    """Settle a run whose own process died: a crash, charged to this job alone."""
+    return _crashed(claim, message_of(error))
 
 
 def given_back(claim: Claim, *, delay: int = 0) -> Settlement:
@@ -89,8 +133,8 @@ def raised(claim: Claim, error: BaseException, policy: RetryPolicy, random: Rand
     """Settle a run that raised."""
     if isinstance(error, JobSignal):
         return _signalled(claim, error, policy, random)
-    if isinstance(error, PayloadNotReadable):
-        return _dead(claim, error, f"unreadable: {error}", Ending.REJECTED)
+    if isinstance(error, ProcessDied):
+        return crashed(claim, error)
     return _failed(claim, error, policy, random)
 
 
@@ -99,7 +143,10 @@ def ended(claim: Claim, why: Why, error: BaseException, policy: RetryPolicy, ran
     if isinstance(error, JobSignal) and why is not Why.CANCEL:
         return _signalled(claim, error, policy, random)
     if why is Why.CANCEL:
-        return _cancelled(claim, "cancelled")
+        # The store knows that this was asked for, and why; asked for no more, the job is to run again.
+        return Settlement(
+            id=claim.id, token=claim.token, state=JobState.PENDING, gate=_gate(claim.crashes), ending=Ending.CANCELLED
+        )
     if why is Why.TIMEOUT:
         return _failed(claim, error, policy, random)
     return interrupted(claim, "the engine stopped")
@@ -114,29 +161,8 @@ def recovered(job: Recovered) -> Settlement:
     claim = job.claim
     if job.cause is Cause.EXPIRED:
         return expired(claim, unstarted=False)
-    why = f"node {job.node} died while it ran"
-    if job.cancel:
-        return Settlement(
-            id=claim.id,
-            token=claim.token,
-            state=JobState.CANCELLED,
-            reason="cancelled",
-            crashed=1,
-            ending=Ending.CRASHED,
-            message=why,
-        )
-    poison = claim.crashes >= SUSPECT_CRASHES
-    return Settlement(
-        id=claim.id,
-        token=claim.token,
-        state=JobState.DEAD if poison else JobState.PENDING,
-        reason="poison" if poison else None,
-        gate="" if poison else _gate(claim.crashes + 1),
-        crashed=1,
-        ending=Ending.CRASHED,
-        error="Poison" if poison else "",
-        message=f"{why}, for the third time and with no other suspect beside it" if poison else why,
-    )
+    # Asked to be cancelled while it ran, it becomes so in the store, which knows why.
+    return _crashed(claim, f"node {job.node} died while it ran", convict=not job.cancel)
 
 
 def unwritable(settlement: Settlement, refusal: str) -> Settlement:
@@ -159,12 +185,27 @@ def unwritable(settlement: Settlement, refusal: str) -> Settlement:
     )
 
 
+def _crashed(claim: Claim, why: str, *, convict: bool = True) -> Settlement:
+    poison = convict and claim.crashes >= SUSPECT_CRASHES
+    return Settlement(
+        id=claim.id,
+        token=claim.token,
+        state=JobState.DEAD if poison else JobState.PENDING,
+        reason="poison" if poison else None,
+        gate="" if poison else _gate(claim.crashes + 1),
+        crashed=1,
+        ending=Ending.CRASHED,
+        error="Poison" if poison else "",
+        message=f"{why}, for the third time and with no other suspect beside it" if poison else why,
+    )
+
+
 def _gate(crashes: int) -> str:
     return SUSPECT_GATE if crashes >= SUSPECT_CRASHES else ""
 
 
 def _signalled(claim: Claim, signal: JobSignal, policy: RetryPolicy, random: Random) -> Settlement:
-    why = _message(signal)
+    why = message_of(signal)
     if isinstance(signal, Snooze):
         return _snoozed(claim, signal.delay, why)
     if isinstance(signal, Cancel):
@@ -197,14 +238,15 @@ def _failed(
     claim: Claim, error: BaseException, policy: RetryPolicy, random: Random, *, delay: int | None = None
 ) -> Settlement:
     failures = claim.failures + 1
-    verdict = decide(policy, failures, error, asked=isinstance(error, Retry))
+    verdict = decide(policy, failures, class_of(error), asked=isinstance(error, Retry))
+    told = account(error)
     if verdict is Verdict.REJECT:
-        return _dead(claim, error, f"rejected: {qualified(error)}", Ending.REJECTED)
+        return _dead(claim, error, f"rejected: {told.error}", Ending.REJECTED)
     if verdict is Verdict.EXHAUSTED:
         return _dead(claim, error, "exhausted", Ending.FAILED)
     backoff = policy.backoff.delay(failures, previous=claim.backoff, random=random)
     if verdict is Verdict.SNOOZE:
-        return _snoozed(claim, backoff, f"{qualified(error)}: {_message(error)}")
+        return _snoozed(claim, backoff, f"{told.error}: {told.message}")
     return Settlement(
         id=claim.id,
         token=claim.token,
@@ -214,14 +256,15 @@ def _failed(
         backoff=backoff,
         failed=1,
         ending=Ending.FAILED,
-        error=qualified(error),
-        message=_message(error),
-        traceback=_traceback(error),
-        fingerprint=fingerprint(error),
+        error=told.error,
+        message=told.message,
+        traceback=told.traceback,
+        fingerprint=told.fingerprint,
     )
 
 
 def _dead(claim: Claim, error: BaseException, reason: str, ending: Ending) -> Settlement:
+    told = account(error)
     return Settlement(
         id=claim.id,
         token=claim.token,
@@ -229,33 +272,8 @@ def _dead(claim: Claim, error: BaseException, reason: str, ending: Ending) -> Se
         reason=storable(reason),
         failed=1,
         ending=ending,
-        error=qualified(error),
-        message=_message(error),
-        traceback=_traceback(error),
-        fingerprint=fingerprint(error),
+        error=told.error,
+        message=told.message,
+        traceback=told.traceback,
+        fingerprint=told.fingerprint,
     )
-
-
-def _traceback(error: BaseException) -> str:
-    if isinstance(error, CancelledError | JobSignal):
-        return ""
-    try:
-        text = "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001 - until Python 3.13 its parser may fail while a job parses in another thread
-        frames = traceback.walk_tb(error.__traceback__)
-        text = "".join(f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}\n" for frame, line in frames)
-    return storable(text, _TRACEBACK)
-
-
-def _message(error: BaseException) -> str:
-    """Return an error's text; the job's own code makes it, and may fail at that."""
-    try:
-        return storable(str(error))
-    except Exception as failure:  # noqa: BLE001 - however it fails, the run has to be settled
-        return f"its text could not be made: {qualified(failure)}"
-
-
-def storable(text: str, limit: int = _MESSAGE) -> str:
-    """Return the end of a text that every store takes: no NUL, no lone surrogates, at most ``limit`` bytes."""
-    kept = text.encode("utf-8", "replace")[-limit:]
-    return kept.decode("utf-8", "ignore").replace("\x00", "\N{SYMBOL FOR NULL}")
