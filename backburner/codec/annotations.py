@@ -13,10 +13,10 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["NOTHING", "Annotation", "annotation_text", "resolve"]
+__all__ = ["NOTHING", "TROUBLE", "Annotation", "annotation_text", "resolve"]
 
-#: What evaluating somebody's annotation, or building a decoder for it, may raise.
-_TROUBLE = (NameError, TypeError, AttributeError, ValueError, LookupError, SyntaxError, ImportError, RuntimeError)
+#: What evaluating somebody's annotation, or asking what it holds, may raise.
+TROUBLE = (NameError, TypeError, AttributeError, ValueError, LookupError, SyntaxError, ImportError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,11 @@ def _resolved(fn: Callable[..., object], name: str, written: object) -> Annotati
     holder = SimpleNamespace(__annotations__={name: written}, __type_params__=getattr(fn, "__type_params__", ()))
     try:
         kind: Any = typing.get_type_hints(holder, getattr(fn, "__globals__", {}), include_extras=True)[name]
-    except _TROUBLE as error:
+    except TROUBLE as error:
         return Annotation(text, Any, f"cannot be resolved where the job is defined: {error}")
     (inner,) = typing.get_args(kind) if typing.get_origin(kind) is typing.Unpack else (kind,)
     try:
         msgspec.json.Decoder(inner)
-    except _TROUBLE as error:
+    except TROUBLE as error:
         return Annotation(text, Any, f"cannot be told apart in JSON: {error}")
     return Annotation(text, kind)

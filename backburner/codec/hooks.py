@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["from_json", "model_fields", "to_json"]
+__all__ = ["from_json", "model_fields", "model_schema", "to_json"]
 
 
 def to_json(value: object) -> object:
@@ -28,6 +28,15 @@ def model_fields(value: object) -> tuple[str, ...]:
     """Return the names of a pydantic model's fields; none for anything else."""
     kind: Any = type(value)
     return tuple(kind.model_fields) if _is_model(kind) else ()
+
+
+def model_schema(kind: type) -> object | None:
+    """Return the JSON Schema of what a pydantic model reads; None for anything else, and where pydantic has none."""
+    model: Any = kind
+    try:
+        return model.model_json_schema() if _is_model(kind) else None
+    except RuntimeError:  # PydanticInvalidForJsonSchema: of a function, of a class of the app's
+        return None
 
 
 def _is_model(kind: object) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 from backburner.codec.annotations import NOTHING, Annotation, annotation_text, resolve
 from backburner.codec.payloads import UNFIT, decoder, has_nul, write
 from backburner.codec.refusals import misfit, refusal
+from backburner.codec.shapes import name_of
 from backburner.codec.values import same, same_all, spell
 from backburner.errors import ArgumentNotStorable, InvalidArguments, NotAJob, PayloadNotReadable, ResultNotStorable
 
@@ -76,6 +77,11 @@ class Signature:
                     "write it after a *"
                 )
         return signature
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters that are stored, in order."""
+        return self._names
 
     def describe(self) -> str:
         """Return the signature as text: ``send_email(to: str, subject: str = 'hi') -> str``."""
@@ -210,6 +216,14 @@ class Signature:
         return ResultNotStorable(f"{self._kind}(): the {where} {why}", path=where)
 
     # ---- made when first needed ------------------------------------------------------------------------------------
+
+    @cached_property
+    def schema_name(self) -> str:
+        """8 hex characters that name what the stored arguments look like, alike in every process (`shapes`)."""
+        return name_of(
+            (parameter.name, self._annotations[parameter.name], _default(parameter) is msgspec.NODEFAULT)
+            for parameter in self._parameters.values()
+        )
 
     @cached_property
     def _annotations(self) -> Mapping[str, Annotation]:
