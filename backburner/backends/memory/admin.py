@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backburner.model.job import JobState
+from backburner.backends.memory import pruning
+from backburner.model.job import CANCELLED, GROUP_CANCELLED, JobState
 from backburner.ports.backend import Hint
 from backburner.ports.jobs import CancelAnswer
 
@@ -25,7 +26,7 @@ class MemoryJobAdmin:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def cancel(self, ids: Sequence[str]) -> CancelAnswer:
+    async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
         """Cancel the pending, ask for the running, leave the ended."""
         database = self._connection.writing()
         now = self._connection.clock.now()
@@ -39,10 +40,13 @@ class MemoryJobAdmin:
                 missing.append(job_id)
             elif row.state is JobState.PENDING:
                 database.leave(row)
-                database.end(row, JobState.CANCELLED, "cancelled", now)
+                database.end(row, JobState.CANCELLED, reason, now)
                 cancelled.append(job_id)
+                if row.job.unique is not None:
+                    database.let_through(row.job.unique.key, now)
             elif row.state is JobState.RUNNING:
-                row.cancel = True
+                if row.asked is None or row.asked == GROUP_CANCELLED:
+                    row.asked = reason
                 asked.append(job_id)
             else:
                 ended.append(job_id)
@@ -54,16 +58,16 @@ class MemoryJobAdmin:
     async def prune(self, keep: Keep, limit: int) -> int:
         """Delete ended jobs whose time has passed."""
         database = self._connection.writing()
+        return pruning.prune(database, keep, limit, self._connection.clock.now())
+
+    async def release(self, limit: int) -> int:
+        """Let the first through at each gate whose key is free."""
+        database = self._connection.writing()
         now = self._connection.clock.now()
-        kept = {
-            JobState.COMPLETED: keep.completed,
-            JobState.CANCELLED: keep.cancelled,
-            JobState.DEAD: keep.dead,
-        }
-        pruned = 0
-        for state, time in kept.items():
-            line = database.ended[state]
-            while time is not None and pruned < limit and (head := line.head()) is not None and head[0] <= now - time:
-                database.delete(head[3])
-                pruned += 1
-        return pruned
+        released = 0
+        for key in database.keys.waited_for():
+            if released >= limit:
+                break
+            released += database.let_through(key, now)
+        database.changed(self._connection, Hint.JOBS)
+        return released

@@ -12,6 +12,7 @@ from backburner.backends.memory.nodes import MemoryKeeper, MemoryNodeStore
 from backburner.backends.memory.notifier import MemoryNotifier
 from backburner.backends.memory.queues import MemoryQueueStore
 from backburner.backends.memory.reader import MemoryJobReader
+from backburner.backends.memory.transactions import MemoryTransactions
 from backburner.ports.backend import SchemaState
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class MemoryBackend:
         self.admin = MemoryJobAdmin(connection)
         self.nodes = MemoryNodeStore(connection)
         self.queues = MemoryQueueStore(connection)
+        self.transactions = MemoryTransactions()
         self.notifier = MemoryNotifier(connection)
         self.schema = MemorySchema()
 

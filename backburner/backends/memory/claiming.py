@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from backburner.backends.memory.row import claim_of
 from backburner.errors import LeaseLost
-from backburner.model.job import PRIORITIES, SUSPECT_GATE, UNKNOWN_GATE
+from backburner.model.job import MISFIT_GATE, PRIORITIES, SUSPECT_GATE, UNKNOWN_GATE
 from backburner.ports.jobs import ClaimBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backburner.backends.memory.database import MemoryDatabase, Place, Queue
+    from backburner.backends.memory.database import MemoryDatabase
     from backburner.backends.memory.line import Entry, Line
+    from backburner.backends.memory.place import Place, Queue
     from backburner.backends.memory.row import Row
     from backburner.model.job import Claim
     from backburner.ports.jobs import ClaimRequest
@@ -30,7 +31,7 @@ class _Room:
     def __init__(self, name: str, queue: Queue, lines: tuple[Place, ...], free: int, *, capped: bool) -> None:
         self.name = name
         self.queue = queue
-        #: The line, and the gates whose kinds the node knows.
+        #: The line, and the gates that this node opens.
         self.lines = lines
         self.free = free
         #: The operator's slots, not the node's, are what bounds it.
@@ -69,6 +70,7 @@ class _Picking:
         "_now",
         "_pauses",
         "_rooms",
+        "_signatures",
         "_suspect",
         "capped",
         "claims",
@@ -80,6 +82,7 @@ class _Picking:
         self._database = database
         self._node = request.node
         self._kinds = request.kinds
+        self._signatures = request.signatures
         self._now = now
         self._suspect = request.suspect
         #: The ends of the pauses met.
@@ -108,16 +111,22 @@ class _Picking:
                 yield _Room(name, queue, self._lines(queue), free, capped=free < slots)
 
     def _lines(self, queue: Queue) -> tuple[Place, ...]:
-        """Return the line and the gates of known kinds; drop the gates where nobody stands any more."""
+        """Return the line and the gates that this node opens; drop those where nobody stands any more."""
         if not queue.gates:
             return (queue.line,)
         queue.gates = {gate: place for gate, place in queue.gates.items() if not place.empty}
-        known = (
-            place
-            for gate, place in queue.gates.items()
-            if gate.startswith(UNKNOWN_GATE) and gate.removeprefix(UNKNOWN_GATE) in self._kinds
-        )
-        return (queue.line, *known)
+        return (queue.line, *(place for gate, place in queue.gates.items() if self._opens(gate)))
+
+    def _opens(self, gate: str) -> bool:
+        """Tell whether the node knows the kind that stands at this gate, by a signature not refused yet."""
+        if gate.startswith(UNKNOWN_GATE):
+            return gate.removeprefix(UNKNOWN_GATE) in self._kinds
+        if not gate.startswith(MISFIT_GATE):
+            return False
+        # A kind may contain a colon, the signatures do not.
+        kind, _, misfits = gate.removeprefix(MISFIT_GATE).rpartition(":")
+        signature = self._signatures.get(kind)
+        return kind in self._kinds and signature is not None and signature not in misfits.split(",")
 
     def pick(self, priority: int) -> None:
         """Take the due jobs of one priority, by due time and id over all queues and gates."""
@@ -159,12 +168,12 @@ class _Picking:
     def _take(self, row: Row, room: _Room) -> None:
         if row.gate == SUSPECT_GATE:
             self._suspect = False
-        database, now = self._database, self._now
+        database, gate, now = self._database, row.gate, self._now
         database.leave(row)
         row.attempt += 1
         row.started_at = now
         database.hold(row, self._node, row.token + 1)
-        self.claims.append(claim_of(row, now))
+        self.claims.append(claim_of(row, gate, now))
         room.free -= 1
         self.left -= 1
 

@@ -22,8 +22,12 @@ def row_flaw(row: Row) -> str | None:
         flaw = _text_flaw(id=job.id, kind=job.kind, queue=job.queue, args=job.args, tags="".join(job.tags))
         if flaw is not None:
             return flaw
-    if job.gate or job.retry is not None:
-        flaw = _text_flaw(gate=job.gate, retry=job.retry)
+    if job.gate or job.retry is not None or job.headers is not None or job.parent is not None:
+        flaw = _text_flaw(gate=job.gate, retry=job.retry, headers=job.headers, parent=job.parent)
+        if flaw is not None:
+            return flaw
+    if job.unique is not None:
+        flaw = _text_flaw(unique=job.unique.key) or _number_flaw(period=row.created_at + (job.unique.period or 0))
         if flaw is not None:
             return flaw
     if job.priority not in PRIORITIES:
@@ -36,6 +40,11 @@ def settlement_flaw(settlement: Settlement, now: int) -> str | None:
     result = settlement.result
     if result is not None and not result.isascii():
         flaw = _text_flaw(result=result)
+        if flaw is not None:
+            return flaw
+    if settlement.checkpoint is not None or settlement.progress is not None:
+        done, total = settlement.progress or (0, None)
+        flaw = _text_flaw(checkpoint=settlement.checkpoint) or _number_flaw(done=done, total=total or 0)
         if flaw is not None:
             return flaw
     if settlement.ending is None and settlement.reason is None and not settlement.delay:

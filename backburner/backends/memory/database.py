@@ -5,62 +5,33 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from backburner.backends.memory.keys import Keys
 from backburner.backends.memory.line import Line
-from backburner.model.job import PRIORITIES, JobState
+from backburner.backends.memory.place import Queue
+from backburner.model.job import UNIQUE_GATE, JobState
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
 
+    from backburner.backends.memory.place import Place
     from backburner.backends.memory.row import Row
     from backburner.model.job import Attempt
     from backburner.model.node import NodeRecord, QueueRecord
     from backburner.ports.backend import Hint
 
-__all__ = ["Ear", "MemoryDatabase", "Node", "Place", "Queue"]
+__all__ = ["Ear", "MemoryDatabase", "Node"]
 
 
 class Node:
-    """A published node and the moment its lease ends."""
+    """A published node, the moment its lease ends, and whether it was asked to drain."""
 
-    __slots__ = ("lease", "record")
+    __slots__ = ("draining", "lease", "record")
 
-    def __init__(self, record: NodeRecord, lease: int) -> None:
+    def __init__(self, record: NodeRecord, lease: int, *, draining: bool) -> None:
         self.record = record
         self.lease = lease
-
-
-class Place:
-    """Where pending rows of one queue stand: in the line, or at one gate. A line a priority."""
-
-    __slots__ = ("lines",)
-
-    def __init__(self) -> None:
-        self.lines = tuple(Line() for _ in PRIORITIES)
-
-    @property
-    def empty(self) -> bool:
-        """Nobody stands here."""
-        return not any(line.live for line in self.lines)
-
-
-class Queue:
-    """The pending rows of one queue: its line, and the gates where any stand."""
-
-    __slots__ = ("gates", "line")
-
-    def __init__(self) -> None:
-        self.line = Place()
-        self.gates: dict[str, Place] = {}
-
-    def place(self, gate: str) -> Place:
-        """Return the place of a gate; the empty one is the line."""
-        if not gate:
-            return self.line
-        place = self.gates.get(gate)
-        if place is None:
-            place = self.gates[gate] = Place()
-        return place
+        self.draining = draining
 
 
 class Ear:
@@ -87,15 +58,28 @@ class MemoryDatabase:
         self.running: defaultdict[str, dict[str, Row]] = defaultdict(dict)
         #: The pending rows that expire, by that moment.
         self.expiring = Line()
-        #: The ended rows, by the moment they ended.
+        #: The ended rows, by the moment they ended, but for those lifted out since they are kept for their parents.
         self.ended = {state: Line() for state in (JobState.COMPLETED, JobState.CANCELLED, JobState.DEAD)}
+        self.keys = Keys()
+        #: Children by their parent, which need not be stored.
+        self.children: dict[str, dict[str, Row]] = {}
         self.ears: list[Ear] = []
         self._stamp = 0
 
-    def line_of(self, row: Row) -> Line:
-        """Return the line where a pending row stands."""
+    def enter(self, row: Row) -> None:
+        """Enter a new row among the jobs; it stands nowhere yet."""
         job = row.job
-        return self.queues[job.queue].place(row.gate).lines[job.priority]
+        self.jobs[job.id] = row
+        if job.parent is not None:
+            self.children.setdefault(job.parent, {})[job.id] = row
+            parent = self.jobs.get(job.parent)
+            if parent is not None and parent.ended_at is not None and not parent.stamp:
+                # Its time may have passed, and it has a child to let go now.
+                self.file(parent, row.created_at)
+
+    def place(self, queue: str, gate: str) -> Place:
+        """Return where those at a gate stand; the empty one is the queue's line, and keys have gates over all queues."""
+        return self.keys.place(gate) if gate.startswith(UNIQUE_GATE) else self.queues[queue].place(gate)
 
     def stand(self, row: Row, gate: str, now: int) -> None:
         """Put a row that stands nowhere into the line, or at a gate."""
@@ -103,14 +87,15 @@ class MemoryDatabase:
         row.state = JobState.PENDING
         row.gate = gate
         job = row.job
-        self.queues[job.queue].place(gate).lines[job.priority].put((row.due_at, job.id, stamp, row), now)
+        place = self.place(job.queue, gate) if gate else self.queues[job.queue].line
+        place.lines[job.priority].put((row.due_at, job.id, stamp, row), now)
         if row.expires_at is not None:
             self.expiring.put((row.expires_at, job.id, stamp, row), now)
 
     def leave(self, row: Row) -> None:
         """Take a pending row out of the line, or away from its gate."""
         row.stamp = 0
-        self.line_of(row).left()
+        self.place(row.job.queue, row.gate).lines[row.job.priority].left()
         row.gate = ""
         if row.expires_at is not None:
             self.expiring.left()
@@ -132,18 +117,48 @@ class MemoryDatabase:
 
     def end(self, row: Row, state: JobState, reason: str | None, now: int) -> None:
         """End a row that stands nowhere."""
-        self._stamp = row.stamp = stamp = self._stamp + 1
         row.state = state
         row.reason = reason
         row.ended_at = now
-        self.ended[state].put((now, row.job.id, stamp, row), now)
+        self.file(row, now)
+
+    def file(self, row: Row, now: int) -> None:
+        """Enter an ended row among those to be pruned."""
+        self._stamp = row.stamp = stamp = self._stamp + 1
+        self.ended[row.state].put((row.ended_at or now, row.job.id, stamp, row), now)
+
+    def lift(self, row: Row) -> None:
+        """Take an ended row from those to be pruned, if it is there."""
+        if row.stamp:
+            row.stamp = 0
+            self.ended[row.state].left()
+
+    def strike(self, row: Row) -> None:
+        """Take an ended row from among the jobs, which leaves its history."""
+        self.lift(row)
+        job = row.job
+        del self.jobs[job.id]
+        self.keys.forget(row)
+        siblings = self.children.get(job.parent) if job.parent is not None else None
+        if job.parent is not None and siblings is not None:
+            siblings.pop(job.id, None)
+            if not siblings:
+                del self.children[job.parent]
 
     def delete(self, row: Row) -> None:
         """Delete an ended row and its history."""
-        row.stamp = 0
-        self.ended[row.state].left()
-        del self.jobs[row.job.id]
+        self.strike(row)
         self.history.pop(row.job.id, None)
+
+    def let_through(self, key: str, now: int) -> bool:
+        """Let the first that waits for a key into the line, if the key is free; tell whether one was."""
+        row = self.keys.first(key, now)
+        if row is None:
+            return False
+        self.leave(row)
+        self.keys.enter(row)
+        self.stand(row, "", now)
+        return True
 
     def alive(self, node: str, now: int) -> bool:
         """Tell whether a node is published and its lease not over."""
@@ -162,7 +177,7 @@ class MemoryDatabase:
         settings = self.settings.get(queue)
         if settings is None or settings.slots is None:
             return asked
-        runs = sum(row.job.queue == queue for row in self.running.get(node, {}).values())
+        runs = sum(row.job.queue == queue and not row.lent for row in self.running.get(node, {}).values())
         return min(asked, settings.slots - runs)
 
     def changed(self, owner: object, hint: Hint) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from backburner.backends.memory.content import row_flaw
 from backburner.backends.memory.row import Row
-from backburner.model.job import JobState
+from backburner.model.job import GROUP_CANCELLED, UNIQUE_GATE, JobState
 from backburner.ports.jobs import GroupAnswer
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from backburner.model.job import NewJob
     from backburner.ports.jobs import Birth
 
-__all__ = ["insert"]
+__all__ = ["follow", "insert", "job_flaw"]
 
 _STORED = GroupAnswer()
 
@@ -24,32 +24,82 @@ _STORED = GroupAnswer()
 def insert(database: MemoryDatabase, group: Sequence[NewJob], birth: Birth | None, now: int) -> GroupAnswer:
     """Store one group, or refuse it."""
     rows = [_row(job, now) for job in group]
-    for row in rows:
-        flaw = row_flaw(row)
-        if flaw is not None:
-            return GroupAnswer(refused=f"job {row.job.id!r}: {flaw}")
+    refused = _refused(rows)
+    if refused is not None:
+        return GroupAnswer(refused=refused)
     born: list[str] = []
     duplicates: list[str] = []
+    holders: dict[str, str] = {}
     jobs = database.jobs
     for row in rows:
-        job_id = row.job.id
-        token = birth.tokens.get(job_id) if birth is not None else None
-        known = jobs.get(job_id)
-        if known is not None:
-            again = birth is not None and token is not None and _born(known, birth.node, token)
-            (born if again else duplicates).append(job_id)
+        job = row.job
+        token = birth.tokens.get(job.id) if birth is not None else None
+        known = jobs.get(job.id)
+        if known is not None and not (job.parent is not None and _let_down(known)):
+            if birth is not None and token is not None and _born(known, birth.node, token):
+                born.append(job.id)
+            elif not _asked_no_more(known, job):
+                duplicates.append(job.id)
             continue
-        jobs[job_id] = row
-        if birth is not None and token is not None and _may_run(database, row, birth.node, now):
+        holder = None if job.unique is None else database.keys.holder(job.unique.key, now, beside=job.id)
+        if holder is not None:
+            holders[job.id] = holder
+            continue
+        if known is not None:
+            database.strike(known)
+            row.token = known.token
+        database.enter(row)
+        database.keys.enter(row)
+        if birth is not None and token is not None and known is None and _may_run(database, row, birth.node, now):
             row.attempt = 1
             row.started_at = now
             database.hold(row, birth.node, token)
-            born.append(job_id)
+            born.append(job.id)
         else:
-            database.stand(row, row.job.gate, now)
-    if born or duplicates:
-        return GroupAnswer(born=tuple(born), duplicates=tuple(duplicates))
+            database.stand(row, job.gate, now)
+    if born or duplicates or holders:
+        return GroupAnswer(born=tuple(born), duplicates=tuple(duplicates), holders=holders)
     return _STORED
+
+
+def follow(database: MemoryDatabase, jobs: Sequence[NewJob], now: int) -> None:
+    """Store follow-ups, which are without flaw; those whose key is held at its gate."""
+    for job in jobs:
+        if job.id in database.jobs:
+            continue
+        row = _row(job, now)
+        database.enter(row)
+        if job.unique is not None and database.keys.holder(job.unique.key, now) is not None:
+            database.stand(row, UNIQUE_GATE + job.unique.key, now)
+        else:
+            database.keys.enter(row)
+            database.stand(row, job.gate, now)
+
+
+def job_flaw(job: NewJob, now: int) -> str | None:
+    """Say what is wrong with a new job; None for nothing."""
+    return row_flaw(_row(job, now))
+
+
+def _refused(rows: Sequence[Row]) -> str | None:
+    for row in rows:
+        flaw = row_flaw(row)
+        if flaw is not None:
+            return f"job {row.job.id!r}: {flaw}"
+    return None
+
+
+def _asked_no_more(row: Row, job: NewJob) -> bool:
+    """Take back that a child's own group asked to cancel it while it runs; tell whether it had."""
+    if job.parent is None or row.asked != GROUP_CANCELLED:
+        return False
+    row.asked = None
+    return True
+
+
+def _let_down(row: Row) -> bool:
+    """Tell whether a child's own group cancelled it."""
+    return row.state is JobState.CANCELLED and row.reason == GROUP_CANCELLED
 
 
 def _row(job: NewJob, now: int) -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backburner.backends.memory import claiming, inserting, recovering, settling
+from backburner.backends.memory import claiming, inserting, recovering, settling, transactions
 from backburner.ports.backend import Hint
 from backburner.ports.jobs import Enqueued, Recovery, Settled
 
@@ -26,8 +26,11 @@ class MemoryJobStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def enqueue(self, groups: Sequence[Sequence[NewJob]], birth: Birth | None = None) -> Enqueued:
+    async def enqueue(
+        self, groups: Sequence[Sequence[NewJob]], birth: Birth | None = None, tx: object = None
+    ) -> Enqueued:
         """Store groups of jobs."""
+        transactions.refuse(tx)
         database = self._connection.writing()
         now = self._connection.clock.now()
         answers = tuple([inserting.insert(database, group, birth, now) for group in groups])
@@ -41,8 +44,11 @@ class MemoryJobStore:
         claiming.require_lease(database, request.node, now)
         return claiming.claim(database, request, now)
 
-    async def settle(self, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None = None) -> Settled:
+    async def settle(
+        self, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None = None, tx: object = None
+    ) -> Settled:
         """Write how claims ended; then, in the same step, claim."""
+        transactions.refuse(tx)
         database = self._connection.writing()
         now = self._connection.clock.now()
         # Whatever refuses does so before anything is written.

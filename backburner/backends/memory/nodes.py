@@ -44,7 +44,11 @@ class MemoryKeeper:
         require_lease(database, node, now)
         database.nodes[node].lease = now + ttl
         rows = database.running.get(node, {})
-        return Beat(now=now, claims=tuple(Held(row.job.id, row.token, row.cancel) for row in rows.values()))
+        return Beat(
+            now=now,
+            claims=tuple(Held(row.job.id, row.token, row.asked is not None) for row in rows.values()),
+            drain=database.nodes[node].draining,
+        )
 
     async def abandon(self, node: str) -> None:
         """Let the lease go at once."""
@@ -66,7 +70,9 @@ class MemoryNodeStore:
     async def publish(self, node: NodeRecord, ttl: int) -> None:
         """Enter a node, alive for ``ttl``."""
         database = self._connection.writing()
-        database.nodes[node.id] = Node(node, self._connection.clock.now() + ttl)
+        known = database.nodes.get(node.id)
+        draining = known is not None and known.draining
+        database.nodes[node.id] = Node(node, self._connection.clock.now() + ttl, draining=draining)
 
     async def withdraw(self, node: str) -> None:
         """Strike a node."""
@@ -75,10 +81,20 @@ class MemoryNodeStore:
         if node in database.running:
             database.changed(self._connection, Hint.LAPSE)
 
+    async def drain(self, node: str) -> bool:
+        """Ask a live node to drain."""
+        database = self._connection.writing()
+        if not database.alive(node, self._connection.clock.now()):
+            return False
+        database.nodes[node].draining = True
+        database.changed(self._connection, Hint.CONTROL)
+        return True
+
     async def find(self) -> tuple[NodeRecord, ...]:
         """Return the nodes, each alive or not, by id."""
         database = self._connection.reading()
         now = self._connection.clock.now()
         return tuple(
-            msgspec.structs.replace(node.record, alive=node.lease > now) for _, node in sorted(database.nodes.items())
+            msgspec.structs.replace(node.record, alive=node.lease > now, draining=node.draining)
+            for _, node in sorted(database.nodes.items())
         )

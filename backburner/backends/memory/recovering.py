@@ -23,12 +23,21 @@ def recover(database: MemoryDatabase, node: str, limit: int, now: int) -> tuple[
         # One handed over before keeps the cause and the node of the first time.
         cause, row.lapsed_on = (row.cause, row.lapsed_on) if row.cause is not None else (Cause.LAPSED, row.node)
         database.release(row)
-        recovered.append(_hand_over(database, row, cause, node, now))
+        row.lent = False
+        recovered.append(_hand_over(database, row, node, now, cause=cause))
     for dead in [name for name in database.nodes if not database.alive(name, now) and name not in database.running]:
         del database.nodes[dead]
+    keys: list[str] = []
     while len(recovered) < limit and (head := database.expiring.head()) is not None and head[0] <= now:
-        database.leave(head[3])
-        recovered.append(_hand_over(database, head[3], Cause.EXPIRED, node, now))
+        row, gate = head[3], head[3].gate
+        database.leave(row)
+        recovered.append(_hand_over(database, row, node, now, cause=Cause.EXPIRED, gate=gate))
+        if row.job.unique is not None:
+            # It may have waited for its key, or held it only while it was pending.
+            database.keys.enter(row)
+            keys.append(row.job.unique.key)
+    for key in dict.fromkeys(keys):
+        database.let_through(key, now)
     return tuple(recovered)
 
 
@@ -38,7 +47,7 @@ def _lapsed(database: MemoryDatabase, now: int) -> Iterator[Row]:
             yield from rows.values()
 
 
-def _hand_over(database: MemoryDatabase, row: Row, cause: Cause, node: str, now: int) -> Recovered:
+def _hand_over(database: MemoryDatabase, row: Row, node: str, now: int, *, cause: Cause, gate: str = "") -> Recovered:
     row.cause = cause
     database.hold(row, node, row.token + 1)
-    return Recovered(claim=claim_of(row, now), cause=cause, node=row.lapsed_on, cancel=row.cancel)
+    return Recovered(claim=claim_of(row, gate, now), cause=cause, node=row.lapsed_on, cancel=row.asked is not None)

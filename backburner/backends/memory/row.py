@@ -29,7 +29,10 @@ class Row(msgspec.Struct, gc=False):
     interruptions: int = 0
     token: int = 0
     node: str | None = None
-    cancel: bool = False
+    #: The reason for which somebody asked to cancel it while it runs.
+    asked: str | None = None
+    #: Its slot is lent while it waits for another job.
+    lent: bool = False
     #: Why it was handed over to be settled, and the node it lapsed on; both kept until it is.
     cause: Cause | None = None
     lapsed_on: str | None = None
@@ -41,10 +44,12 @@ class Row(msgspec.Struct, gc=False):
     error: str = ""
     message: str = ""
     fingerprint: str = ""
+    progress: tuple[int, int | None] | None = None
+    checkpoint: str | None = None
 
 
-def claim_of(row: Row, now: int) -> Claim:
-    """Return the row as it is handed to its node."""
+def claim_of(row: Row, gate: str, now: int) -> Claim:
+    """Return the row as it is handed to its node, from that gate."""
     job = row.job
     return Claim(
         id=job.id,
@@ -64,12 +69,16 @@ def claim_of(row: Row, now: int) -> Claim:
         due_at=row.due_at,
         expires_at=row.expires_at,
         claimed_at=now,
+        gate=gate,
+        headers=job.headers,
+        checkpoint=row.checkpoint,
     )
 
 
 def record_of(row: Row) -> JobRecord:
     """Return the row as it is read."""
     job = row.job
+    done, total = row.progress or (None, None)
     return JobRecord(
         id=job.id,
         kind=job.kind,
@@ -87,7 +96,7 @@ def record_of(row: Row) -> JobRecord:
         interruptions=row.interruptions,
         token=row.token,
         node=row.node,
-        cancel=row.cancel,
+        cancel=row.asked is not None,
         timeout=job.timeout,
         retry=job.retry,
         backoff=row.backoff,
@@ -99,4 +108,10 @@ def record_of(row: Row) -> JobRecord:
         error=row.error,
         message=row.message,
         fingerprint=row.fingerprint,
+        headers=job.headers,
+        parent=job.parent,
+        unique=None if job.unique is None else job.unique.key,
+        checkpoint=row.checkpoint,
+        done=done,
+        total=total,
     )

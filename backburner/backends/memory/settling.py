@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backburner.backends.memory.content import settlement_flaw
+from backburner.backends.memory.inserting import follow, job_flaw
 from backburner.errors import StoreRefused
-from backburner.model.job import Attempt, JobState
+from backburner.model.job import CANCELLED, Attempt, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.memory.database import MemoryDatabase
     from backburner.backends.memory.row import Row
-    from backburner.model.job import Ending, Settlement
+    from backburner.model.job import Ending, NewJob, Settlement
 
 __all__ = ["refuse_flawed", "settle"]
 
@@ -25,16 +26,20 @@ def refuse_flawed(settlements: Sequence[Settlement], now: int) -> None:
     """Raise `StoreRefused` if a settlement cannot be stored, before any is."""
     for settlement in settlements:
         flaw = settlement_flaw(settlement, now)
+        for job in settlement.jobs:
+            flaw = flaw or job_flaw(job, now)
         if flaw is not None:
             raise StoreRefused(f"The settlement of job {settlement.id}: {flaw}", stored="no", job_id=settlement.id)
 
 
 def settle(
     database: MemoryDatabase, node: str, settlements: Sequence[Settlement], now: int
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Apply settlements; return the stale ids, and those cancelled instead of pending."""
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Apply settlements; return the stale ids, and those cancelled instead of pending, with the reason."""
     stale: list[str] = []
-    cancelled: list[str] = []
+    cancelled: dict[str, str] = {}
+    freed: list[str] = []
+    following: list[NewJob] = []
     jobs = database.jobs
     for settlement in settlements:
         row = jobs.get(settlement.id)
@@ -43,14 +48,35 @@ def settle(
             continue
         # Under the same token but no longer running, it was applied before.
         if row.state is _RUNNING:
+            if settlement.state is _RUNNING:
+                _note(row, settlement)
+                continue
             _apply(database, row, settlement, now)
+            following += settlement.jobs
+            if row.job.unique is not None:
+                freed.append(row.job.unique.key)
         if settlement.state is _PENDING and row.state is JobState.CANCELLED:
-            cancelled.append(settlement.id)
-    return tuple(stale), tuple(cancelled)
+            cancelled[settlement.id] = row.reason or CANCELLED
+    # Who waits for a key comes before the follow-up of the one that held it.
+    for key in dict.fromkeys(freed):
+        database.let_through(key, now)
+    follow(database, following, now)
+    return tuple(stale), cancelled
+
+
+def _note(row: Row, settlement: Settlement) -> None:
+    if settlement.progress is not None:
+        row.progress = settlement.progress
+    if settlement.checkpoint is not None:
+        row.checkpoint = settlement.checkpoint
+    if settlement.lent is not None:
+        row.lent = settlement.lent
 
 
 def _apply(database: MemoryDatabase, row: Row, settlement: Settlement, now: int) -> None:
     database.release(row)
+    _note(row, settlement)
+    row.lent = False
     ending = settlement.ending
     if ending is not None:
         _write_down(database, row, settlement, ending, now)
@@ -59,12 +85,12 @@ def _apply(database: MemoryDatabase, row: Row, settlement: Settlement, now: int)
     row.interruptions += settlement.interrupted
     row.attempt -= settlement.unstarted
     row.cause = row.lapsed_on = None
-    asked, row.cancel = row.cancel, False
+    asked, row.asked = row.asked, None
     if settlement.state is not _PENDING:
         row.result = settlement.result
         database.end(row, settlement.state, settlement.reason, now)
-    elif asked:
-        database.end(row, JobState.CANCELLED, "cancelled", now)
+    elif asked is not None:
+        database.end(row, JobState.CANCELLED, asked, now)
     else:
         if settlement.backoff is not None:
             row.backoff = settlement.backoff

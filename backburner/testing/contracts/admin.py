@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backburner.model.clock import SECOND
-from backburner.model.job import SUSPECT_GATE, Ending, JobState
+from backburner.model.job import CANCELLED, GROUP_CANCELLED, SUSPECT_GATE, Ending, JobState
 from backburner.model.query import JobFilter, Shown
 from backburner.ports.jobs import CancelAnswer, Keep
 from backburner.testing.contracts.making import (
@@ -21,6 +21,7 @@ from backburner.testing.contracts.making import (
     read,
     recover,
     settle,
+    to_settle,
 )
 
 if TYPE_CHECKING:
@@ -116,6 +117,39 @@ class AdminContract:
         answer = await harness.backend.admin.cancel(ids(jobs[:-1]))
         assert sorted(answer.cancelled) == ids(jobs[:-1])
         assert ids(await claim(harness.backend)) == [jobs[-1].id]
+
+    async def test_the_reason_is_the_one_given(self, harness: Harness) -> None:
+        """A reason other than a person's own stands where it was given: at once, or once the run is settled."""
+        await publish(harness.backend)
+        claimed = await add_claimed(harness.backend)
+        job = await add(harness.backend)
+        answer = await harness.backend.admin.cancel([job.id, claimed.id], GROUP_CANCELLED)
+        assert (answer.cancelled, answer.asked) == ((job.id,), (claimed.id,))
+        assert (await read(harness.backend, job.id)).reason == GROUP_CANCELLED
+        write = [to_settle(claimed, JobState.PENDING)]
+        for _ in range(2):
+            settled = await harness.backend.jobs.settle("node", write)
+            assert (settled.stale, settled.cancelled) == ((), {claimed.id: GROUP_CANCELLED})
+        assert (await read(harness.backend, claimed.id)).reason == GROUP_CANCELLED
+
+    @pytest.mark.parametrize("reasons", [(CANCELLED, GROUP_CANCELLED), (GROUP_CANCELLED, CANCELLED)], ids=repr)
+    async def test_a_person_s_wish_stands(self, harness: Harness, reasons: tuple[str, str]) -> None:
+        """Of a person and a group that ask for a running job the person's reason stays, whoever came first."""
+        await publish(harness.backend)
+        claimed = await add_claimed(harness.backend)
+        for reason in reasons:
+            await harness.backend.admin.cancel([claimed.id], reason)
+        settled = await harness.backend.jobs.settle("node", [to_settle(claimed, JobState.PENDING)])
+        assert settled.cancelled == {claimed.id: CANCELLED}
+
+    async def test_a_wish_is_gone_with_the_run(self, harness: Harness) -> None:
+        """A reason given for one run does not outlive it, nor does it change what was reached."""
+        await publish(harness.backend)
+        claimed = await add_claimed(harness.backend)
+        await harness.backend.admin.cancel([claimed.id], GROUP_CANCELLED)
+        await settle(harness.backend, claimed, JobState.DEAD, reason="mine")
+        record = await read(harness.backend, claimed.id)
+        assert (record.state, record.reason, record.cancel) == (JobState.DEAD, "mine", False)
 
     async def test_pruning_deletes_job_and_history(self, harness: Harness) -> None:
         """A pruned job is gone with its history, and its id is free."""

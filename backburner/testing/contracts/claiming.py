@@ -48,6 +48,7 @@ class ClaimingContract:
             timeout=7,
             retry='{"attempts":2}',
             expires_in=60 * SECOND,
+            headers='{"trace":"ü"}',
         )
         created = harness.clock.now()
         harness.clock.move(3)
@@ -72,6 +73,9 @@ class ClaimingContract:
             due_at=created,
             expires_at=created + 60 * SECOND,
             claimed_at=harness.clock.now(),
+            gate="",
+            headers='{"trace":"ü"}',
+            checkpoint=None,
         )
 
     async def test_a_claimed_job_runs(self, harness: Harness) -> None:

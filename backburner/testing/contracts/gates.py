@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backburner.model.clock import SECOND
-from backburner.model.job import SUSPECT_GATE, UNKNOWN_GATE, JobState
+from backburner.model.job import MISFIT_GATE, SUSPECT_GATE, UNKNOWN_GATE, Ending, JobState
 from backburner.testing.contracts.making import add, add_claimed, add_each, ask, claim, ids, new, publish, read, settle
 
 if TYPE_CHECKING:
@@ -76,6 +76,55 @@ class GateContract:
         await add(harness.backend, kind="rare")
         await harness.backend.jobs.claim(ask())
         assert (await harness.backend.jobs.claim(ask())).wait is None
+
+    async def test_a_misfit_waits_for_another_signature(self, harness: Harness) -> None:
+        """A misfit is handed to a node whose signature of its kind is not among those it did not fit, and no other."""
+        await publish(harness.backend)
+        gate = f"{MISFIT_GATE}note:aa,bb"
+        job = await add(harness.backend, gate=gate)
+        for signatures in ({}, {"note": "aa"}, {"note": "bb"}, {"other": "cc"}):
+            batch = await harness.backend.jobs.claim(ask(kinds=("note", "other"), signatures=signatures))
+            assert (batch.claims, batch.wait, batch.parked) == ((), None, {})
+        assert (await read(harness.backend, job.id)).gate == gate
+        (claimed,) = await claim(harness.backend, signatures={"note": "cc"})
+        assert (claimed.id, claimed.gate) == (job.id, gate)
+        assert (await read(harness.backend, job.id)).gate == ""
+
+    async def test_misfits_of_every_kind(self, harness: Harness) -> None:
+        """Kinds may contain colons and commas; misfits come with the line by priority, due time, id."""
+        await publish(harness.backend)
+        kinds = ("note", "a:b", "a:b:cc", "a,b")
+        misfits = [await add(harness.backend, kind=kind, gate=f"{MISFIT_GATE}{kind}:aa") for kind in kinds]
+        lined = await add(harness.backend, priority=9)
+        first = await add(harness.backend, gate=f"{MISFIT_GATE}note:bb", priority=0)
+        await add(harness.backend, gate=f"{MISFIT_GATE}note:cc")
+        got = await claim(harness.backend, kinds=kinds, signatures=dict.fromkeys(kinds, "cc"))
+        assert ids(got) == ids([first, *misfits, lined])
+
+    async def test_a_misfit_is_settled_to_its_gate(self, harness: Harness) -> None:
+        """A run whose arguments do not fit goes to its gate and counts as nothing; ``wait`` tells when it is due."""
+        await publish(harness.backend)
+        claimed = await add_claimed(harness.backend)
+        gate = f"{MISFIT_GATE}note:aa"
+        await settle(harness.backend, claimed, JobState.PENDING, gate=gate, delay=5 * SECOND, ending=Ending.MISFIT)
+        (attempt,) = await harness.backend.reader.history(claimed.id)
+        assert attempt.ending is Ending.MISFIT
+        assert (await harness.backend.jobs.claim(ask(signatures={"note": "aa"}))).wait is None
+        assert (await harness.backend.jobs.claim(ask(signatures={"note": "bb"}))).wait == 5 * SECOND
+        harness.clock.move(5)
+        (again,) = await claim(harness.backend, signatures={"note": "bb"})
+        assert (again.id, again.failures) == (claimed.id, 0)
+
+    async def test_a_claim_tells_the_gate_it_came_from(self, harness: Harness) -> None:
+        """A claim names the gate its job stood at until then; empty is the line."""
+        await publish(harness.backend)
+        await add(harness.backend)
+        assert [claimed.gate for claimed in await claim(harness.backend)] == [""]
+        await add(harness.backend, gate=SUSPECT_GATE)
+        assert [claimed.gate for claimed in await claim(harness.backend)] == [SUSPECT_GATE]
+        await add(harness.backend, kind="rare")
+        await claim(harness.backend)
+        assert [claimed.gate for claimed in await claim(harness.backend, kinds=("rare",))] == [f"{UNKNOWN_GATE}rare"]
 
     async def test_other_gates_give_nothing(self, harness: Harness) -> None:
         """A job at any other gate is not handed out, born there or settled to it."""

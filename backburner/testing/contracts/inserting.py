@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from backburner.model.clock import SECOND
-from backburner.model.job import JobRecord, JobState
+from backburner.model.job import JobRecord, JobState, UniqueKey
 from backburner.model.query import JobFilter
 from backburner.testing.contracts.making import (
     add,
@@ -38,6 +38,10 @@ POISON: list[dict[str, Any]] = [
     {"args": '{"name": "\ud83d"}'},
     {"tags": ("good", "\ud800")},
     {"retry": "\ud800"},
+    {"headers": "\ud800"},
+    {"parent": "\ud800"},
+    {"unique": UniqueKey("\ud800", (JobState.PENDING,))},
+    {"unique": UniqueKey("key", (JobState.PENDING,), 2**70)},
     {"timeout": 2**70},
     {"delay": 2**70},
     {"at": 2**70},
@@ -85,6 +89,12 @@ class InsertingContract:
             error="",
             message="",
             fingerprint="",
+            headers=None,
+            parent=None,
+            unique=None,
+            checkpoint=None,
+            done=None,
+            total=None,
         )
         assert await harness.backend.reader.history(job.id) == ()
 
@@ -101,11 +111,27 @@ class InsertingContract:
             retry='{"attempts":3}',
             tags=("tenant:7", "ünïcode", "with space", 'quote"'),
             gate="lane:tenant:7",
+            headers='{"größe":"🙂"}',
+            parent="älter",
+            unique=UniqueKey("schlüssel 🙂", (JobState.PENDING, JobState.DEAD), 2**53 + 1),
         )
         await add_each(harness.backend, [job])
         record = await read(harness.backend, job.id)
-        for field in ("kind", "queue", "args", "priority", "timeout", "retry", "tags", "gate", "expires_at"):
+        for field in (
+            "kind",
+            "queue",
+            "args",
+            "priority",
+            "timeout",
+            "retry",
+            "tags",
+            "gate",
+            "expires_at",
+            "headers",
+            "parent",
+        ):
             assert getattr(record, field) == getattr(job, field), field
+        assert record.unique == "schlüssel 🙂"
         assert record.due_at == job.at
 
     async def test_arguments_of_a_mebibyte_come_back(self, harness: Harness) -> None:

@@ -90,10 +90,18 @@ def ask(
     queues: Iterable[str] | dict[str, int] = ("default",),
     kinds: Iterable[str] = ("note",),
     suspect: bool = True,
+    signatures: dict[str, str] | None = None,
 ) -> ClaimRequest:
     """Make a demand; queues given by name alone have room for the limit."""
     rooms = cast("dict[str, int]", queues) if isinstance(queues, dict) else dict.fromkeys(queues, limit)
-    return ClaimRequest(node=node, queues=rooms, limit=limit, kinds=frozenset(kinds), suspect=suspect)
+    return ClaimRequest(
+        node=node,
+        queues=rooms,
+        limit=limit,
+        kinds=frozenset(kinds),
+        signatures=signatures or {},
+        suspect=suspect,
+    )
 
 
 async def claim(backend: Backend, node: str = "node", **demand: Any) -> tuple[Claim, ...]:  # noqa: ANN401 - as `ask`

@@ -170,6 +170,50 @@ class NodeContract:
         (found,) = (await recover(harness.backend, "rescuer")).jobs
         assert found.claim.id == claimed.id
 
+    async def test_a_node_is_asked_to_drain(self, harness: Harness) -> None:
+        """A node asked to drain, from whichever connection, hears it at its next beats and is listed so."""
+        second = await harness.second()
+        await publish(harness.backend)
+        await publish(harness.backend, "other")
+        async with harness.backend.keeper() as keeper:
+            assert not (await keeper.beat("node", LEASE)).drain
+            assert await second.nodes.drain("node")
+            for _ in range(2):
+                assert (await keeper.beat("node", LEASE)).drain
+            assert not (await keeper.beat("other", LEASE)).drain
+        found = {node.id: node.draining for node in await harness.backend.nodes.find()}
+        assert found == {"node": True, "other": False}
+        assert await harness.backend.nodes.drain("node")
+
+    async def test_nobody_is_asked_to_drain(self, harness: Harness) -> None:
+        """Asking a node that is dead, withdrawn or was never published is answered by no."""
+        await publish(harness.backend, "dead")
+        await harness.die("dead")
+        await publish(harness.backend, "gone")
+        await harness.backend.nodes.withdraw("gone")
+        for node in ("dead", "gone", "stranger"):
+            assert not await harness.backend.nodes.drain(node)
+        assert not any(node.draining for node in await harness.backend.nodes.find())
+
+    async def test_published_again_it_still_drains(self, harness: Harness) -> None:
+        """Entered again, whatever it says of itself, a node that was asked to drain stays so; a new one does not."""
+        await publish(harness.backend)
+        await harness.backend.nodes.drain("node")
+        (node,) = await harness.backend.nodes.find()
+        await harness.backend.nodes.publish(msgspec.structs.replace(node, draining=False), LEASE)
+        (again,) = await harness.backend.nodes.find()
+        assert again == node
+        await harness.backend.nodes.withdraw("node")
+        await publish(harness.backend)
+        (new_one,) = await harness.backend.nodes.find()
+        assert not new_one.draining
+
+    async def test_a_draining_node_may_still_settle_and_claim(self, harness: Harness) -> None:
+        """Draining is the node's own affair: the store still hands out what it asks for."""
+        await publish(harness.backend)
+        await harness.backend.nodes.drain("node")
+        await settle(harness.backend, await add_claimed(harness.backend))
+
     async def test_two_nodes_of_one_backend(self, harness: Harness) -> None:
         """Two engines may live on one backend: the death of one does nothing to the other."""
         await publish(harness.backend)

@@ -129,6 +129,8 @@ class RecoveringContract:
         assert {(recovered.cause, recovered.node, recovered.claim.attempt) for recovered in found} == {
             (Cause.EXPIRED, None, 0)
         }
+        gates = {recovered.claim.id: recovered.claim.gate for recovered in found}
+        assert [gates[job.id] for job in expired] == ["", "", "lane:x", SUSPECT_GATE, "", ""]
         assert ids(await claim(harness.backend, "rescuer", kinds=("note", "unknown"))) == [kept.id]
 
     async def test_an_expired_job_is_settled_like_any_claim(self, harness: Harness) -> None:

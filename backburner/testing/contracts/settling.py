@@ -168,7 +168,7 @@ class SettlingContract:
         await harness.backend.admin.cancel([claimed.id])
         write = [to_settle(claimed, JobState.PENDING, delay=SECOND, failed=1, ending=Ending.FAILED, error="E")]
         settled = await harness.backend.jobs.settle("node", write)
-        assert (settled.stale, settled.cancelled) == ((), (claimed.id,))
+        assert (settled.stale, settled.cancelled) == ((), {claimed.id: "cancelled"})
         record = await read(harness.backend, claimed.id)
         assert (record.state, record.reason, record.gate) == (JobState.CANCELLED, "cancelled", "")
         assert (record.ended_at, record.failures) == (harness.clock.now(), 1)
@@ -182,7 +182,7 @@ class SettlingContract:
         claimed = await add_claimed(harness.backend)
         await harness.backend.admin.cancel([claimed.id])
         settled = await harness.backend.jobs.settle("node", [to_settle(claimed, state, result="1", reason="mine")])
-        assert settled.cancelled == ()
+        assert settled.cancelled == {}
         record = await read(harness.backend, claimed.id)
         assert (record.state, record.reason) == (state, "mine")
 
@@ -212,7 +212,7 @@ class SettlingContract:
             for number, claimed in enumerate(claims)
         ]
         settled = await harness.backend.jobs.settle("node", write)
-        assert (settled.stale, settled.cancelled) == ((), ())
+        assert (settled.stale, settled.cancelled) == ((), {})
         assert await harness.backend.reader.count(JobFilter()) == {
             Shown.COMPLETED: BATCH // 5,
             Shown.CANCELLED: BATCH // 5,

@@ -1,0 +1,61 @@
+"""Ended jobs whose time has passed; children are kept for their parents."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backburner.model.job import JobState
+
+if TYPE_CHECKING:
+    from backburner.backends.memory.database import MemoryDatabase
+    from backburner.ports.jobs import Keep
+
+__all__ = ["prune"]
+
+
+def prune(database: MemoryDatabase, keep: Keep, limit: int, now: int) -> int:
+    """Delete what need not be kept; return how many rows changed, at most ``limit``."""
+    kept = {JobState.COMPLETED: keep.completed, JobState.CANCELLED: keep.cancelled, JobState.DEAD: keep.dead}
+    changed = 0
+    more = True
+    # What a parent lets go may stand in a line that was gone through before.
+    while more:
+        more = False
+        for state, time in kept.items():
+            line = database.ended[state]
+            while time is not None and changed < limit and (head := line.head()) is not None and head[0] <= now - time:
+                more = True
+                changed += _pass(database, head[3].job.id, limit - changed, now)
+    return changed
+
+
+def _pass(database: MemoryDatabase, job_id: str, limit: int, now: int) -> int:
+    """Let a job go whose own time has passed; return how many rows changed."""
+    changed = _let_children_go(database, job_id, limit, now)
+    if changed == limit:
+        return changed
+    row = database.jobs[job_id]
+    if row.job.parent is not None and row.job.parent in database.jobs:
+        # It is filed again once that lets it go.
+        database.lift(row)
+        return changed
+    database.delete(row)
+    return changed + 1
+
+
+def _let_children_go(database: MemoryDatabase, parent: str, limit: int, now: int) -> int:
+    children = database.children.get(parent)
+    if children is None:
+        return 0
+    gone = [*islice(children.values(), limit)]
+    for row in gone:
+        del children[row.job.id]
+        row.job = msgspec.structs.replace(row.job, parent=None)
+        if row.ended_at is not None and not row.stamp:
+            database.file(row, now)
+    if not children:
+        del database.children[parent]
+    return len(gone)
