@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from backburner.ports.backend import Backend
     from backburner.testing.clock import FakeClock
 
@@ -26,6 +28,14 @@ class Harness(Protocol):
 
     async def second(self) -> Backend:
         """Another open connection to the same store, as another process would have; closed with the harness."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[object] | None:
+        """Bring a connection of the caller's own to this store, in a transaction: what is given as ``tx``.
+
+        It is committed at the end of the block, rolled back where that raises, and stays open as long as the harness.
+        None where the store joins none; the suite then proves that it refuses.
+        """
         ...
 
     async def die(self, node: str) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
+
+import aiosqlite
 
 from backburner.backends.memory import MemoryBackend, MemoryDatabase
 from backburner.backends.sqlite.backend import SqliteBackend
 from backburner.testing.clock import FakeClock
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from typing import Self
 
@@ -47,6 +51,9 @@ class StoreHarness(ABC):
         self._backends.append(backend)
         return backend
 
+    def transaction(self) -> AbstractAsyncContextManager[object] | None:
+        return None
+
     async def die(self, node: str) -> None:
         """Let the lease go on whichever connection holds it; the others know nothing of it."""
         for backend in self._backends:
@@ -70,3 +77,16 @@ class SqliteHarness(StoreHarness):
 
     def connection(self) -> Backend:
         return SqliteBackend(self._path, clock=self.clock)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[object]:
+        """Begin as an app does that means to write."""
+        connection = await aiosqlite.connect(self._path, isolation_level=None)
+        self._opened.push_async_callback(connection.close)
+        await connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            await connection.rollback()
+            raise
+        await connection.commit()

@@ -28,6 +28,9 @@ a subclass of each class here. In ``conftest.py``::
             self.backends.append(backend)
             return backend
 
+        def transaction(self):
+            return None
+
         async def die(self, node):
             for backend in self.backends:
                 async with backend.keeper() as keeper:
@@ -73,6 +76,7 @@ from backburner.testing.contracts.queues import QueueContract
 from backburner.testing.contracts.reading import ReadingContract
 from backburner.testing.contracts.recovering import RecoveringContract
 from backburner.testing.contracts.settling import SettlingContract
+from backburner.testing.contracts.transactions import TransactionContract
 from backburner.testing.contracts.unique import UniqueContract
 
 __all__ = [
@@ -92,5 +96,6 @@ __all__ = [
     "ReadingContract",
     "RecoveringContract",
     "SettlingContract",
+    "TransactionContract",
     "UniqueContract",
 ]
