@@ -3,7 +3,9 @@
 from backburner.app import Backburner
 from backburner.errors import (
     BackburnerError,
+    CallNotUsed,
     CallRefused,
+    ClaimLost,
     JobCancelled,
     JobDead,
     JobExpired,
@@ -14,11 +16,16 @@ from backburner.errors import (
     StoreError,
     StoreUnavailable,
 )
+from backburner.jobs.call import Call
 from backburner.jobs.context import JobContext, current_job
-from backburner.jobs.definition import Call, Job
+from backburner.jobs.definition import Job
+from backburner.jobs.dependencies import Provide
+from backburner.jobs.group import TaskGroup
 from backburner.jobs.handle import JobHandle
+from backburner.jobs.registry import Registry
 from backburner.jobs.signals import Cancel, Reject, Retry, Snooze
 from backburner.jobs.status import JobStatus
+from backburner.jobs.unique import Unique
 from backburner.resilience.backoff import constant, decorrelated, exponential, fibonacci, linear, polynomial
 from backburner.resilience.retry import RetryPolicy
 
@@ -26,8 +33,10 @@ __all__ = [
     "Backburner",
     "BackburnerError",
     "Call",
+    "CallNotUsed",
     "CallRefused",
     "Cancel",
+    "ClaimLost",
     "Job",
     "JobCancelled",
     "JobContext",
@@ -38,6 +47,8 @@ __all__ = [
     "JobNotFound",
     "JobStatus",
     "NotRunning",
+    "Provide",
+    "Registry",
     "Reject",
     "Retry",
     "RetryPolicy",
@@ -45,6 +56,8 @@ __all__ = [
     "StoreBusy",
     "StoreError",
     "StoreUnavailable",
+    "TaskGroup",
+    "Unique",
     "constant",
     "current_job",
     "decorrelated",

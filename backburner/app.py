@@ -2,151 +2,146 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from random import Random
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
-
-from msgspec import UNSET, UnsetType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, cast, overload
 
 from backburner import config
-from backburner.engine import Engine
-from backburner.errors import AlreadyRunning, NotRunning
-from backburner.jobs.definition import Job, define
+from backburner.engine import Engine, Extras
+from backburner.errors import AlreadyRunning, InvalidOption, NotRunning
+from backburner.jobs.blocking import Blocking
+from backburner.jobs.declaring import Declares
+from backburner.jobs.group import TaskGroup
 from backburner.jobs.kit import Kit
-from backburner.jobs.registry import Kinds
+from backburner.jobs.registry import Kinds, check_registries
 from backburner.model.clock import SystemClock
 from backburner.observability.logs import LogListener, guarded
 from backburner.shield import to_the_end
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from datetime import timedelta
     from types import TracebackType
-    from typing import ParamSpec, Unpack
+    from typing import Unpack
 
-    from backburner.jobs.client import TaskOptions
-    from backburner.jobs.definition import Call, Decorator
+    from msgspec import UnsetType
+
+    from backburner.jobs.call import Call
+    from backburner.jobs.definition import Definition, Job
+    from backburner.jobs.executor import Around
     from backburner.jobs.handle import JobHandle
+    from backburner.jobs.options import BatchOptions, TaskOptions
     from backburner.jobs.queues import Queues
+    from backburner.jobs.registry import Registry
     from backburner.model.clock import Clock
     from backburner.ports.telemetry import Listener
     from backburner.resilience.retry import RetryPolicy
 
-    P = ParamSpec("P")
-
-__all__ = ["Backburner"]
+__all__ = ["Backburner", "Options"]
 
 R = TypeVar("R")
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    # Checkers know it without the package; at run time Python has defaults from 3.13 on.
+    from typing_extensions import TypeVar as DefaultTypeVar
+
+    S = DefaultTypeVar("S", default=None)
+else:
+    S = TypeVar("S")
 
 
-class Backburner:
+class Options(TypedDict, total=False):
+    """What `Backburner` takes beside its store and its resources. Durations are a `timedelta` or seconds.
+
+    Each that is no code has a variable ``BACKBURNER_…`` that an operator may set instead; what is given here wins.
+    """
+
+    #: Jobs that were declared in modules which know no engine.
+    jobs: Sequence[Registry]
+    #: Slots by queue on this node; and the most of them all.
+    queues: Mapping[str, int] | None
+    slots: int | None
+    #: False: only store.
+    run: bool | None
+    #: For jobs that name none; None is no limit.
+    retry: str | RetryPolicy | None
+    timeout: timedelta | float | UnsetType | None
+    #: The most threads and processes for `def` jobs.
+    threads: int | None
+    processes: int | None
+    #: Wraps every run: ``async def traced(ctx, run): with span(ctx.kind): await run()``. The first is the outermost. What
+    #: one raises ends the run; what it returns is not looked at.
+    around: Sequence[Around]
+    #: Called where a job is stored; what it answers travels with the job and its children (`JobContext.headers`).
+    headers: Callable[[], Mapping[str, str]] | None
+    lease: timedelta | float | None
+    #: How long runs may go on after the engine was told to stop.
+    grace: timedelta | float | None
+    #: How long ended jobs are kept, by state.
+    keep: Mapping[str, timedelta | float | None] | None
+    #: How long a caller waits for the store to take a write.
+    write_timeout: timedelta | float | None
+    #: A loop that is silent for so long loses its jobs to other nodes.
+    stall_limit: timedelta | float | None
+    #: Bring an older schema up to date at the start.
+    migrate: bool | None
+    clock: Clock | None
+    listener: Listener | None
+
+
+class Backburner(Declares, Generic[S]):
     """An engine of durable jobs in your own process.
 
     ``url`` says where jobs are stored: ``sqlite:///jobs.db`` or ``memory://``; without it the variable
-    ``BACKBURNER_URL``, else ``sqlite:///backburner.db`` in the working directory. ``queues`` is slots by queue on this
-    node, ``slots`` the most of them all. With ``run=False`` it only stores. ``retry``, ``timeout`` are for jobs that
-    name none. ``grace`` is how long runs may go on after the engine was told to stop. ``keep`` is how long ended jobs
-    are kept, by state. Durations are a `timedelta` or seconds. Every option named here has a variable ``BACKBURNER_…``
-    that an operator may set instead; what is given here wins.
+    ``BACKBURNER_URL``, else ``sqlite:///backburner.db`` in the working directory. ``lifespan`` makes an async context
+    manager of what jobs need: it is opened before any runs, in web apps and workers alike, closed after the last, and what
+    it yields is `state`. Should it fail to open, the engine does not start and raises `ResourceFailed`. All else is in
+    `Options`.
 
     Enter it in your app's lifespan (``async with bb:``); it may be entered again afterwards, on another loop too.
-    Constructing it starts nothing and opens nothing. Raises `InvalidOption`, `InvalidSetting` or `InvalidUrl`.
+    Constructing it starts nothing and opens nothing. Raises `InvalidOption`, `InvalidSetting`, `InvalidUrl` or
+    `DuplicateKind`.
     """
 
+    @overload
+    def __init__(
+        self: Backburner[None], url: str | None = ..., *, lifespan: None = ..., **options: Unpack[Options]
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        url: str | None = ...,
+        *,
+        lifespan: Callable[[], AbstractAsyncContextManager[S]],
+        **options: Unpack[Options],
+    ) -> None: ...
     def __init__(
         self,
         url: str | None = None,
         *,
-        queues: Mapping[str, int] | None = None,
-        slots: int | None = None,
-        run: bool | None = None,
-        retry: str | RetryPolicy | None = None,
-        timeout: timedelta | float | UnsetType | None = UNSET,
-        threads: int | None = None,
-        lease: timedelta | float | None = None,
-        grace: timedelta | float | None = None,
-        keep: Mapping[str, timedelta | float | None] | None = None,
-        write_timeout: timedelta | float | None = None,
-        stall_limit: timedelta | float | None = None,
-        migrate: bool | None = None,
-        clock: Clock | None = None,
-        listener: Listener | None = None,
+        lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        self._settings = config.load(
-            url=url,
-            queues=queues,
-            slots=slots,
-            run=run,
-            retry=retry,
-            timeout=timeout,
-            threads=threads,
-            lease=lease,
-            grace=grace,
-            keep=keep,
-            write_timeout=write_timeout,
-            stall_limit=stall_limit,
-            migrate=migrate,
+        jobs = check_registries(options.pop("jobs", ()))
+        self._extras = Extras(
+            lifespan=_callable(lifespan, "lifespan"),
+            around=tuple(_callable(each, "around") for each in options.pop("around", ())),
+            headers=_callable(options.pop("headers", None), "headers"),
         )
+        clock = options.pop("clock", None) or SystemClock()
+        listener = options.pop("listener", None) or LogListener()
+        self._settings = config.load(**cast("config.Options", {"url": url, **options}))
         self._kinds = Kinds()
-        self._kit = Kit(clock or SystemClock(), guarded(listener or LogListener()), Random())  # noqa: S311 - jitter
+        self._kit = Kit(clock, guarded(listener), Random())  # noqa: S311 - jitter
         self._engine: Engine | None = None
+        self._blocking = Blocking(self._storing, self._only_storing)
+        for registry in jobs:
+            registry.attach(self._kinds)
 
-    # ---- declaring ---------------------------------------------------------------------------------------------
-
-    @overload
-    def job(self, fn: Callable[P, Awaitable[R]], /) -> Job[P, R]: ...
-    @overload
-    def job(self, fn: Callable[P, R], /) -> Job[P, R]: ...
-    @overload
-    def job(
-        self,
-        *,
-        name: str | None = ...,
-        queue: str = ...,
-        priority: int = ...,
-        retry: str | RetryPolicy | None = ...,
-        timeout: timedelta | float | UnsetType | None = ...,
-        expires: timedelta | float | None = ...,
-        tags: Sequence[str] = ...,
-        executor: str | None = ...,
-    ) -> Decorator: ...
-    def job(
-        self,
-        fn: Callable[..., Any] | None = None,
-        *,
-        name: str | None = None,
-        queue: str = "default",
-        priority: int = 5,
-        retry: str | RetryPolicy | None = None,
-        timeout: timedelta | float | UnsetType | None = UNSET,
-        expires: timedelta | float | None = None,
-        tags: Sequence[str] = (),
-        executor: str | None = None,
-    ) -> Any:
-        """Declare a function as a job, as ``@bb.job`` or ``@bb.job(queue="mail", …)``.
-
-        ``name`` is the kind under which it is stored, the function's own name by default: to rename the function, keep
-        the name. ``queue``, ``priority`` (0 first, 9 last), ``expires`` and ``tags`` are for calls that say nothing
-        else; ``retry`` and ``timeout`` (None: no limit) in place of the engine's. An async function runs on the loop, a
-        `def` in a thread. Raises `NotAJob`, `DuplicateKind` or `InvalidOption`.
-        """
-
-        def declare(function: Callable[..., Any]) -> Job[..., Any]:
-            definition = define(
-                function,
-                name=name,
-                queue=queue,
-                priority=priority,
-                retry=retry,
-                timeout=timeout,
-                expires=expires,
-                tags=tags,
-                executor=executor,
-            )
-            self._kinds.add(definition)
-            return Job(definition, function)
-
-        return declare if fn is None else declare(fn)
+    def _declare(self, definition: Definition) -> None:
+        self._kinds.add(definition)
 
     # ---- life --------------------------------------------------------------------------------------------------
 
@@ -181,6 +176,24 @@ class Backburner:
         """Whether it was entered."""
         return self._engine is not None
 
+    @property
+    def ready(self) -> bool:
+        """Whether it has started and takes work: what a readiness probe asks. False from a drain on."""
+        return self._engine is not None and self._engine.ready
+
+    @property
+    def state(self) -> S:
+        """What ``lifespan=`` yielded; raises `NotRunning`."""
+        self._running()
+        return self._kinds.home.state  # type: ignore[return-value]  # the lifespan of this very engine made it
+
+    async def drain(self) -> None:
+        """Take no more work, turn `ready` off, and return when nothing runs here; what is stored is left for others.
+
+        For a preStop hook: then the engine may be left, and nothing has to be interrupted. Storing goes on.
+        """
+        await self._running().drain()
+
     def hurry(self) -> None:
         """Cut the grace of a stop that is under way short: what still runs is interrupted now, and given back."""
         if self._engine is not None:
@@ -191,16 +204,27 @@ class Backburner:
     async def create_task(self, call: Call[R], **options: Unpack[TaskOptions]) -> JobHandle[R]:
         """Store a call as a job; when this returns, the job is durable.
 
-        Options are those of `TaskOptions`. Everything wrong with the call is refused before anything is written, by a
+        Options are those of `TaskOptions`. Inside a job it is a child: stored once, however often its parent runs. With
+        ``tx=``, your own connection to the same store in a transaction, it is stored in that. A job that exists already,
+        by its id or its unique key, is answered by its handle, ``existed`` set. Everything wrong with the call is refused before anything is written, by a
         `CallRefused`. Raises `StoreBusy` or `StoreUnavailable` when the store takes longer than ``write_timeout``; both
         say whether the job may have been stored, and ``create_task(call, id=…)`` with the id they name repeats safely.
         Cancelled while it waits for its turn, nothing is stored; cancelled later, the job may exist.
         """
         return await self._running().client.create_task(call, options)
 
-    async def create_tasks(self, calls: Iterable[Call[Any]], **options: Unpack[TaskOptions]) -> list[JobHandle[Any]]:
+    async def create_tasks(self, calls: Iterable[Call[Any]], **options: Unpack[BatchOptions]) -> list[JobHandle[Any]]:
         """Store many calls in one write: all of them or none; ``options`` hold for each. Handles come in order."""
         return await self._running().client.create_tasks(calls, options)
+
+    def TaskGroup(self, *, tx: object = None) -> TaskGroup:  # noqa: N802 - as asyncio has it
+        """Return a group: ``async with bb.TaskGroup() as group``, then ``group.create_task(…)``."""
+        return TaskGroup(self._running().client, tx=tx)
+
+    @property
+    def blocking(self) -> Blocking:
+        """The way in for code that cannot await: threads, and processes without a loop."""
+        return self._blocking
 
     def handle(self, job_id: str, job: Job[..., R]) -> JobHandle[R]:
         """Return the handle of a job stored anywhere: ``await bb.handle(job_id, send_email)``."""
@@ -210,6 +234,25 @@ class Backburner:
     def queues(self) -> Queues:
         """Pauses and limits."""
         return self._running().queues
+
+    # ---- testing -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def override(self, factory: Callable[..., T], replacement: Callable[..., T]) -> Generator[None]:
+        """Have ``replacement`` opened in place of a `Provide` factory, wherever this engine's jobs need it.
+
+        Within the block, in this process; process jobs, which open their own, are not touched.
+        """
+        overrides = self._kinds.home.overrides
+        before = overrides.get(factory)
+        overrides[factory] = replacement
+        try:
+            yield
+        finally:
+            if before is None:
+                del overrides[factory]
+            else:
+                overrides[factory] = before
 
     # ---- parts -------------------------------------------------------------------------------------------------
 
@@ -221,7 +264,7 @@ class Backburner:
     async def _start(self, settings: config.Settings) -> None:
         if self._engine is not None:
             raise AlreadyRunning
-        engine = self._engine = Engine(settings, self._kinds, self._kit)
+        engine = self._engine = Engine(settings, self._kinds, self._extras, self._kit)
         try:
             await engine.start()
         except BaseException:
@@ -237,3 +280,31 @@ class Backburner:
             await to_the_end(engine.stop())
         finally:
             self._engine = None
+
+    def _storing(self) -> Engine | None:
+        return self._engine
+
+    @asynccontextmanager
+    async def _only_storing(self) -> AsyncGenerator[Engine]:
+        """Open an engine of its own that only stores, for a process without a loop."""
+        if self._settings.url.startswith("memory:"):
+            raise NotRunning(
+                "a store in memory is its own engine's alone: enter that first, or use a file (sqlite:///jobs.db)"
+            )
+        engine = Engine(
+            self._settings.as_client(),
+            self._kinds,
+            Extras(lifespan=None, around=(), headers=self._extras.headers),
+            self._kit,
+        )
+        try:
+            await engine.start()
+            yield engine
+        finally:
+            await to_the_end(engine.stop())
+
+
+def _callable(value: T, option: str) -> T:
+    if value is not None and not callable(value):
+        raise InvalidOption(f"{option}={value!r} cannot be called", option=option)
+    return value

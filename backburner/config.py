@@ -51,6 +51,7 @@ class Options(TypedDict, total=False):
     retry: str | RetryPolicy | None
     timeout: Duration | UnsetType | None
     threads: int | None
+    processes: int | None
     lease: Duration | None
     grace: Duration | None
     write_timeout: Duration | None
@@ -75,6 +76,7 @@ class Settings:
     #: For jobs that name none of their own; 0 is no limit.
     timeout: int
     threads: int
+    processes: int
     lease: int
     #: How long runs may go on once the engine is told to stop.
     grace: int
@@ -93,6 +95,10 @@ class Settings:
         Queues come with slots of their own, or by names that are declared. Raises `InvalidOption`.
         """
         return replace(self, run=True, queues=self.queues if queues is None else self._chosen(queues))
+
+    def as_client(self) -> Settings:
+        """Return these settings for a process that only stores."""
+        return replace(self, run=False)
 
     def _chosen(self, queues: Mapping[str, int] | Collection[str]) -> Mapping[str, int]:
         if isinstance(queues, Mapping):
@@ -126,6 +132,7 @@ def load(environ: Mapping[str, str] | None = None, **given: Unpack[Options]) -> 
         retry=pick("retry", str, policy, policy("standard")),
         timeout=pick("timeout", _limit, check_timeout, 3600 * SECOND),
         threads=pick("threads", _whole, _count("threads"), min(8, (os.cpu_count() or 1) + 4)),
+        processes=pick("processes", _whole, _count("processes"), max(1, (os.cpu_count() or 1) - 1)),
         lease=pick("lease", _length, _at_least("lease", 3 * SECOND), 30 * SECOND),
         grace=pick("grace", _length, _at_least("grace", 0), 20 * SECOND),
         write_timeout=pick("write_timeout", _length, _at_least("write_timeout", SECOND // 10), 5 * SECOND),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from backburner.backends import urls
-from backburner.errors import SchemaTooOld
+from backburner.errors import ResourceFailed, SchemaTooOld
 from backburner.jobs.client import Client
+from backburner.jobs.handle import JobHandle
 from backburner.jobs.handles import Handles
 from backburner.jobs.hints import Hints
 from backburner.jobs.identity import Identity
 from backburner.jobs.intake import Intake
+from backburner.jobs.joined import Joined
+from backburner.jobs.order import Orders
 from backburner.jobs.queues import Queues
 from backburner.jobs.worker import LAST_WRITES, Plan, Worker
 from backburner.model.clock import SECOND
@@ -21,39 +26,60 @@ from backburner.ports.backend import Hint
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
     from backburner.config import Settings
+    from backburner.jobs.call import Call
+    from backburner.jobs.executor import Around
     from backburner.jobs.kit import Kit
+    from backburner.jobs.options import TaskOptions
     from backburner.jobs.registry import Kinds
     from backburner.ports.backend import SchemaState
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Extras"]
+
+R = TypeVar("R")
 
 #: Bytes.
 ARGUMENT_LIMIT = 256 * 1024
 RESULT_LIMIT = 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What only code can say of an engine."""
+
+    lifespan: Callable[[], AbstractAsyncContextManager[object]] | None
+    around: Sequence[Around]
+    headers: Callable[[], Mapping[str, str]] | None
+
+
 class Engine:
     """The parts of a running engine. Made on the loop it runs on; started once, stopped once."""
 
-    def __init__(self, settings: Settings, kinds: Kinds, kit: Kit) -> None:
+    def __init__(self, settings: Settings, kinds: Kinds, extras: Extras, kit: Kit) -> None:
+        self.loop = asyncio.get_running_loop()
         self._settings = settings
         self._kinds = kinds
+        self._extras = extras
         self._kit = kit
         self._node = Identity()
         self._backend = urls.connect(
             urls.parse(settings.url, base=Path.cwd()), clock=kit.clock, write_timeout=settings.write_timeout / SECOND
         )
         self._hints = Hints(self._backend.notifier, kit)
-        self._handles = Handles(self._backend.reader, self._cancel, kit=kit)
+        self._joined = Joined(self._backend.transactions)
+        self._orders = Orders(kinds, Ids(kit.clock), argument_limit=ARGUMENT_LIMIT, headers=extras.headers)
+        self._handles = Handles(self._backend.reader, self._cancel, self._joined, kit=kit)
         self._worker = self._make_worker() if settings.run else None
         self.client = Client(
+            self._backend,
+            self._orders,
+            self._joined,
             self._handles,
-            self._hints,
-            kinds,
-            Ids(kit.clock),
+            hints=self._hints,
             midwife=self._worker.midwife if self._worker else None,
-            argument_limit=ARGUMENT_LIMIT,
         )
         self._intake = self.client.intake = Intake(
             self._backend.jobs,
@@ -80,6 +106,7 @@ class Engine:
         self._handles.start()
         ending(self._intake.close, LAST_WRITES)
         self._intake.start()
+        await self._open_resources()
         if self._worker is not None:
             ending(self._worker.stop)
             await self._worker.start()
@@ -93,6 +120,24 @@ class Engine:
             queues=dict(self._settings.queues) if self._worker is not None else {},
             migrated=f"{schema.current}→{schema.wanted}" if schema.pending else "no",
         )
+
+    async def create_task(self, call: Call[R], options: TaskOptions, /) -> JobHandle[R]:
+        """Store one job."""
+        return await self.client.create_task(call, options)
+
+    def again(self, handle: JobHandle[R], /) -> JobHandle[R]:
+        """Return this engine's own handle of a job, whichever engine made the one given."""
+        return JobHandle(self._handles.vigil(handle.id, handle.definition))
+
+    async def drain(self) -> None:
+        """Take no more work, and wait until nothing runs."""
+        if self._worker is not None:
+            await self._worker.drain()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has started and does not drain."""
+        return self._started and not (self._worker is not None and self._worker.draining)
 
     async def stop(self) -> None:
         """End, in the order in which nothing is lost: runs, then what is stored, then whoever waits, then the store."""
@@ -118,15 +163,45 @@ class Engine:
             queues=settings.queues,
             slots=settings.slots,
             threads=settings.threads,
+            processes=settings.processes,
+            around=self._extras.around,
             retry=settings.retry,
             timeout=settings.timeout,
             lease=settings.lease,
             stall_limit=settings.stall_limit,
             grace=settings.grace,
             keep=settings.keep,
+            argument_limit=ARGUMENT_LIMIT,
             result_limit=RESULT_LIMIT,
         )
-        return Worker(self._backend, self._kinds, self._handles, self._hints, node=self._node, plan=plan, kit=self._kit)
+        return Worker(
+            self._backend,
+            self._kinds,
+            self._handles,
+            self._hints,
+            orders=self._orders,
+            joined=self._joined,
+            node=self._node,
+            plan=plan,
+            kit=self._kit,
+        )
+
+    async def _open_resources(self) -> None:
+        """Open what the app gave as ``lifespan=``; closed once nothing runs any more."""
+        home = self._kinds.home
+        self._exit.callback(setattr, home, "client", None)
+        home.client = self.client
+        lifespan = self._extras.lifespan
+        if lifespan is None:
+            return
+        self._exit.callback(setattr, home, "state", None)
+        try:
+            home.state = await self._exit.enter_async_context(lifespan())
+        except Exception as error:
+            name = getattr(lifespan, "__qualname__", repr(lifespan))
+            raise ResourceFailed(
+                f"lifespan={name} failed to open, so the engine did not start: {type(error).__name__}: {error}"
+            ) from error
 
     async def _prepare_schema(self) -> SchemaState:
         if self._settings.migrate:

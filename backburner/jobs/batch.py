@@ -37,10 +37,11 @@ class Group:
 class Cancellation:
     """Jobs to cancel, and the caller."""
 
-    __slots__ = ("deadline", "future", "ids")
+    __slots__ = ("deadline", "future", "ids", "reason")
 
-    def __init__(self, ids: Sequence[str], deadline: float, future: asyncio.Future[CancelAnswer]) -> None:
+    def __init__(self, ids: Sequence[str], reason: str, deadline: float, future: asyncio.Future[CancelAnswer]) -> None:
         self.ids = ids
+        self.reason = reason
         self.deadline = deadline
         self.future = future
 

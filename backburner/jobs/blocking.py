@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import os
 import sys
+from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
@@ -124,21 +125,21 @@ class Blocking:
             raise NotRunning("the interpreter is exiting, its threads have stopped: nothing was done; store before")
         engine = self._running()
         if engine is not None and engine is not self._foreign:
-            entered = engine
-            return Crossing(entered.loop, lambda: work(entered))
+            crossing = Crossing(engine.loop, partial(work, engine))
+            crossing.send()
+            return crossing
         with self._lock:
-            crossing = self._thread.admit(work) if self._thread is not None else None
-            if crossing is None:
+            sent = self._thread.admit(work) if self._thread is not None else None
+            if sent is None:
                 thread = StoreThread(self._storing, idle=self._idle)
-                crossing = thread.admit(work)
-                assert crossing is not None  # noqa: S101 - it has not even begun
+                sent = thread.admit(work)
+                assert sent is not None  # noqa: S101 - it has not even begun
                 thread.start()
                 self._thread = thread
-            return crossing
+            return sent
 
     def _wait_for(self, crossing: Crossing[T], timeout: float | None = None, late: str = "") -> T:
         try:
-            crossing.send()
             came = crossing.wait(timeout, patience=self._patience, clock=self._clock)
         except BaseException:
             crossing.give_up()

@@ -114,6 +114,7 @@ class Claimer:
             queues=queues,
             limit=limit,
             kinds=self._kinds.names,
+            signatures=self._kinds.signatures,
             suspect=self._executor.suspects == 0,
         )
         return self._asked

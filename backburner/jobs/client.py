@@ -1,121 +1,168 @@
-"""The storing side: from a call and its options to a durable job and its handle."""
+"""The storing side: from calls to durable jobs and their handles."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import sys
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from backburner.errors import ArgumentNotStorable, InvalidOption, JobNotFound, NotACall, UnknownKind
-from backburner.jobs.definition import Call, Definition, Job, check_priority, check_tags, check_timeout
-from backburner.jobs.handle import Final, JobHandle
+from backburner.errors import InvalidOption, JobNotFound, NotACall, StoreRefused
+from backburner.jobs.call import Call
+from backburner.jobs.context import current_run
+from backburner.jobs.definition import Job
+from backburner.jobs.handle import JobHandle
 from backburner.jobs.run import Why
-from backburner.model.job import JobState, NewJob
+from backburner.jobs.vigil import Final
+from backburner.model.job import CANCELLED, GROUP_CANCELLED, JobState
 from backburner.model.names import check_name
-from backburner.model.times import duration, moment
 from backburner.ports.backend import Hint
-from backburner.resilience.retry import RetryPolicy, encode, policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import timedelta
 
     from backburner.jobs.handles import Handles
     from backburner.jobs.hints import Hints
     from backburner.jobs.intake import Intake
+    from backburner.jobs.joined import Joined
     from backburner.jobs.midwife import Midwife
-    from backburner.jobs.registry import Kinds
-    from backburner.model.ids import Ids
-    from backburner.ports.jobs import GroupAnswer
+    from backburner.jobs.options import BatchOptions, TaskOptions
+    from backburner.jobs.order import Orders
+    from backburner.jobs.run import Run
+    from backburner.model.job import NewJob
+    from backburner.ports.backend import Backend
+    from backburner.ports.jobs import CancelAnswer, GroupAnswer
 
-__all__ = ["Client", "TaskOptions"]
+__all__ = ["Client", "Stored"]
 
 R = TypeVar("R")
 
 _LATEST = sys.maxsize
+#: Jobs in one cancellation.
+_CANCEL = 1_000
 
 
-class TaskOptions(TypedDict, total=False):
-    """What `create_task` takes beside the call. Durations are a `timedelta` or seconds; moments are aware."""
+class Stored(NamedTuple):
+    """What became of one job that was to be stored."""
 
-    #: The job's id. Storing an id twice stores one job: what makes a repeated `create_task` safe.
+    #: The job's id, or that of the one which holds its unique key.
     id: str
-    #: The job is due after this time, or at this moment; at most one of the two.
-    delay: timedelta | float
-    at: datetime
-    queue: str
-    #: 0 (first) to 9 (last).
-    priority: int
-    #: No run of the job, no retry either, starts later than this time from now, or this moment; it is cancelled then.
-    expires: timedelta | float | datetime
-    tags: Sequence[str]
-    retry: str | RetryPolicy
-    #: How long a run may take; None for no limit.
-    timeout: timedelta | float | None
+    #: Nothing was stored for it: it was there already.
+    existed: bool
 
 
 class Client:
-    """Checks, encodes and stores; every refusal comes before anything is queued."""
+    """Stores, cancels, and answers handles."""
 
     def __init__(
         self,
+        backend: Backend,
+        orders: Orders,
+        joined: Joined,
         handles: Handles,
-        hints: Hints,
-        kinds: Kinds,
-        ids: Ids,
         *,
+        hints: Hints,
         midwife: Midwife | None,
-        argument_limit: int,
     ) -> None:
         #: Set once, before the start: intake and client know each other.
         self.intake: Intake
-        self._handles = handles
+        self.handles = handles
+        self.orders = orders
+        self._store = backend.jobs
+        self._transactions = backend.transactions
+        self._joined = joined
         self._hints = hints
-        self._kinds = kinds
-        self._ids = ids
         self._midwife = midwife
-        self._argument_limit = argument_limit
 
     async def create_task(self, call: Call[R], options: TaskOptions) -> JobHandle[R]:
         """Store one job."""
-        job = self._prepare(call, options)
-        await self.intake.enqueue((job,), self._book((job,)))
-        return cast("JobHandle[R]", self._handles.handle(job.id, call.definition))
+        tx = options.get("tx") if options else None
+        if self._joined and tx is None:
+            self._refuse_write(call)
+        job = self.orders.prepare(call, options, self.parent())
+        if tx is not None:
+            ((job_id, existed),) = await self._store_in(tx, (job,))
+            return JobHandle(self.handles.vigil(job_id, call.definition), existed=existed)
+        jobs = (job,)
+        answer = await self.intake.enqueue(jobs, self._book(jobs))
+        if answer.holders or answer.duplicates:
+            job_id = answer.holders.get(job.id, job.id)
+            return JobHandle(self.handles.vigil(job_id, call.definition), existed=True)
+        return JobHandle(self.handles.vigil(job.id, call.definition))
 
-    async def create_tasks(self, calls: Iterable[Call[Any]], options: TaskOptions) -> list[JobHandle[Any]]:
+    async def create_tasks(self, calls: Iterable[Call[Any]], options: BatchOptions) -> list[JobHandle[Any]]:
         """Store many jobs in one write: all of them or none."""
-        if "id" in options:
-            raise InvalidOption("create_tasks stores many jobs; one id cannot name them all", option="id")
         if isinstance(calls, Call):
+            calls.used = True
             raise NotACall(
                 f"create_tasks takes many calls: create_tasks([{calls.definition.kind}(…), …]); one is for create_task"
             )
+        for option in ("id", "name"):
+            if option in options:
+                raise InvalidOption(f"create_tasks stores many jobs; one {option} cannot name them all", option=option)
         taken = list(calls)
-        jobs = [self._prepare(call, options) for call in taken]
+        parent = self.parent()
+        try:
+            jobs = [self.orders.prepare(call, cast("TaskOptions", options), parent) for call in taken]
+        except BaseException:
+            for call in taken:
+                if type(call) is Call:
+                    call.used = True
+            raise
+        stored = await self.store(jobs, options.get("tx"))
+        vigil = self.handles.vigil
+        return [
+            JobHandle(vigil(job_id, call.definition), existed=existed)
+            for (job_id, existed), call in zip(stored, taken, strict=True)
+        ]
+
+    async def store(self, jobs: Sequence[NewJob], tx: object = None) -> list[Stored]:
+        """Store jobs in one write, all of them or none; in order, what became of each."""
         if not jobs:
             return []
-        await self.intake.enqueue(jobs, self._book(jobs))
-        handle = self._handles.handle
-        return [handle(job.id, call.definition) for job, call in zip(jobs, taken, strict=True)]
+        if tx is not None:
+            return await self._store_in(tx, jobs)
+        if self._joined:
+            self._joined.refuse_write()
+        return _stored(jobs, await self.intake.enqueue(jobs, self._book(jobs)))
 
     def handle(self, job_id: str, job: Job[..., R]) -> JobHandle[R]:
         """Return the handle of a job stored anywhere."""
         if not isinstance(job, Job):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise NotACall(f"handle takes the id and the job it was made from: bb.handle({job_id!r}, send_email)")
-        return cast("JobHandle[R]", self._handles.handle(check_name(job_id, "id"), job.definition))
+        return JobHandle(self.handles.vigil(check_name(job_id, "id"), job.definition))
+
+    def parent(self) -> Run | None:
+        """Return the run whose child a job is that is stored here and now."""
+        current = current_run.get(None)
+        return None if current is None else current.stored
 
     async def cancel(self, job_id: str) -> bool:
         """Cancel a job, wherever it is; return whether that came in time."""
-        answer = await self.intake.cancel((job_id,))
+        if self._joined:
+            self._joined.refuse_write()
+        answer = await self._cancel((job_id,), CANCELLED)
         if job_id in answer.missing:
             raise JobNotFound(f"the store has no job {job_id}", job_id=job_id)
-        if job_id in answer.cancelled:
-            self._handles.ended(job_id, Final(JobState.CANCELLED, reason="cancelled"))
-        if job_id in answer.asked and (self._midwife is None or not self._midwife.end(job_id, Why.CANCEL)):
-            self._hints.tell(Hint.CONTROL)
         return job_id not in answer.ended
+
+    async def cancel_group(self, ids: Sequence[str]) -> None:
+        """Cancel the children of a group that failed; those that ended meanwhile are left as they are."""
+        for start in range(0, len(ids), _CANCEL):
+            await self._cancel(ids[start : start + _CANCEL], GROUP_CANCELLED)
+
+    async def _cancel(self, ids: Sequence[str], reason: str) -> CancelAnswer:
+        answer = await self.intake.cancel(ids, reason)
+        asked, cancelled = set(answer.asked), set(answer.cancelled)
+        elsewhere = False
+        for job_id in ids:
+            if job_id in cancelled:
+                self.handles.ended(job_id, Final(JobState.CANCELLED, reason=reason))
+            elif job_id in asked:
+                elsewhere |= self._midwife is None or not self._midwife.end(job_id, Why.CANCEL)
+        if elsewhere:
+            self._hints.tell(Hint.CONTROL)
+        return answer
+
+    # ---- what the intake tells ---------------------------------------------------------------------------------
 
     def stored(self, jobs: Sequence[NewJob], tokens: Mapping[str, int], answer: GroupAnswer, now: int) -> None:
         """Hear from the intake that a group was written: start the born, expect the others."""
@@ -160,86 +207,28 @@ class Client:
                 break  # no room, or a job that waits: those behind it in the group are not to overtake it
         return tokens
 
-    # ---- checks ------------------------------------------------------------------------------------------------
+    # ---- a caller's own transaction ----------------------------------------------------------------------------
 
-    def _prepare(self, call: Call[Any], options: TaskOptions) -> NewJob:
-        if type(call) is not Call:
-            raise NotACall(_not_a_call(call))
-        definition = call.definition
-        if definition not in self._kinds:
-            raise UnknownKind(
-                f"{definition.kind} ({definition.place}) is not a job of this engine; "
-                "decorate it with this engine's job decorator"
-            )
-        args = definition.signature.encode(call.bound)
-        limit = self._argument_limit
-        if len(args) * 4 > limit and len(args.encode()) > limit:
-            raise ArgumentNotStorable(
-                f"{definition.kind}: the arguments take {len(args.encode()):,} bytes, {limit:,} are allowed; "
-                "store the data where it belongs and pass its name"
-            )
-        declared = definition.options
-        if not options:
-            return NewJob(
-                id=self._ids.new(),
-                kind=definition.kind,
-                queue=declared.queue,
-                args=args,
-                priority=declared.priority,
-                expires_in=declared.expires,
-                tags=declared.tags,
-            )
-        return self._prepare_with(definition, args, options)
+    async def _store_in(self, tx: object, jobs: Sequence[NewJob]) -> list[Stored]:
+        """Store jobs in a transaction of the caller's; nobody is told, since nobody sees them before it commits."""
+        self._transactions.is_open(tx)
+        (answer,) = (await self._store.enqueue((jobs,), None, tx)).groups
+        if answer.refused is not None:
+            raise StoreRefused(answer.refused, stored="no", job_id=jobs[0].id)
+        stored = _stored(jobs, answer)
+        self._joined.join(tx, [job_id for job_id, existed in stored if not existed])
+        return stored
 
-    def _prepare_with(self, definition: Definition, args: str, options: TaskOptions) -> NewJob:
-        declared = definition.options
-        unknown = options.keys() - TaskOptions.__annotations__.keys()
-        if unknown:
-            raise InvalidOption(
-                f"create_task has no option {min(unknown)!r}; it takes {', '.join(TaskOptions.__annotations__)}",
-                option=min(unknown),
-            )
-        if "delay" in options and "at" in options:
-            raise InvalidOption("delay and at say the same thing twice; give one", option="at")
-        expires_in, expires_at = _expiry(options["expires"]) if "expires" in options else (declared.expires, None)
-        return NewJob(
-            id=check_name(options["id"], "id") if "id" in options else self._ids.new(),
-            kind=definition.kind,
-            queue=check_name(options["queue"], "queue") if "queue" in options else declared.queue,
-            args=args,
-            priority=check_priority(options["priority"]) if "priority" in options else declared.priority,
-            delay=duration(options["delay"], "delay") if "delay" in options else 0,
-            at=moment(options["at"], "at") if "at" in options else None,
-            expires_in=expires_in,
-            expires_at=expires_at,
-            timeout=check_timeout(options["timeout"]) if "timeout" in options else None,
-            retry=encode(policy(options["retry"])) if "retry" in options else None,
-            tags=(*declared.tags, *check_tags(options["tags"])) if "tags" in options else declared.tags,
-        )
+    def _refuse_write(self, call: object) -> None:
+        if type(call) is Call:
+            call.used = True
+        self._joined.refuse_write()
+        if type(call) is Call:
+            call.used = False
 
 
-def _expiry(given: timedelta | float | datetime) -> tuple[int | None, int | None]:
-    """Return what was given as a duration from storing, or as a moment."""
-    if isinstance(given, datetime):
-        return None, moment(given, "expires")
-    return duration(given, "expires"), None
-
-
-def _not_a_call(value: object) -> str:
-    if inspect.iscoroutine(value):
-        value.close()  # it will never be awaited, and that is what this error says
-        name = value.__name__
-        return (
-            f"create_task got a coroutine of {name}(); it cannot be stored; "
-            f"decorate {name} with @bb.job and pass {name}(…)"
-        )
-    if isinstance(value, Job):
-        return f"create_task got the job {value.kind} itself; call it: {value.kind}(…)"
-    if isinstance(value, asyncio.Future):
-        return (
-            "create_task got a task that runs already; it cannot be stored; pass a call of a job, such as send_email(…)"
-        )
-    if callable(value):
-        name = getattr(value, "__name__", "it")
-        return f"create_task got the function {name}; decorate it with @bb.job and pass {name}(…)"
-    return f"create_task takes a call of a job, such as send_email(…), not {type(value).__name__}"
+def _stored(jobs: Sequence[NewJob], answer: GroupAnswer) -> list[Stored]:
+    if not answer.holders and not answer.duplicates:
+        return [Stored(job.id, existed=False) for job in jobs]
+    known = frozenset(answer.duplicates)
+    return [Stored(answer.holders.get(job.id, job.id), job.id in answer.holders or job.id in known) for job in jobs]

@@ -12,12 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
     from typing import Unpack
 
-    from backburner.jobs.definition import Call
+    from backburner.jobs.call import Call
     from backburner.jobs.options import CallOptions
+    from backburner.jobs.run import Run
 
 __all__ = ["Current", "JobContext", "current_job", "current_run"]
 
-S = TypeVar("S")
+if TYPE_CHECKING:
+    # Checkers know it without the package; at run time Python has defaults from 3.13 on.
+    from typing_extensions import TypeVar as DefaultTypeVar
+
+    S = DefaultTypeVar("S", default=Any)
+else:
+    S = TypeVar("S")
 
 
 class Current(Protocol):
@@ -42,6 +49,12 @@ class Current(Protocol):
     @property
     def state(self) -> object: ...  # noqa: D102
     def progress(self, done: int, total: int | None, /) -> Awaitable[None]: ...  # noqa: D102
+
+    @property
+    def stored(self) -> Run | None:
+        """The run of a stored job here that this code belongs to: what it stores are that job's children."""
+        ...
+
     def checkpoint(self, value: object, /) -> Awaitable[None]: ...  # noqa: D102
     def then(self, call: Call[Any], options: CallOptions, /) -> str: ...  # noqa: D102
     async def complete(self, result: object, tx: object, /) -> None: ...  # noqa: D102

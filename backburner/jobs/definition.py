@@ -1,4 +1,4 @@
-"""A job as it is declared, and a call of one: a function bound to arguments, not yet stored."""
+"""A job as it is declared."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ from msgspec import UnsetType
 
 from backburner.codec.signature import Signature
 from backburner.errors import InvalidOption, NotAJob
-from backburner.jobs.context import inline
+from backburner.jobs.call import Call
+from backburner.jobs.dependencies import Dependencies
+from backburner.jobs.unique import Unique
 from backburner.model.job import DEFAULT_PRIORITY, PRIORITIES
 from backburner.model.names import check_name
 from backburner.model.times import duration
 from backburner.resilience.retry import RetryPolicy, policy
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import timedelta
+    from typing import Unpack
+
+    from backburner.jobs.home import Home
+    from backburner.jobs.options import CallOptions
 
 __all__ = [
-    "Call",
     "Decorator",
     "Definition",
     "Executor",
@@ -41,8 +46,8 @@ R = TypeVar("R")
 #: What hands type from habit.
 _CELERY = frozenset({"delay", "apply_async", "s", "si", "signature"})
 
-#: Where a job runs: on the engine's loop, or in a thread of the engine's own.
-Executor = Literal["loop", "thread"]
+#: Where a job runs: on the engine's loop, in a thread of the engine's own, or in a process of its own.
+Executor = Literal["loop", "thread", "process"]
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,33 +61,74 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     #: Microseconds from storing within which the job must have started.
     expires: int | None = None
     tags: tuple[str, ...] = ()
+    unique: Unique | None = None
 
 
 class Definition:
     """What the engine knows of a kind: how to read its arguments, run it, and write its result."""
 
-    __slots__ = ("executor", "fn", "kind", "options", "place", "signature")
+    __slots__ = (
+        "aliases",
+        "dependencies",
+        "executor",
+        "fn",
+        "homes",
+        "kind",
+        "options",
+        "place",
+        "plain",
+        "signature",
+    )
 
-    def __init__(self, fn: Callable[..., object], *, kind: str, executor: Executor, options: JobOptions) -> None:
+    def __init__(
+        self,
+        fn: Callable[..., object],
+        *,
+        kind: str,
+        executor: Executor,
+        options: JobOptions,
+        aliases: tuple[str, ...] = (),
+    ) -> None:
         self.fn = fn
         self.kind = kind
+        #: Names under which jobs of this kind were stored before.
+        self.aliases = aliases
         self.executor: Executor = executor
         self.options = options
-        self.signature = Signature.of(fn, kind)
+        self.dependencies = Dependencies.of(fn, kind)
+        self.signature = Signature.of(fn, kind, exclude=self.dependencies.names if self.dependencies else ())
         self.place = f"{fn.__code__.co_filename}:{fn.__code__.co_firstlineno}"
+        #: It runs on the loop and nothing has to be opened for it.
+        self.plain = executor == "loop" and self.dependencies is None
+        #: The engines that know it.
+        self.homes: list[Home] = []
 
 
 class Job(Generic[P, R]):
     """A function that can be stored as a job. Calling it makes a `Call`; ``fn`` is the plain function."""
 
     def __init__(self, definition: Definition, fn: Callable[P, Awaitable[R]] | Callable[P, R]) -> None:
-        self.definition = definition
         functools.update_wrapper(self, fn)
+        self.definition = definition
+        self._fn = fn
+        self._presets: CallOptions | None = None
         _mark_coroutine_function(self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """Bind the arguments; raises `InvalidArguments` at once when they do not fit."""
-        return Call(self.definition, self.definition.signature.bind(args, kwargs))
+        definition = self.definition
+        if definition.dependencies is None:
+            return Call(definition, definition.signature.bind(args, kwargs), options=self._presets)
+        provided = definition.dependencies.names
+        given = {name: value for name, value in kwargs.items() if name in provided}
+        bound = definition.signature.bind(args, {name: value for name, value in kwargs.items() if name not in given})
+        return Call(definition, bound, given, self._presets)
+
+    def options(self, **options: Unpack[CallOptions]) -> Job[P, R]:
+        """Return the same job with presets for `create_task`; what is said there overrules them."""
+        preset: Job[P, R] = Job(self.definition, self._fn)
+        preset._presets = {**(self._presets or {}), **options}
+        return preset
 
     def __get__(self, owner: object, kind: type | None = None) -> Job[P, R]:
         """Answer itself: a job is never a method."""
@@ -123,32 +169,6 @@ class Decorator(Protocol):
     def __call__(self, fn: Callable[P, R], /) -> Job[P, R]: ...
 
 
-class Call(Generic[R]):
-    """A job bound to arguments, not yet stored. Awaiting it runs it right here: no store, no retry, no timeout."""
-
-    __slots__ = ("bound", "definition")
-
-    def __init__(self, definition: Definition, bound: Mapping[str, object]) -> None:
-        self.definition = definition
-        self.bound = bound
-
-    def __await__(self) -> Generator[object, None, R]:
-        """Run the function here; a `def` job runs in a thread, so that the loop goes on."""
-        return self._run_here().__await__()
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.bound.items())
-        return f"{self.definition.kind}({arguments})"
-
-    async def _run_here(self) -> R:
-        definition = self.definition
-        args, kwargs = definition.signature.spread(self.bound)
-        with inline(definition.kind):
-            if definition.executor == "loop":
-                return await definition.fn(*args, **kwargs)  # type: ignore[misc, no-any-return]
-            return await asyncio.to_thread(definition.fn, *args, **kwargs)  # type: ignore[arg-type]
-
-
 def define(
     fn: Callable[..., object],
     *,
@@ -158,12 +178,16 @@ def define(
     retry: str | RetryPolicy | None,
     timeout: timedelta | float | UnsetType | None,
     expires: timedelta | float | None,
+    unique: Unique | None,
     tags: Sequence[str],
     executor: str | None,
+    aliases: Sequence[str],
+    prefix: str,
 ) -> Definition:
     """Check a declaration and make its definition; raises `NotAJob` or `InvalidOption`."""
     _check_function(fn)
-    kind = check_name(name if name is not None else fn.__name__, "a job's name")
+    own = check_name(name if name is not None else fn.__name__, "a job's name")
+    kind = check_name(f"{prefix}.{own}" if prefix else own, "a job's name with its registry's prefix")
     options = JobOptions(
         queue=check_name(queue, "queue"),
         priority=check_priority(priority),
@@ -171,8 +195,23 @@ def define(
         timeout=None if isinstance(timeout, UnsetType) else check_timeout(timeout),
         expires=None if expires is None else duration(expires, "expires"),
         tags=check_tags(tags),
+        unique=unique,
     )
-    return Definition(fn, kind=kind, executor=_executor(fn, executor), options=options)
+    definition = Definition(
+        fn, kind=kind, executor=_executor(fn, executor), options=options, aliases=_check_aliases(kind, aliases)
+    )
+    if unique is not None:
+        unique.check(kind, definition.signature.names)
+    return definition
+
+
+def _check_aliases(kind: str, value: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise InvalidOption(f"aliases takes a list of names, not one: aliases=[{value!r}]", option="aliases")
+    aliases = tuple(check_name(alias, "an alias") for alias in value)
+    if kind in aliases:
+        raise InvalidOption(f"{kind} is the job's own name; aliases are the names it had before", option="aliases")
+    return aliases
 
 
 def check_priority(value: int) -> int:
@@ -204,8 +243,17 @@ def _executor(fn: Callable[..., object], given: str | None) -> Executor:
         if given is not None:
             raise InvalidOption(f"{fn.__name__} is async and runs on the loop; leave executor= out", option="executor")
         return "loop"
+    if given == "process":
+        if "<locals>" in fn.__qualname__:
+            raise InvalidOption(
+                f"{fn.__qualname__} cannot be found by another process: a process job is defined at the top of a module",
+                option="executor",
+            )
+        return "process"
     if given not in {None, "thread"}:
-        raise InvalidOption(f'executor={given!r} is not known; a def job runs in a "thread"', option="executor")
+        raise InvalidOption(
+            f'executor={given!r} is not known; a def job runs in a "thread" or in a "process"', option="executor"
+        )
     return "thread"
 
 

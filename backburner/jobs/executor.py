@@ -6,35 +6,45 @@ import asyncio
 import sys
 import traceback
 from contextvars import copy_context
-from threading import get_ident
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from backburner.errors import PayloadNotReadable, ResultNotStorable
+from backburner.errors import PayloadNotReadable, ResultNotStorable, TransactionRolledBack
 from backburner.jobs import outcome
-from backburner.jobs.context import current_run
+from backburner.jobs.context import JobContext, current_run
+from backburner.jobs.desk import Verdict
 from backburner.jobs.run import Run, Why
 from backburner.jobs.signals import JobSignal
 from backburner.model.clock import SECOND
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from backburner.jobs.definition import Definition
+    from backburner.jobs.desk import Desk
+    from backburner.jobs.effects import Effects
     from backburner.jobs.kit import Kit
+    from backburner.jobs.performer import Performer
     from backburner.jobs.registry import Kinds
-    from backburner.jobs.settler import Settle
+    from backburner.jobs.settler import Settle, Witness
     from backburner.jobs.slots import Slots
-    from backburner.jobs.threads import Threads
     from backburner.model.clock import Timer
     from backburner.model.job import Claim, Settlement
     from backburner.resilience.retry import RetryPolicy
 
-__all__ = ["Executor"]
+__all__ = ["Around", "Executor"]
+
+#: What wraps every run: it awaits ``run()``, whose result is the job's whatever the wrapper returns.
+Around: TypeAlias = "Callable[[JobContext[Any], Callable[[], Awaitable[object]]], Awaitable[object]]"
 
 #: Seconds after which a run that was told to end is reported as stuck.
 STUCK_AFTER = 30.0
 _NEVER = float("inf")
+
+
+class _Misfit(Exception):
+    """The stored arguments do not fit the signature here; why is its cause."""
 
 
 class Executor:
@@ -49,10 +59,14 @@ class Executor:
         self,
         kinds: Kinds,
         slots: Slots,
-        threads: Threads,
+        desk: Desk,
+        performer: Performer,
         *,
         settle: Settle,
+        witness: Witness,
         freed: Callable[[bool], None],
+        expect: Callable[[str, int], None],
+        around: Sequence[Around],
         retry: RetryPolicy,
         timeout: int,
         result_limit: int,
@@ -60,9 +74,14 @@ class Executor:
     ) -> None:
         self._kinds = kinds
         self._slots = slots
-        self._threads = threads
+        self._desk = desk
+        desk.executor = self
+        self._performer = performer
         self._settle = settle
+        self._witness = witness
         self._freed = freed
+        self._expect = expect
+        self._around = tuple(around)
         self._retry = retry
         self._timeout = timeout
         self._result_limit = result_limit
@@ -87,12 +106,11 @@ class Executor:
         if claim.expires_at is not None and claim.expires_at <= claim.claimed_at:
             self._leave(claim, outcome.expired(claim))
             return
-        run = Run(claim, definition, self._deadline(claim, definition))
+        run = Run(claim, definition, self._deadline(claim, definition), self._desk)
         self.runs[claim.id] = run
         if claim.crashes >= outcome.SUSPECT_CRASHES:
             self.suspects += 1
-        work = self._run(run) if definition.executor == "loop" else self._run_in_thread(run)
-        run.task = self._loop.create_task(work, name=claim.id, context=self._context.copy())
+        run.task = self._loop.create_task(self._run(run), name=claim.id, context=self._context.copy())
 
     def decline(self, claim: Claim) -> None:
         """Give back a claim for which no slot was taken."""
@@ -104,7 +122,10 @@ class Executor:
             return
         run.why = why
         self._watch(run, self._clock.monotonic() + STUCK_AFTER)
-        if run.begun and run.task is not None:
+        if why is Why.SHUTDOWN and run.definition.executor == "process":
+            # It may yet save something; what does not end is killed when it is given up.
+            self._performer.stopping(run)
+        elif run.begun and run.task is not None:
             run.task.cancel()
 
     def end_all(self, why: Why) -> None:
@@ -133,50 +154,70 @@ class Executor:
     # ---- one run -----------------------------------------------------------------------------------------------
 
     async def _run(self, run: Run) -> None:
-        run.begun = True
-        current_run.set(run)
         definition = run.definition
+        # A thread cannot be stopped, so nothing cancels the wait for it.
+        run.begun = definition.executor != "thread"
+        current_run.set(run)
         raised: BaseException | None = None
         try:
             if run.why is not None:
                 raise asyncio.CancelledError  # noqa: TRY301 - told to end before it began
-            args, kwargs = definition.signature.decode(run.claim.args)
-            result: object = await cast("Awaitable[object]", definition.fn(*args, **kwargs))
-            settlement = outcome.completed(run.claim, self._encode(definition, result))
+            try:
+                args, kwargs = definition.signature.decode(run.claim.args)
+            except PayloadNotReadable as error:
+                raise _Misfit from error
+            if definition.plain and not self._around:
+                result: object = await cast("Awaitable[object]", definition.fn(*args, **kwargs))
+                text = self.encode(definition, result)
+            else:
+                text = await self._perform(run, args, kwargs)
+            settlement = outcome.completed(run.claim, text)
         except BaseException as error:  # noqa: BLE001 - every way a job can end is settled here
             settlement, raised = self._raised(run, error)
-        self._finish(run, settlement, raised)
-        if isinstance(raised, KeyboardInterrupt | GeneratorExit):
+        if run.effects is not None and run.effects.tx is not None:
+            raised = await self._finish_own(run, run.effects.tx, settlement, raised)
+        else:
+            self._finish(run, settlement, raised)
+        if isinstance(raised, KeyboardInterrupt | GeneratorExit) and definition.executor == "loop":
             raise raised
 
-    async def _run_in_thread(self, run: Run) -> None:
-        current_run.set(run)
-        raised: BaseException | None = None
-        future = asyncio.wrap_future(self._threads.submit(lambda: self._call(run)))
-        # Not `await future`: a thread cannot be stopped, so only an engine that gives the run up cancels this wait.
-        await asyncio.wait([future])
-        try:
-            settlement = outcome.completed(run.claim, future.result())
-        except BaseException as error:  # noqa: BLE001 - every way a job can end is settled here
-            settlement, raised = self._raised(run, error)
+    async def _perform(self, run: Run, args: tuple[object, ...], kwargs: dict[str, object]) -> str:
+        """Run what is more than a plain call on the loop; returns the result as JSON text."""
+        text = "null"
+
+        async def innermost() -> object:
+            nonlocal text
+            result, text = await self._performer.perform(run, args, kwargs)
+            return result
+
+        work = innermost
+        context: JobContext[Any] = JobContext(run)
+        for around in reversed(self._around):
+            work = partial(around, context, work)  # type: ignore[assignment]
+        called = work()
+        await called
+        return text
+
+    async def _finish_own(
+        self, run: Run, tx: object, settlement: Settlement, raised: BaseException | None
+    ) -> BaseException | None:
+        """Finish a run that completed itself: as its transaction ended, so did the run."""
+        run.begun = False  # from here nothing of the job's own is left to cancel
+        verdict = await self._desk.verdict(run, tx)
+        if verdict is Verdict.COMMITTED:
+            self._finish(run, None, raised)
+            return raised
+        if verdict is Verdict.ROLLED_BACK and raised is None:
+            settlement, raised = self._raised(run, TransactionRolledBack())
+        elif verdict is Verdict.OPEN and raised is None:
+            settlement = outcome.interrupted(run.claim, "its transaction was still open when the run was told to end")
+        elif verdict is Verdict.LOST:
+            run.why = Why.LOST
         self._finish(run, settlement, raised)
+        return raised
 
-    def _call(self, run: Run) -> str:
-        """Run a `def` job, in its thread."""
-        run.thread = get_ident()
-        try:
-            if run.why is not None:
-                raise asyncio.CancelledError
-            definition = run.definition
-            args, kwargs = definition.signature.decode(run.claim.args)
-            return self._encode(definition, definition.fn(*args, **kwargs))
-        except StopIteration as error:
-            # No future can carry one; a coroutine that raises it fails in the same words.
-            raise RuntimeError("the job raised StopIteration") from error
-        finally:
-            run.thread = None
-
-    def _encode(self, definition: Definition, result: object) -> str:
+    def encode(self, definition: Definition, result: object) -> str:
+        """Return a result as JSON text; raises `ResultNotStorable`."""
         text = definition.signature.encode_result(result)
         if len(text) > self._result_limit and len(text.encode()) > self._result_limit:
             raise ResultNotStorable(
@@ -188,6 +229,9 @@ class Executor:
     def _raised(self, run: Run, error: BaseException) -> tuple[Settlement, BaseException | None]:
         """Work out how a run that raised ends, and which error it tells of."""
         claim = run.claim
+        if isinstance(error, _Misfit):
+            cause = cast("PayloadNotReadable", error.__cause__)
+            return outcome.misfit(claim, cause, run.definition.signature.schema_name), cause
         policy = self._policy(run)
         if isinstance(error, KeyboardInterrupt | GeneratorExit):
             return outcome.interrupted(claim, f"interrupted by {type(error).__name__}"), error
@@ -208,18 +252,38 @@ class Executor:
             # Stored by a newer engine; the declaration is the next best word on it.
             return declared
 
-    def _finish(self, run: Run, settlement: Settlement, error: BaseException | None) -> None:
+    def _finish(self, run: Run, settlement: Settlement | None, error: BaseException | None) -> None:
         claim = run.claim
+        if run.effects is not None:
+            self._desk.close(run)
+            settlement = self._conclude(run, run.effects, settlement)
         del self.runs[run.id]
         suspect = claim.crashes >= outcome.SUSPECT_CRASHES
         if suspect:
             self.suspects -= 1
         if run.why is Why.LOST:
             self._listener(Signal.JOB_LOST, id=run.id, kind=run.kind, attempt=run.attempt)
-        elif not run.settled:
+        elif settlement is not None and not run.settled:
             self._settle(claim, settlement, error)
         self._slots.give(claim.queue)
         self._freed(suspect)
+
+    def _conclude(self, run: Run, effects: Effects, settlement: Settlement | None) -> Settlement | None:
+        """Add a run's effects to how it ended; what it wrote itself is only told."""
+        if settlement is None and effects.completion is not None:
+            settlement, written = effects.completion, True
+        else:
+            written = False
+        if settlement is None:
+            return None
+        settlement = outcome.with_effects(settlement, tuple(effects.jobs), effects.progress)
+        for job in settlement.jobs:
+            self._expect(job.queue, job.delay if job.at is None else 0)
+        if not written:
+            return settlement
+        self._witness.settled(run.claim, settlement, None)
+        self._witness.wrote()
+        return None
 
     def _leave(self, claim: Claim, settlement: Settlement) -> None:
         """Settle a claim without running it, and free its slot."""

@@ -1,4 +1,4 @@
-"""All handles of one engine: what ends here is told at once, all the rest is read together."""
+"""All that is waited for in one engine: what ends here is told at once, all the rest is read together."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 from backburner.errors import JobNotFound, NotRunning
-from backburner.jobs.handle import Final, JobHandle
 from backburner.jobs.loop import Loop
 from backburner.jobs.status import JobStatus, status_of
+from backburner.jobs.vigil import Final, Vigil
 from backburner.model.job import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from backburner.jobs.definition import Definition
+    from backburner.jobs.joined import Joined
     from backburner.jobs.kit import Kit
     from backburner.ports.jobs import JobReader
 
@@ -31,8 +32,8 @@ REST = 20
 _FINAL = frozenset({JobState.COMPLETED, JobState.CANCELLED, JobState.DEAD})
 
 
-class _Reference(ref["JobHandle[object]"]):
-    """A handle that others hold; a third of what a `WeakValueDictionary` takes for the same."""
+class _Reference(ref["Vigil"]):
+    """A vigil that handles hold; a third of what a `WeakValueDictionary` takes for the same."""
 
     __slots__ = ("id",)
 
@@ -40,24 +41,26 @@ class _Reference(ref["JobHandle[object]"]):
 
 
 class Handles:
-    """Makes handles and ends them.
+    """Makes vigils and ends them.
 
-    One batched read a node, on a hint, else each second, and only while somebody waits. A job has one handle here
-    until it ends, however often it is asked for.
+    One batched read a node, on a hint, else each second, and only while somebody waits. A job has one vigil here until
+    it ends, however many handles it has.
     """
 
     def __init__(
         self,
         reader: JobReader,
         cancel: Callable[[str], Awaitable[bool]],
+        joined: Joined,
         *,
         kit: Kit,
     ) -> None:
         self._reader = reader
         self._cancel = cancel
+        self._joined = joined
         self._known: dict[str, _Reference] = {}
         #: In the order in which they are to be read.
-        self._watched: dict[str, JobHandle[object]] = {}
+        self._watched: dict[str, Vigil] = {}
         self._loop = Loop("handles", self._step, kit=kit)
         self._clock = kit.clock
         self._rested_at = 0.0
@@ -73,48 +76,50 @@ class Handles:
         self._open = False
         await self._loop.stop()
         watched, self._watched = self._watched, {}
-        for handle in watched.values():
-            handle.fail(NotRunning("the engine stopped while this handle was awaited; the job itself goes on"))
+        for vigil in watched.values():
+            vigil.fail(NotRunning("the engine stopped while this handle was awaited; the job itself goes on"))
 
-    def handle(self, job_id: str, definition: Definition) -> JobHandle[object]:
-        """Return the handle of a job."""
+    def vigil(self, job_id: str, definition: Definition) -> Vigil:
+        """Return the vigil of a job."""
         known = self._find(job_id)
         # What ended, or was missing, may have been stored since under the same id.
-        if known is not None and not known.done():
+        if known is not None and known.final is None:
             return known
-        handle: JobHandle[object] = JobHandle(job_id, definition, self)
-        reference = self._known[job_id] = _Reference(handle, self._forget)
+        vigil = Vigil(job_id, definition, self)
+        reference = self._known[job_id] = _Reference(vigil, self._forget)
         reference.id = job_id
-        return handle
+        return vigil
 
-    def _find(self, job_id: str) -> JobHandle[object] | None:
+    def _find(self, job_id: str) -> Vigil | None:
         reference = self._known.get(job_id)
         return None if reference is None else reference()
 
     def _forget(self, reference: _Reference) -> None:
-        """Nobody holds this handle any more; its job may have another by now."""
+        """Nobody waits for this job any more; it may have another vigil by now."""
         if self._known.get(reference.id) is reference:
             del self._known[reference.id]
 
     def ended(self, job_id: str, final: Final) -> None:
-        """Tell the handle of a job that ended, if anyone holds it."""
-        handle = self._find(job_id)
-        if handle is not None:
+        """Tell the handles of a job that ended, if anyone holds one."""
+        vigil = self._find(job_id)
+        if vigil is not None:
             self._watched.pop(job_id, None)
-            handle.end(final)
+            vigil.end(final)
 
     def hint(self) -> None:
         """Jobs may have ended elsewhere."""
         if self._watched:
             self._loop.wake()
 
-    # ---- what a handle asks ------------------------------------------------------------------------------------
+    # ---- what a vigil asks -------------------------------------------------------------------------------------
 
-    def watch(self, handle: JobHandle[object], /) -> None:
+    def watch(self, vigil: Vigil, /) -> None:
         """Read the job now, and again until it has ended."""
         if not self._open:
             raise NotRunning
-        self._watched[handle.id] = handle
+        if self._joined:
+            self._joined.refuse_wait(vigil.id)
+        self._watched[vigil.id] = vigil
         self._loop.wake()
 
     async def status(self, job_id: str, /) -> JobStatus:
@@ -143,11 +148,11 @@ class Handles:
         return POLL if len(self._watched) <= BATCH else self._rested_at - ended
 
     def _next_ids(self) -> tuple[str, ...]:
-        """Take a batch to the end of the line; handles that nobody waits for any more leave it."""
+        """Take a batch to the end of the line; jobs that nobody waits for any more leave it."""
         first = list(islice(self._watched.items(), BATCH))
         for job_id, _ in first:
             del self._watched[job_id]
-        awaited = {job_id: handle for job_id, handle in first if handle.awaited}
+        awaited = {job_id: vigil for job_id, vigil in first if vigil.awaited}
         self._watched.update(awaited)
         return tuple(awaited)
 

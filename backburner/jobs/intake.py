@@ -13,6 +13,7 @@ from backburner.errors import NotRunning, StoreBusy, StoreError, StoreRefused, S
 from backburner.jobs.batch import Batch, Cancellation, Group
 from backburner.jobs.loop import Loop
 from backburner.jobs.room import Room
+from backburner.model.job import CANCELLED
 from backburner.ports.jobs import Birth
 
 if TYPE_CHECKING:
@@ -93,11 +94,11 @@ class Intake:
         self._loop.wake()
         return await group.future
 
-    async def cancel(self, ids: Sequence[str]) -> CancelAnswer:
-        """Cancel jobs, after every group that came before."""
+    async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
+        """Cancel jobs for a reason, after every group that came before."""
         if self._closed:
             raise NotRunning
-        cancellation = Cancellation(ids, self._deadline(), self._event_loop.create_future())
+        cancellation = Cancellation(ids, reason, self._deadline(), self._event_loop.create_future())
         self._last_batch(after_cancellations=True).cancellations.append(cancellation)
         self._watch_deadlines(self._write_timeout)
         self._loop.wake()
@@ -214,20 +215,25 @@ class Intake:
         return batch.groups
 
     async def _write_cancellations(self, batch: Batch) -> None:
-        batch.cancellations = asked = [each for each in batch.cancellations if not each.future.done()]
-        if not asked:
-            return
+        while True:
+            waiting = [each for each in batch.cancellations if not each.future.done()]
+            batch.cancellations = waiting
+            if not waiting:
+                return
+            reason = waiting[0].reason
+            await self._cancel([each for each in waiting if each.reason == reason], reason)
+
+    async def _cancel(self, asked: Sequence[Cancellation], reason: str) -> None:
         try:
-            answer = await self._admin.cancel(tuple(dict.fromkeys(job for each in asked for job in each.ids)))
+            ids = tuple(dict.fromkeys(job for each in asked for job in each.ids))
+            answer = await self._admin.cancel(ids, reason)
         except Exception as error:
             if isinstance(error, _PASSING):
                 self._last_error = error
             else:
-                batch.cancellations = []
                 for each in asked:
                     _raise_in(each.future, error)
             raise
-        batch.cancellations = []
         for each in asked:
             if not each.future.done():
                 each.future.set_result(answer)

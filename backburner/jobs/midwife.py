@@ -96,4 +96,5 @@ def _first_claim(job: NewJob, token: int, now: int) -> Claim:
         due_at=now,
         expires_at=job.expires_at if job.expires_in is None else now + job.expires_in,
         claimed_at=now,
+        headers=job.headers,
     )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from backburner.jobs.unique import Unique
     from backburner.resilience.retry import RetryPolicy
 
-__all__ = ["CallOptions", "GroupOptions", "TaskOptions"]
+__all__ = ["BatchOptions", "CallOptions", "GroupOptions", "TaskOptions"]
 
 
 class GroupOptions(TypedDict, total=False):
@@ -25,7 +25,7 @@ class GroupOptions(TypedDict, total=False):
     priority: int
     #: No run of the job, no retry either, starts later than this time from now, or this moment; it is cancelled then.
     expires: timedelta | float | datetime
-    #: Of jobs with the same key one is stored; whoever stores another is answered the first. None takes a declared one back.
+    #: Of jobs with the same key one is stored; whoever stores another is answered that one. None: none, also if declared.
     unique: Unique | None
     tags: Sequence[str]
     retry: str | RetryPolicy
@@ -33,17 +33,24 @@ class GroupOptions(TypedDict, total=False):
     timeout: timedelta | float | None
 
 
+class BatchOptions(GroupOptions, total=False):
+    """What `create_tasks` takes beside the calls."""
+
+    #: Your own connection to the same store, in a transaction: the jobs are stored in it.
+    tx: object
+
+
 class CallOptions(GroupOptions, total=False):
     """What holds for one job."""
 
     #: The job's id. Storing an id twice stores one job: what makes a repeated `create_task` safe.
     id: str
-    #: Inside a job: names a child among its siblings, so that a parent which runs again finds it whatever its arguments.
-    name: str
 
 
 class TaskOptions(CallOptions, total=False):
     """What `create_task` takes beside the call."""
 
+    #: Inside a job: names a child among its siblings, so that a parent which runs again finds it whatever its arguments.
+    name: str
     #: Your own connection to the same store, in a transaction: the job is stored in it, and never was if it rolls back.
     tx: object

@@ -8,7 +8,6 @@ from typing import Literal
 
 import msgspec
 
-from backburner.errors import PayloadNotReadable
 from backburner.jobs.account import Account, Foreign, account, storable
 from backburner.jobs.signals import Cancel, JobSignal, Reject, Retry, Snooze
 from backburner.model.fingerprint import qualified
@@ -37,8 +36,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     signal: Word | None = None
     #: Of a signal, in microseconds.
     delay: int | None = None
-    #: Of stored arguments that do not fit: where.
-    path: str | None = None
 
 
 class ChildError(Foreign):
@@ -63,7 +60,7 @@ class _Above(Exception):
 
 def report(error: BaseException, main: str | None = None) -> Report:
     """Put an exception in words; ``main`` is the module that the engine's process knows as ``__main__``."""
-    signal = next((word for kind, word in _SIGNALS.items() if isinstance(error, kind)), None)
+    signal: Word | None = next((word for kind, word in _SIGNALS.items() if isinstance(error, kind)), None)
     delay = error.delay if isinstance(error, Retry | Snooze) else None
     classes = [(_module(kind, main), kind.__qualname__) for kind in type(error).__mro__ if kind is not object]
     module = _module(type(error), main)
@@ -77,7 +74,6 @@ def report(error: BaseException, main: str | None = None) -> Report:
         classes=[(storable(module), storable(name)) for module, name in classes],
         signal=signal,
         delay=delay,
-        path=error.path if isinstance(error, PayloadNotReadable) else None,
     )
 
 
@@ -95,8 +91,6 @@ def revive(told: Report) -> BaseException:
         error = Snooze(delay or 0, told.message)
     elif told.signal is not None:
         error = Reject(told.message) if told.signal == "reject" else Cancel(told.message)
-    elif kind is PayloadNotReadable:
-        error = PayloadNotReadable(told.message, path=told.path)
     elif kind is KeyboardInterrupt or kind is GeneratorExit:
         error = kind(told.message)
     else:

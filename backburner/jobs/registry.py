@@ -1,37 +1,48 @@
-"""The jobs that an engine knows, by kind."""
+"""The jobs that an engine knows, by kind; and jobs that are declared before there is an engine."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from backburner.errors import DuplicateKind
+from backburner.errors import DuplicateKind, InvalidOption
+from backburner.jobs.declaring import Declares
+from backburner.jobs.home import Home
+from backburner.model.names import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from backburner.jobs.definition import Definition
 
-__all__ = ["Kinds"]
+__all__ = ["Kinds", "Registry"]
 
 
 class Kinds:
-    """Definitions by kind; two of one name are refused."""
+    """Definitions by kind and by alias; two of one name are refused."""
 
     def __init__(self) -> None:
         self._definitions: dict[str, Definition] = {}
+        self.home = Home()
         self.names: frozenset[str] = frozenset()
         #: Called when a kind was added.
         self.changed: Callable[[], None] | None = None
+        self._signatures: dict[str, str] | None = None
 
     def add(self, definition: Definition) -> None:
-        """Add a definition; raises `DuplicateKind` naming both places."""
-        known = self._definitions.setdefault(definition.kind, definition)
-        if known is not definition:
-            raise DuplicateKind(
-                f"{definition.kind} is registered twice: {known.place} and {definition.place}; "
-                f'give one another name: @bb.job(name="…")'
-            )
+        """Add a definition; raises `DuplicateKind` naming both places. The same one again changes nothing."""
+        names = (definition.kind, *definition.aliases)
+        for name in names:
+            known = self._definitions.get(name, definition)
+            if known is not definition:
+                raise DuplicateKind(
+                    f"{name} is registered twice: {known.place} and {definition.place}; "
+                    f'give one another name: @bb.job(name="…")'
+                )
+        self._definitions.update(dict.fromkeys(names, definition))
+        if self.home not in definition.homes:
+            definition.homes.append(self.home)
         self.names = frozenset(self._definitions)
+        self._signatures = None
         if self.changed is not None:
             self.changed()
 
@@ -39,5 +50,56 @@ class Kinds:
         """Return the definition of a kind, or None."""
         return self._definitions.get(kind)
 
+    @property
+    def signatures(self) -> dict[str, str]:
+        """A name for what the stored arguments of each kind must look like here."""
+        if self._signatures is None:
+            known = self._definitions.items()
+            self._signatures = {name: definition.signature.schema_name for name, definition in known}
+        return self._signatures
+
     def __contains__(self, definition: Definition) -> bool:
         return self._definitions.get(definition.kind) is definition
+
+
+class Registry(Declares):
+    """Jobs declared in a module that knows no engine: ``jobs = Registry("mail")``, then ``Backburner(jobs=[jobs])``.
+
+    With a prefix the kind of ``send`` is ``mail.send``. Engines take up what is declared here later too, and one
+    registry may belong to several. Raises `InvalidOption`.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = check_name(prefix, "a registry's prefix") if prefix else ""
+        self._definitions: dict[str, Definition] = {}
+        self._engines: list[Kinds] = []
+
+    def __repr__(self) -> str:
+        return f"<registry {self._prefix!r} of {len(self._definitions)} jobs>"
+
+    def attach(self, kinds: Kinds) -> None:
+        """Let an engine know these jobs, now and later. The engine's to call; raises `DuplicateKind`."""
+        for definition in self._definitions.values():
+            kinds.add(definition)
+        self._engines.append(kinds)
+
+    def _declare(self, definition: Definition) -> None:
+        known = self._definitions.setdefault(definition.kind, definition)
+        if known is not definition:
+            raise DuplicateKind(
+                f"{definition.kind} is registered twice: {known.place} and {definition.place}; "
+                f'give one another name: @registry.job(name="…")'
+            )
+        for kinds in self._engines:
+            kinds.add(definition)
+
+
+def check_registries(given: object) -> tuple[Registry, ...]:
+    """Return the registries of ``jobs=``, or raise `InvalidOption`."""
+    if isinstance(given, Registry):
+        raise InvalidOption("jobs takes a list of registries, not one: jobs=[registry]", option="jobs")
+    registries = tuple(cast("Iterable[Registry]", given))
+    for each in registries:
+        if not isinstance(each, Registry):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidOption(f"jobs takes registries, not {each!r}; declare jobs with @registry.job", option="jobs")
+    return registries

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Awaitable, Mapping
 
+    from backburner.jobs.call import Call
     from backburner.jobs.definition import Definition
+    from backburner.jobs.desk import Desk
+    from backburner.jobs.effects import Effects
+    from backburner.jobs.options import CallOptions
     from backburner.model.job import Claim
 
 __all__ = ["Run", "Why"]
+
+_decode_headers = msgspec.json.Decoder(dict[str, str]).decode
+_decode = msgspec.json.Decoder().decode
 
 
 class Why(Enum):
@@ -27,13 +37,29 @@ class Why(Enum):
 
 
 class Run:
-    """A claim and what became of it here; `current_job` shows it to the job's own code."""
+    """A claim and what became of it here; `current_job` shows it to the job's own code.
 
-    __slots__ = ("begun", "claim", "deadline", "definition", "id", "settled", "task", "thread", "why")
+    What few runs do is the desk's work, and written down in ``effects``, made when first needed.
+    """
 
-    def __init__(self, claim: Claim, definition: Definition, deadline: float) -> None:
+    __slots__ = (
+        "begun",
+        "claim",
+        "deadline",
+        "definition",
+        "desk",
+        "effects",
+        "id",
+        "settled",
+        "task",
+        "thread",
+        "why",
+    )
+
+    def __init__(self, claim: Claim, definition: Definition, deadline: float, desk: Desk) -> None:
         self.claim = claim
         self.definition = definition
+        self.desk = desk
         self.id = claim.id
         #: On the clock's monotonic time: when it is out of time; once told to end, when it counts as stuck.
         self.deadline = deadline
@@ -45,6 +71,7 @@ class Run:
         self.why: Why | None = None
         #: Its end was written down while it still ran; what it comes to no longer matters.
         self.settled = False
+        self.effects: Effects | None = None
 
     @property
     def kind(self) -> str:
@@ -67,6 +94,62 @@ class Run:
         return self.claim.token
 
     @property
+    def created_at(self) -> int:
+        """When the job was stored, in microseconds."""
+        return self.claim.created_at
+
+    @property
     def stopping(self) -> bool:
         """Whether it was told to end."""
         return self.why is not None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What was carried here from who stored the job."""
+        return {} if self.claim.headers is None else _decode_headers(self.claim.headers)
+
+    @property
+    def last_checkpoint(self) -> object:
+        """What was saved last."""
+        text = self.claim.checkpoint
+        if self.effects is not None and self.effects.checkpoint is not None:
+            text = self.effects.checkpoint
+        return None if text is None else _decode(text)
+
+    @property
+    def state(self) -> object:
+        """What the engine's resources are."""
+        return self.desk.home.state
+
+    @property
+    def stored(self) -> Run | None:
+        """The run of a stored job that this code belongs to."""
+        return self
+
+    def ordinal(self, kind: str, args: str) -> int:
+        """Count the children of this kind with these arguments."""
+        return self.desk.effects(self).ordinal(kind, args)
+
+    def progress(self, done: int, total: int | None, /) -> Awaitable[None]:
+        """Tell how far it has come."""
+        return self.desk.progress(self, done, total)
+
+    def checkpoint(self, value: object, /) -> Awaitable[None]:
+        """Save a value for the next run."""
+        return self.desk.checkpoint(self, value)
+
+    def then(self, call: Call[Any], options: CallOptions, /) -> str:
+        """Store a follow-up with the run's completion."""
+        return self.desk.then(self, call, options)
+
+    async def complete(self, result: object, tx: object, /) -> None:
+        """Complete the job in its own transaction."""
+        await self.desk.complete(self, result, tx)
+
+    def lend(self) -> None:
+        """Let another run have the slot."""
+        self.desk.lend(self)
+
+    def take_back(self) -> None:
+        """Go on."""
+        self.desk.take_back(self)

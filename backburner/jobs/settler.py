@@ -7,27 +7,29 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
-from backburner.errors import StoreError, StoreRefused
+from backburner.errors import ClaimLost, StoreError, StoreRefused, StoreUnavailable
 from backburner.jobs import outcome
 from backburner.jobs.loop import Loop
 from backburner.model.job import JobState, Settlement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from backburner.jobs.identity import Identity
     from backburner.jobs.kit import Kit
     from backburner.model.job import Claim, JobRecord
     from backburner.ports.jobs import ClaimBatch, ClaimRequest, JobStore
 
-__all__ = ["Asker", "Settle", "Settler", "Subject", "Witness"]
+__all__ = ["Asker", "Note", "Settle", "Settler", "Subject", "Witness"]
 
 #: Settlements in one write.
 BATCH = 2_000
 
 Subject: TypeAlias = "Claim | JobRecord"
-#: Whose end, how it ended, and the error it tells of.
-Item: TypeAlias = tuple[Subject, Settlement, BaseException | None]
+#: Who hears what became of a note: None once it is durable, else why it never will be.
+Told: TypeAlias = "Callable[[Exception | None], None]"
+#: Whose end, how it ended, the error it tells of; for a note, who hears of it.
+Item: TypeAlias = "tuple[Subject, Settlement, BaseException | None, Told | None]"
 
 
 class Settle(Protocol):
@@ -35,6 +37,14 @@ class Settle(Protocol):
 
     def __call__(self, job: Subject, settlement: Settlement, error: BaseException | None = None, /) -> None:
         """Take one, and the error it tells of; it will be written, whatever happens to the store meanwhile."""
+        ...
+
+
+class Note(Protocol):
+    """Where settlements go that leave their job running."""
+
+    def __call__(self, job: Subject, settlement: Settlement, told: Told, /) -> None:
+        """Take one; ``told`` hears of it once."""
         ...
 
 
@@ -102,7 +112,13 @@ class Settler:
 
     def settle(self, job: Subject, settlement: Settlement, error: BaseException | None = None, /) -> None:
         """Write this settlement, as soon as may be."""
-        self._waiting.append((job, settlement, error))
+        self._waiting.append((job, settlement, error, None))
+        self._drained.clear()
+        self._loop.wake()
+
+    def note(self, job: Subject, settlement: Settlement, told: Told, /) -> None:
+        """Write a settlement that leaves its job running."""
+        self._waiting.append((job, settlement, None, told))
         self._drained.clear()
         self._loop.wake()
 
@@ -113,7 +129,7 @@ class Settler:
     @property
     def pending(self) -> frozenset[str]:
         """Ids of jobs whose settlements are not durable yet."""
-        return frozenset(job.id for job, _, _ in self._waiting)
+        return frozenset(job.id for job, *_ in self._waiting)
 
     async def close(self, grace: float) -> int:
         """Write what waits, for at most ``grace`` seconds; end. Returns how many settlements could not be written."""
@@ -121,6 +137,9 @@ class Settler:
         await self._drained.wait()
         timer.cancel()
         await self._loop.stop()
+        for _, _, _, told in self._waiting:
+            if told is not None:
+                told(StoreUnavailable("the engine stopped before the store could be reached", stored="unknown"))
         return len(self._waiting)
 
     async def _step(self) -> float | None:
@@ -149,7 +168,7 @@ class Settler:
                 self._apart = False
             return
         try:
-            answer = await self._store.settle(self._node.id, [settlement for _, settlement, _ in items], request)
+            answer = await self._store.settle(self._node.id, [settlement for _, settlement, _, _ in items], request)
         except Exception as error:
             # A store that is busy, away or full takes the same settlements later; content is never taken.
             unforeseen = not isinstance(error, StoreError)
@@ -164,13 +183,15 @@ class Settler:
         if request is not None and answer.batch is not None:
             self.asker.arrived(request, answer.batch)
 
-    def _tell(self, items: Sequence[Item], stale: Sequence[str], cancelled: Sequence[str]) -> None:
+    def _tell(self, items: Sequence[Item], stale: Sequence[str], cancelled: Mapping[str, str]) -> None:
         witness = self._witness
-        for job, settlement, error in items:
-            if stale and job.id in stale:
+        for job, settlement, error, told in items:
+            if told is not None:
+                told(ClaimLost() if job.id in stale else None)
+            elif stale and job.id in stale:
                 witness.stale(job)
             elif cancelled and job.id in cancelled:
-                ended = msgspec.structs.replace(settlement, state=JobState.CANCELLED, reason="cancelled")
+                ended = msgspec.structs.replace(settlement, state=JobState.CANCELLED, reason=cancelled[job.id])
                 witness.settled(job, ended, None)
             else:
                 witness.settled(job, settlement, error)
@@ -186,6 +207,10 @@ class Settler:
         if taken > 1:
             self._most = taken // 2
             return
-        job, settlement, _ = self._waiting[0]
+        job, settlement, _, told = self._waiting[0]
+        if told is not None:
+            del self._waiting[0]
+            told(error)
+            return
         refusal = outcome.storable(f"the store refused how this run ended: {error}")
-        self._waiting[0] = (job, outcome.unwritable(settlement, refusal), error)
+        self._waiting[0] = (job, outcome.unwritable(settlement, refusal), error, None)

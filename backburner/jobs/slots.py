@@ -14,13 +14,15 @@ __all__ = ["Slots"]
 class Slots:
     """Counts taken slots, by queue and in all. A slot is taken when it is promised, not when its run begins."""
 
-    __slots__ = ("_limits", "_nothing", "_taken", "_total", "taken")
+    __slots__ = ("_lent", "_limits", "_nothing", "_taken", "_total", "taken")
 
     def __init__(self, limits: Mapping[str, int], total: int) -> None:
         self._limits = dict(limits)
         self._taken = dict.fromkeys(limits, 0)
         self._total = total
         self.taken = 0
+        #: Runs that wait for a job: no slot is theirs meanwhile.
+        self._lent = 0
         #: Somebody waits for this; made only then, for slots change with every run.
         self._nothing: asyncio.Event | None = None
 
@@ -48,12 +50,27 @@ class Slots:
         """Take promises back."""
         self._taken[queue] -= count
         self.taken -= count
-        if self._nothing is not None and not self.taken:
+        if self._nothing is not None and not self.busy:
             self._nothing.set()
+
+    def lend(self, queue: str) -> None:
+        """Give the slot of a run that waits for a job; it still runs."""
+        self._lent += 1
+        self.give(queue)
+
+    def take_back(self, queue: str) -> None:
+        """Take it again, whatever has been promised since."""
+        self._lent -= 1
+        self.take(queue)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs, or a birth or claim is under way."""
+        return bool(self.taken or self._lent)
 
     async def idle(self) -> None:
         """Wait until nothing runs, and no birth or claim is under way."""
-        while self.taken:
+        while self.busy:
             if self._nothing is None or self._nothing.is_set():
                 self._nothing = asyncio.Event()
             await self._nothing.wait()

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Steward"]
 
-#: Jobs a step takes over, and jobs it prunes.
+#: Jobs a step takes over, jobs it prunes, and jobs whose key came free with time that it lets through.
 RECOVER = 500
 PRUNE = 1_000
+RELEASE = 500
 
 
 class Steward:
@@ -74,7 +75,8 @@ class Steward:
         recovered = await self._recover()
         await self._give_back_strays()
         pruned = await self._admin.prune(self._keep, PRUNE)
-        return 0 if recovered == RECOVER or pruned == PRUNE else self._interval
+        released = await self._admin.release(RELEASE)
+        return 0 if recovered == RECOVER or pruned >= PRUNE or released == RELEASE else self._interval
 
     async def _recover(self) -> int:
         found = (await self._store.recover(self._node.id, RECOVER)).jobs

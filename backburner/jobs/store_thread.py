@@ -81,13 +81,14 @@ class StoreThread:
             ) from error
 
     def admit(self, work: Callable[[Storing], Coroutine[Any, Any, T]]) -> Crossing[T] | None:
-        """Return a crossing to this thread's engine; None when it is about to end."""
+        """Send a crossing to this thread's engine; None when that is about to end."""
         with self._lock:
             if self._ending:
                 return None
             crossing = Crossing(self._loop, partial(self._work, work))
             self._uses += 1
             self._crossings.add(crossing)
+            crossing.send()
         crossing.answer.add_done_callback(lambda _: self._crossings.discard(crossing))
         return crossing
 
@@ -109,7 +110,7 @@ class StoreThread:
         finally:
             self._end()
             for crossing in tuple(self._crossings):
-                crossing.fail(self._failure or NotRunning("the engine that stores stopped meanwhile: nothing was done"))
+                crossing.fail(self._refusal())
 
     async def _live(self) -> None:
         async with AsyncExitStack() as stack:
@@ -118,8 +119,7 @@ class StoreThread:
             except Exception as error:  # noqa: BLE001 - raised in everyone who wants to store
                 self._failure = error
                 self._end()
-                self._opened.set_exception(error)
-                self._opened.exception()  # they may all have given up
+                self._opened.cancel()
             else:
                 await self._until_idle()
         await self._take_last_turns()
@@ -143,12 +143,20 @@ class StoreThread:
             await asyncio.wait(tasks, timeout=LAST_TURNS)
 
     async def _work(self, work: Callable[[Storing], Coroutine[Any, Any, T]]) -> T:
-        # Neither cancelled with this call, nor raised in every caller: each adds its own frames to what it raises.
+        # Not awaited itself: it would be cancelled with this call.
         await asyncio.wait([self._opened])
-        error = self._opened.exception()
-        if isinstance(error, BackburnerError):
-            raise copy(error) from error
+        if self._opened.cancelled():
+            raise self._refusal()
         return await work(self._opened.result())
+
+    def _refusal(self) -> Exception:
+        """Return what to raise in a caller who could not store: an error of its own, to which it adds its frames."""
+        error = self._failure or NotRunning("the engine that stores stopped meanwhile: nothing was done")
+        if not isinstance(error, BackburnerError):
+            return error
+        own = copy(error)
+        own.__cause__ = self._failure
+        return own
 
     def _end(self) -> None:
         with self._lock:

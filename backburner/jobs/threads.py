@@ -50,9 +50,27 @@ class Threads:
                 self._idle -= 1
                 self._lock.notify()
             elif self._count < self._limit:
-                self._count += 1
-                threading.Thread(target=self._work, name=f"backburner-job-{self._count}", daemon=True).start()
+                self._start()
         return future
+
+    def _start(self) -> None:
+        self._count += 1
+        threading.Thread(target=self._work, name=f"backburner-job-{self._count}", daemon=True).start()
+
+    def lend(self) -> None:
+        """Allow one more: one of the threads only waits."""
+        with self._lock:
+            self._limit += 1
+            if self._calls and not self._idle:
+                self._start()
+
+    def take_back(self) -> None:
+        """Allow one less; a thread too many ends once it is idle."""
+        with self._lock:
+            self._limit -= 1
+            if self._idle:
+                self._idle -= 1
+                self._lock.notify()
 
     def close(self) -> None:
         """Let idle threads end, and busy ones once they return; what has not begun is dropped."""
@@ -65,7 +83,8 @@ class Threads:
         while True:
             with self._lock:
                 while not self._calls:
-                    if self._closed:
+                    if self._closed or self._count > self._limit:
+                        self._count -= 1
                         return
                     self._idle += 1
                     self._lock.wait()

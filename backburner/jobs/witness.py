@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backburner.jobs.handle import Final
+from backburner.jobs.vigil import Final
 from backburner.model.clock import SECOND
 from backburner.model.job import Ending, JobState
 from backburner.ports.backend import Hint
@@ -41,7 +41,8 @@ class Witness:
             self._handles.ended(job.id, Final(state, settlement.result))
             return
         if state is JobState.PENDING:
-            self._expect(job.queue, settlement.delay)
+            if settlement.ending is not Ending.MISFIT:
+                self._expect(job.queue, settlement.delay)
             self._tell_again(job, settlement)
             return
         final = Final(state, None, settlement.reason, settlement.error, settlement.message)
@@ -79,6 +80,8 @@ class Witness:
                 cause=_cause(settlement),
                 delay=settlement.delay / SECOND,
             )
+        elif settlement.ending is Ending.MISFIT:
+            self._listener(Signal.JOB_MISFIT, kind=job.kind, id=job.id, why=settlement.message)
         elif settlement.ending is Ending.INTERRUPTED:
             self.interrupted += 1
             self._listener(

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from backburner.errors import StoreError
 from backburner.jobs.claimer import Claimer
+from backburner.jobs.desk import Desk
 from backburner.jobs.executor import Executor
 from backburner.jobs.keeper import BEATS, LeaseKeeper
 from backburner.jobs.loop import Loop
 from backburner.jobs.midwife import Midwife
+from backburner.jobs.performer import Performer
 from backburner.jobs.run import Why
 from backburner.jobs.settler import Settler
 from backburner.jobs.slots import Slots
@@ -24,12 +26,15 @@ from backburner.ports.backend import Hint
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from backburner.jobs.executor import Around
     from backburner.jobs.handles import Handles
     from backburner.jobs.hints import Hints
     from backburner.jobs.identity import Identity
+    from backburner.jobs.joined import Joined
     from backburner.jobs.kit import Kit
+    from backburner.jobs.order import Orders
     from backburner.jobs.registry import Kinds
     from backburner.ports.backend import Backend
     from backburner.ports.jobs import Keep
@@ -49,6 +54,8 @@ class Plan:
     queues: Mapping[str, int]
     slots: int
     threads: int
+    processes: int
+    around: Sequence[Around]
     retry: RetryPolicy
     #: 0 is no limit.
     timeout: int
@@ -57,6 +64,7 @@ class Plan:
     grace: int
     keep: Keep
     #: Bytes.
+    argument_limit: int
     result_limit: int
 
 
@@ -64,7 +72,17 @@ class Worker:
     """One node: owns the loops of the running side, and starts and stops them in order."""
 
     def __init__(
-        self, backend: Backend, kinds: Kinds, handles: Handles, hints: Hints, *, node: Identity, plan: Plan, kit: Kit
+        self,
+        backend: Backend,
+        kinds: Kinds,
+        handles: Handles,
+        hints: Hints,
+        *,
+        orders: Orders,
+        joined: Joined,
+        node: Identity,
+        plan: Plan,
+        kit: Kit,
     ) -> None:
         self._backend = backend
         self._kinds = kinds
@@ -80,12 +98,38 @@ class Worker:
         self.witness = Witness(handles, hints, self._expect, kit)
         self._settler = Settler(backend.jobs, node=node, witness=self.witness, kit=kit)
         settle = self._settler.settle
+        desk = Desk(
+            backend,
+            orders,
+            joined,
+            kinds.home,
+            slots=slots,
+            threads=self._threads,
+            node=node,
+            note=self._settler.note,
+            freed=lambda: self._freed(suspect=False),
+            limit=plan.result_limit,
+            kit=kit,
+        )
+        self._performer = Performer(
+            self._threads,
+            desk,
+            kinds.home,
+            processes=plan.processes,
+            argument_limit=plan.argument_limit,
+            result_limit=plan.result_limit,
+            kit=kit,
+        )
         self._executor = Executor(
             kinds,
             slots,
-            self._threads,
+            desk,
+            self._performer,
             settle=settle,
+            witness=self.witness,
             freed=self._freed,
+            expect=self._expect,
+            around=plan.around,
             retry=plan.retry,
             timeout=plan.timeout,
             result_limit=plan.result_limit,
@@ -109,6 +153,8 @@ class Worker:
         #: The id whose lease was lost.
         self._fallen = ""
         self._grace_over = asyncio.Event()
+        #: It takes no more work.
+        self.draining = False
         self._presence = Loop("presence", self._come_back, kit=kit)
 
     async def start(self) -> None:
@@ -131,12 +177,24 @@ class Worker:
             self._executor.end_all(Why.SHUTDOWN)
             await self._idle_within(LAST_WRITES, asyncio.Event())
         self._executor.abandon()
+        await self._performer.close()
         unwritten = await self._settler.close(LAST_WRITES)
         await self._keeper.stop()
         self._executor.close()
         self._threads.close()
         if not unwritten:
             await self._withdraw()
+
+    async def drain(self) -> None:
+        """Take no more work, and wait until nothing runs."""
+        self._begin_to_drain()
+        await self._slots.idle()
+
+    def _begin_to_drain(self) -> None:
+        if not self.draining:
+            self.draining = True
+            self._claimer.stop()
+            self._kit.listener(Signal.NODE_DRAINING, node=self._node.id, runs=len(self._executor.runs))
 
     def hurry(self) -> None:
         """Let a stop, under way or still to come, wait for no grace."""
@@ -170,7 +228,7 @@ class Worker:
             timer.cancel()
             for wait in waits:
                 wait.cancel()
-        return not self._slots.taken
+        return not self._slots.busy
 
     # ---- presence ----------------------------------------------------------------------------------------------
 
@@ -227,6 +285,8 @@ class Worker:
 
     def _beaten(self, running: Mapping[str, int], beat: Beat) -> None:
         """Hold what ran when the beat began against what the store says: lost claims, cancelled ones, strays."""
+        if beat.drain:
+            self._begin_to_drain()
         held = {claim.id: claim for claim in beat.claims}
         for job_id, token in running.items():
             run = self._executor.runs.get(job_id)

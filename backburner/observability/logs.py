@@ -36,6 +36,8 @@ _RECORDS = {
     Signal.JOB_LOST: _Record("backburner.job", "warning"),
     Signal.JOB_STUCK: _Record("backburner.job", "error"),
     Signal.KIND_UNKNOWN: _Record("backburner.job", "warning"),
+    Signal.JOB_MISFIT: _Record("backburner.job", "warning"),
+    Signal.NODE_DRAINING: _Record("backburner.node", "info"),
     Signal.NODE_STALLED: _Record("backburner.node", "error"),
 }
 

@@ -31,6 +31,10 @@ class Signal(StrEnum):
     JOB_STUCK = "job.stuck"
     #: Jobs were parked: they wait for a node that knows their kind.
     KIND_UNKNOWN = "kind.unknown"
+    #: A job's stored arguments do not fit its signature here; it waits for a node where they do.
+    JOB_MISFIT = "job.misfit"
+    #: The node takes no more work, and ends what it runs.
+    NODE_DRAINING = "node.draining"
     #: The loop was silent for so long that the keeper let the lease go.
     NODE_STALLED = "node.stalled"
 

@@ -92,9 +92,9 @@ class RetryPolicy:
                     )
         object.__setattr__(self, "_verdicts", verdicts)
 
-    def rule(self, error: BaseException) -> Verdict:
-        """Return what the rules say of an exception: retry, reject or snooze."""
-        for kind in type(error).__mro__:
+    def rule(self, error: type[BaseException]) -> Verdict:
+        """Return what the rules say of an exception's class: retry, reject or snooze."""
+        for kind in error.__mro__:
             verdict = self._verdicts.get(kind)
             if verdict is not None:
                 return verdict
@@ -132,8 +132,8 @@ def policy(given: str | RetryPolicy) -> RetryPolicy:
     return known
 
 
-def decide(policy: RetryPolicy, failures: int, error: BaseException, *, asked: bool = False) -> Verdict:
-    """Say what becomes of a job; ``failures`` counts this one.
+def decide(policy: RetryPolicy, failures: int, error: type[BaseException], *, asked: bool = False) -> Verdict:
+    """Say what becomes of a job that raised an exception of this class; ``failures`` counts this one.
 
     ``asked``: the job itself asked for another try, which stands in for the rules but not for the count.
     """

@@ -1,0 +1,34 @@
+"""Values without a signature: what JSON itself gives back equal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backburner.codec.annotations import NOTHING
+from backburner.codec.payloads import UNFIT, decoder, has_nul, write
+from backburner.codec.refusals import refusal
+from backburner.codec.values import same, spell
+from backburner.errors import ArgumentNotStorable
+
+__all__ = ["encode_plain"]
+
+_decode = decoder(Any).decode
+
+
+def encode_plain(value: object, name: str) -> str:
+    """Return a value as JSON text; raises `ArgumentNotStorable`, with its path under ``name``, as arguments do."""
+    try:
+        raw = write(value)
+        fits = same(value, _decode(raw))
+    except UNFIT as error:
+        raise _not_storable(value, name) from error
+    text = raw.decode()
+    if not fits or has_nul(text):
+        raise _not_storable(value, name)
+    return text
+
+
+def _not_storable(value: object, name: str) -> ArgumentNotStorable:
+    path, why = refusal(value, _decode, lambda _: NOTHING, root=(name,))
+    where = spell(path)
+    return ArgumentNotStorable(f"{where} {why}", path=where)

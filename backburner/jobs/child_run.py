@@ -1,0 +1,141 @@
+"""In a child: a run, as `current_job` shows it to the job's own code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import msgspec
+
+from backburner.codec.plain import encode_plain
+from backburner.errors import AlreadyEnded, ArgumentNotStorable, InvalidOption, NotInThisProcess
+from backburner.jobs.child_log import logger_to
+from backburner.jobs.frames import Checkpoint, Progress, Then
+from backburner.jobs.order import Orders
+from backburner.model.clock import LONGEST, SystemClock
+from backburner.model.ids import Ids
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Generator, Mapping
+
+    from backburner.jobs.call import Call
+    from backburner.jobs.child_pipe import Pipe
+    from backburner.jobs.frames import Work
+    from backburner.jobs.options import CallOptions, TaskOptions
+
+__all__ = ["ChildRun"]
+
+_decode = msgspec.json.Decoder().decode
+_ids = Ids(SystemClock())
+
+
+class _Done:
+    """Something that is done already, for callers who await it."""
+
+    def __await__(self) -> Generator[object, None, None]:
+        return
+        yield
+
+
+_DONE = _Done()
+
+
+class ChildRun:
+    """Asks the engine's process for what a run may ask of its engine; plain calls, for the job is a `def`."""
+
+    def __init__(self, work: Work, pipe: Pipe) -> None:
+        self._work = work
+        self._pipe = pipe
+        self._checkpoint = work.checkpoint
+        self._ordinals: Counter[tuple[str, str]] = Counter()
+        self._orders = Orders(None, _ids, argument_limit=work.argument_limit)
+        self.id = work.id
+        self.kind = work.kind
+        self.queue = work.queue
+        self.attempt = work.attempt
+        self.token = work.token
+        self.created_at = work.created_at
+        self.headers: Mapping[str, str] = work.headers
+        #: Set when it has ended; what a thread of the job's still asks for is refused then.
+        self.over = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to end."""
+        return self._pipe.stopping == self.id
+
+    @property
+    def last_checkpoint(self) -> object:
+        """What was saved last."""
+        return None if self._checkpoint is None else _decode(self._checkpoint)
+
+    @property
+    def state(self) -> object:
+        """Refuse: the engine's resources are in the engine's process."""
+        raise NotInThisProcess(
+            f"{self.kind} runs in a process of its own, without what the engine's lifespan= opened: open what it needs by "
+            'Provide(…), or declare it with executor="thread"'
+        )
+
+    @property
+    def stored(self) -> None:
+        """No run of this process's engine: jobs that it stores by one are nobody's children."""
+        return
+
+    def logger(self) -> Any:  # noqa: ANN401 - structlog's own bound logger
+        """Return a logger whose lines the engine's process writes."""
+        return logger_to(self._pipe.send)
+
+    def ordinal(self, kind: str, args: str) -> int:
+        """Count what it stores of this kind with these arguments: 0 for the first."""
+        before = self._ordinals[kind, args]
+        self._ordinals[kind, args] = before + 1
+        return before
+
+    def progress(self, done: int, total: int | None, /) -> Awaitable[None]:
+        """Tell how far it has come."""
+        for name, value in (("done", done), ("total", total)):
+            if not (value is None and name == "total") and not (type(value) is int and 0 <= value <= LONGEST):
+                raise InvalidOption(f"progress takes whole numbers from 0, not {name}={value!r}", option=name)
+        if not self.over:
+            self._pipe.send(Progress(done, total))
+        return _DONE
+
+    def checkpoint(self, value: object, /) -> Awaitable[None]:
+        """Save a value for the next run; it is durable when this returns."""
+        text = encode_plain(value, "checkpoint")
+        limit = self._work.result_limit
+        if len(text.encode()) > limit:
+            raise ArgumentNotStorable(
+                f"the checkpoint takes {len(text.encode()):,} bytes, {limit:,} are allowed; store the data where it "
+                "belongs and save its name",
+                path="checkpoint",
+            )
+        self._require("a checkpoint")
+        self._pipe.ask(Checkpoint(text))
+        self._checkpoint = text
+        return _DONE
+
+    def then(self, call: Call[Any], options: CallOptions, /) -> str:
+        """Have a follow-up stored with its completion."""
+        job = self._orders.follow_up(call, cast("TaskOptions", options), self)
+        self._require("then")
+        self._pipe.ask(Then(job))
+        return job.id
+
+    async def complete(self, _result: object, _tx: object, /) -> NoReturn:
+        """Refuse: a transaction cannot leave the process that began it."""
+        raise NotInThisProcess(
+            f"{self.kind} runs in a process of its own, where complete(tx=) has no engine to complete it with: return the "
+            'result, or declare the job with executor="thread" or async'
+        )
+
+    def lend(self) -> None:
+        """Keep the slot: it is this process."""
+
+    def take_back(self) -> None:
+        """Go on."""
+
+    def _require(self, what: str) -> None:
+        if self.over:
+            raise AlreadyEnded(f"{self.kind} {self.id} has ended: {what} has to come before")

@@ -1,0 +1,37 @@
+"""Whether this process is a child that imports a job's module at this moment."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from backburner.errors import NotInThisProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from backburner.jobs.frames import Place
+
+__all__ = ["loading", "refuse_while_loading"]
+
+_places: list[Place] = []
+
+
+@contextmanager
+def loading(place: Place) -> Generator[None]:
+    """Import a job's module within the block."""
+    _places.append(place)
+    try:
+        yield
+    finally:
+        _places.pop()
+
+
+def refuse_while_loading() -> None:
+    """Raise `NotInThisProcess` when an engine is started by a module that is imported only to find a job in it."""
+    if _places:
+        place = _places[-1]
+        raise NotInThisProcess(
+            f"importing {place.file or place.module} for the process job {place.kind} starts an engine: write what starts "
+            'it under `if __name__ == "__main__":`'
+        )
