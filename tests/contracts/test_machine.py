@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from backburner.model.clock import SECOND
-from backburner.model.job import SUSPECT_GATE, UNKNOWN_GATE, Ending, JobState, NewJob, Settlement
+from backburner.model.job import (
+    CANCELLED,
+    GROUP_CANCELLED,
+    MISFIT_GATE,
+    SUSPECT_GATE,
+    UNKNOWN_GATE,
+    Ending,
+    JobState,
+    NewJob,
+    Settlement,
+    UniqueKey,
+)
 from backburner.model.node import QueueRecord
 from backburner.model.query import JobFilter
 from backburner.ports.jobs import Birth, ClaimBatch, ClaimRequest, Keep
@@ -24,7 +35,7 @@ from tests.contracts.harnesses import MemoryHarness, SqliteHarness
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from backburner.model.job import JobRecord
+    from backburner.model.job import Claim, JobRecord
     from backburner.ports.backend import Backend
     from backburner.ports.jobs import Settled
 
@@ -35,6 +46,8 @@ QUEUES = ("q", "r")
 NODES = ("n0", "n1")
 EVERYTHING = 10_000
 
+LIVE = (JobState.PENDING, JobState.RUNNING)
+
 nodes = st.integers(0, len(NODES) - 1)
 seconds = st.sampled_from([0, 0, 0, 1, 5])
 jobs = st.fixed_dictionaries(
@@ -43,8 +56,21 @@ jobs = st.fixed_dictionaries(
         "queue": st.sampled_from(QUEUES),
         "priority": st.sampled_from([0, 5, 9]),
         "delay": seconds.map(lambda delay: delay * SECOND),
-        "gate": st.sampled_from(["", "", "", "", "lane:x", SUSPECT_GATE, SUSPECT_GATE]),
+        "gate": st.sampled_from([""] * 6 + ["lane:x", MISFIT_GATE, SUSPECT_GATE, SUSPECT_GATE]),
         "expires_in": st.sampled_from([None, None, None, 1 * SECOND, 6 * SECOND]),
+        "headers": st.sampled_from([None, None, '{"a":"b"}']),
+        # How many jobs ago the parent came; 0 is none.
+        "parent": st.sampled_from([0] * 6 + [1, 3, 8]),
+        "unique": st.sampled_from(
+            [
+                *[None] * 5,
+                UniqueKey("k", LIVE),
+                UniqueKey("k", LIVE),
+                UniqueKey("k", (*LIVE, JobState.COMPLETED)),
+                UniqueKey("l", LIVE, 5 * SECOND),
+                UniqueKey("l", (), 5 * SECOND),
+            ]
+        ),
     }
 )
 demands = st.fixed_dictionaries(
@@ -52,6 +78,7 @@ demands = st.fixed_dictionaries(
         "queues": st.sampled_from([{"q": 3, "r": 3}, {"q": 3, "r": 3}, {"q": 1, "r": 2}, {"q": 5}, {"r": 2, "q": 0}]),
         "limit": st.sampled_from([5, 5, 3, 1]),
         "kinds": st.sampled_from([KINDS, KINDS, KINDS[:2], KINDS[1:]]).map(frozenset),
+        "signatures": st.sampled_from([{}, {"a": "s1", "b": "s2"}, {"a": "s2", "b": "s1", "c": "s2"}]),
         "suspect": st.sampled_from([True, True, False]),
     }
 )
@@ -66,6 +93,10 @@ outcomes = st.sampled_from(
         {"state": JobState.PENDING, "ending": Ending.INTERRUPTED, "interrupted": 1},
         {"state": JobState.PENDING, "ending": Ending.CRASHED, "crashed": 1, "gate": SUSPECT_GATE},
         {"state": JobState.PENDING, "unstarted": True},
+        {"state": JobState.RUNNING, "lent": True, "progress": (1, None)},
+        {"state": JobState.RUNNING, "lent": False, "checkpoint": "1"},
+        {"state": JobState.RUNNING, "progress": (2, 3), "checkpoint": "2"},
+        {"state": JobState.COMPLETED, "result": "2", "progress": (3, 3)},
     ]
 )
 
@@ -83,6 +114,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.live: list[str] = []
         #: Every claim there ever was: node, id, token.
         self.claims: list[tuple[str, str, int]] = []
+        #: The runs, by id and token, whose slot was lent.
+        self.lent: set[tuple[str, int]] = set()
 
     def both(self, verb: Callable[[Backend], Awaitable[T]]) -> tuple[T, T]:
         """Do it on both stores."""
@@ -144,9 +177,28 @@ class StoreMachine(RuleBasedStateMachine):
             assert [job_id for group in again.groups for job_id in group.born] == born
         self.claims += [(node, job_id, tokens[job_id]) for job_id in born]
 
+    @rule(backwards=st.lists(st.integers(0, 12), min_size=1, max_size=3), fields=jobs, index=nodes, born=st.booleans())
+    def again(self, backwards: list[int], fields: dict[str, Any], index: int, born: bool) -> None:  # noqa: FBT001
+        """A parent that runs again stores its children again: those its group cancelled come to life."""
+        made = [
+            msgspec.structs.replace(self.made(max(1, self.number - number), fields), parent="parent")
+            for number in backwards
+        ]
+        tokens = {job.id: self.draw_token() for job in made} if born else {}
+        birth = Birth(self.node(index), tokens)
+        answer = self.same(lambda backend: backend.jobs.enqueue([made], birth))
+        self.claims += [(birth.node, job_id, tokens[job_id]) for job_id in answer.groups[0].born]
+
     def job(self, fields: dict[str, Any]) -> NewJob:
         self.number += 1
-        return NewJob(id=f"{self.number:04}", args=f'{{"number":{self.number}}}', **fields)
+        return self.made(self.number, fields)
+
+    def made(self, number: int, fields: dict[str, Any]) -> NewJob:
+        parent = None if not fields["parent"] else f"{max(1, number - fields['parent']):04}"
+        # Misfits of its own kind, that did not fit the signature s1.
+        gate = f"{MISFIT_GATE}{fields['kind']}:s1" if fields["gate"] == MISFIT_GATE else fields["gate"]
+        given = fields | {"parent": parent, "gate": gate}
+        return NewJob(id=f"{number:04}", args=f'{{"number":{number}}}', **given)
 
     def draw_token(self) -> int:
         self.token += 1000
@@ -159,7 +211,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def compare(self, request: ClaimRequest, oracle: ClaimBatch, store: ClaimBatch) -> None:
         """Compare what was claimed, and see that neither store tells the node to sleep too long."""
-        assert store.claims == oracle.claims
+        assert [*map(self.from_line, store.claims)] == [*map(self.from_line, oracle.claims)]
         self.claims += [(request.node, claim.id, claim.token) for claim in oracle.claims]
         for wait in (oracle.wait, store.wait):
             for moment in self.moments(request, oracle):
@@ -171,9 +223,16 @@ class StoreMachine(RuleBasedStateMachine):
         backend = self.stores[0].backend
         page = self.runner.run(backend.reader.find(JobFilter(), limit=EVERYTHING))
         queues = {queue.name: queue for queue in self.runner.run(backend.queues.list())}
-        running = (record for record in page.jobs if record.state is JobState.RUNNING and record.node == request.node)
+        running = (
+            record
+            for record in page.jobs
+            if record.state is JobState.RUNNING
+            and record.node == request.node
+            and (record.id, record.token) not in self.lent
+        )
         runs = Counter(record.queue for record in running)
         gates = {"", *(UNKNOWN_GATE + kind for kind in request.kinds)}
+        gates |= {f"{MISFIT_GATE}{kind}:s1" for kind, signature in request.signatures.items() if signature != "s1"}
         if request.suspect and not batch.claims:
             gates.add(SUSPECT_GATE)
         for record in page.jobs:
@@ -189,24 +248,32 @@ class StoreMachine(RuleBasedStateMachine):
                 yield max(record.due_at, queue.paused_until or 0)
 
     @rule(
-        picks=st.lists(st.tuples(st.integers(0, 9), outcomes, st.sampled_from([0] * 9 + [1])), min_size=1, max_size=6),
+        picks=st.lists(
+            st.tuples(st.integers(0, 9), outcomes, st.sampled_from([0] * 9 + [1]), st.lists(jobs, max_size=2)),
+            min_size=1,
+            max_size=6,
+        ),
         index=nodes,
         demand=st.none() | demands,
     )
-    def settle(self, picks: list[tuple[int, dict[str, Any], int]], index: int, demand: dict[str, Any] | None) -> None:
+    def settle(
+        self,
+        picks: list[tuple[int, dict[str, Any], int, list[dict[str, Any]]]],
+        index: int,
+        demand: dict[str, Any] | None,
+    ) -> None:
         """Settle claims of one node: live ones, ended ones, stale ones, some under wrong tokens."""
         node = self.node(index)
         claims = [claim for claim in reversed(self.claims) if claim[0] == node]
         if not claims:
             return
-        # Of two outcomes of one claim in one write a store may take either: the last pick of a job stands.
-        write = list(
-            {
-                job_id: Settlement(id=job_id, token=token + slip, **outcome)
-                for pick, outcome, slip in picks
-                for _, job_id, token in [claims[pick % len(claims)]]
-            }.values()
-        )
+        write: list[Settlement] = []
+        for pick, outcome, slip, following in picks:
+            _, job_id, token = claims[pick % len(claims)]
+            follow_ups = tuple([self.job(fields) for fields in following])
+            write.append(Settlement(id=job_id, token=token + slip, jobs=follow_ups, **outcome))
+            if not slip and write[-1].lent is not None:
+                (self.lent.add if write[-1].lent else self.lent.discard)((job_id, token))
         request = None if demand is None else ClaimRequest(node=node, **demand)
         oracle, store = self.both(lambda backend: backend.jobs.settle(node, write, request))
         assert self.plain(store) == self.plain(oracle)
@@ -216,13 +283,16 @@ class StoreMachine(RuleBasedStateMachine):
             assert oracle.batch is store.batch is None
 
     @staticmethod
-    def plain(settled: Settled) -> tuple[int, Counter[str], Counter[str]]:
-        return settled.now, Counter(settled.stale), Counter(settled.cancelled)
+    def plain(settled: Settled) -> tuple[int, set[str], dict[str, str]]:
+        return settled.now, set(settled.stale), settled.cancelled
 
-    @rule(backwards=st.lists(st.integers(0, 12), min_size=1, max_size=4))
-    def cancel(self, backwards: list[int]) -> None:
+    @rule(
+        backwards=st.lists(st.integers(0, 12), min_size=1, max_size=4),
+        reason=st.sampled_from([CANCELLED, GROUP_CANCELLED, GROUP_CANCELLED]),
+    )
+    def cancel(self, backwards: list[int], reason: str) -> None:
         async def verb(backend: Backend) -> list[object]:
-            answer = await backend.admin.cancel([f"{self.number - number:04}" for number in backwards])
+            answer = await backend.admin.cancel([f"{self.number - number:04}" for number in backwards], reason)
             return [answer.now, *map(set, (answer.cancelled, answer.asked, answer.ended, answer.missing))]
 
         self.same(verb)
@@ -248,10 +318,22 @@ class StoreMachine(RuleBasedStateMachine):
 
         async def verb(backend: Backend) -> list[Any]:
             recovery = await backend.jobs.recover(node, EVERYTHING)
-            return sorted(recovery.jobs, key=lambda recovered: recovered.claim.id)
+            return sorted(
+                [msgspec.structs.replace(each, claim=self.from_line(each.claim)) for each in recovery.jobs],
+                key=lambda recovered: recovered.claim.id,
+            )
 
         recovered = self.same(verb)
         self.claims += [(node, each.claim.id, each.claim.token) for each in recovered]
+
+    @rule()
+    def release(self) -> None:
+        self.same(lambda backend: backend.admin.release(EVERYTHING))
+
+    @rule(index=nodes)
+    def drain(self, index: int) -> None:
+        node = self.node(index)
+        self.same(lambda backend: backend.nodes.drain(node))
 
     @rule(duration=st.sampled_from([1, 1, 5]))
     def advance(self, duration: float) -> None:
@@ -288,6 +370,11 @@ class StoreMachine(RuleBasedStateMachine):
         assert [record.id for record in records] == sorted((record.id for record in records), reverse=True)
 
     @staticmethod
+    def from_line(claim: Claim) -> Claim:
+        """As `unparked`."""
+        return msgspec.structs.replace(claim, gate="") if claim.gate.startswith(UNKNOWN_GATE) else claim
+
+    @staticmethod
     def unparked(record: JobRecord) -> JobRecord:
         """When a job is parked for its kind is a store's own affair."""
         parked = record.gate.startswith(UNKNOWN_GATE)
@@ -302,7 +389,7 @@ class StoreMachine(RuleBasedStateMachine):
             return [
                 [await backend.reader.history(f"{number:04}") for number in self.touched()],
                 await backend.reader.count(JobFilter()),
-                [(node.id, node.alive) for node in await backend.nodes.find()],
+                [(node.id, node.alive, node.draining) for node in await backend.nodes.find()],
                 await backend.queues.list(),
                 [await held(backend, node) for node in self.live],
             ]
