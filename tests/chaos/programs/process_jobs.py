@@ -1,0 +1,182 @@
+"""Jobs for processes of their own: what they do there is what goes wrong in processes of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from backburner import Backburner, Cancel, Reject, Retry, Snooze, current_job
+
+bb = Backburner("memory://")
+NEVER = threading.Event()
+
+
+class Trouble(OSError):
+    """An error of the job's own module."""
+
+
+@bb.job(executor="process")
+def double(number: int) -> int:
+    """Do what jobs do."""
+    return 2 * number
+
+
+@bb.job(executor="process")
+def where() -> list[int]:
+    """Tell its process, its group, its session, and what its standard input is."""
+    return [os.getpid(), os.getpgrp(), os.getsid(0), len(sys.stdin.read())]
+
+
+@bb.job(executor="process")
+def fail(how: str) -> None:
+    """Raise one of many."""
+    raise {
+        "own": Trouble("no luck"),
+        "unknown": type("Stranger", (Trouble,), {})("who"),
+        "retry": Retry("later", delay=90),
+        "snooze": Snooze(5, "not yet"),
+        "reject": Reject("never"),
+        "cancel": Cancel("enough"),
+        "exit": SystemExit(3),
+        "interrupt": KeyboardInterrupt(),
+        "stop": StopIteration(),
+        "surrogate": ValueError("\udc80\x00"),
+    }[how]
+
+
+@bb.job(executor="process")
+def ungiven() -> object:
+    """Return what cannot be stored."""
+    return object()
+
+
+@bb.job(executor="process")
+def big(size: int) -> str:
+    """Return much."""
+    return "x" * size
+
+
+@bb.job(executor="process")
+def die(how: str) -> None:
+    """End its process, by a status or a signal."""
+    if how == "exit":
+        os._exit(3)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@bb.job(executor="process")
+def hang(folder: str) -> None:
+    """Start a program, fork, and never return; ignores every signal that can be ignored."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    program = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
+    fork = os.fork()
+    if fork == 0:
+        NEVER.wait()
+    Path(folder, "pids.new").write_text(f"{os.getpid()} {program.pid} {fork}")
+    Path(folder, "pids.new").rename(Path(folder, "pids"))
+    current_job().progress(1)
+    while True:
+        pass
+
+
+@bb.job(executor="process")
+def fork_and_die(folder: str) -> None:
+    """Leave a fork behind that holds everything this process held, in a session of its own."""
+    fork = os.fork()
+    if fork == 0:
+        os.setsid()
+        NEVER.wait()
+    Path(folder, "fork").write_text(str(fork))
+    os._exit(7)
+
+
+@bb.job(executor="process")
+def fork_and_return() -> int:
+    """Return twice: once in a copy of the process."""
+    fork = os.fork()
+    if fork:
+        os.waitpid(fork, 0)
+    return os.getpid()
+
+
+@bb.job(executor="process")
+def shout(text: str) -> None:
+    """Print to both streams, in Python and below it, in words that look like the protocol's."""
+    print(text)  # noqa: T201 - what is tested
+    os.write(1, b"\x00\x00\x00\x05below\n")
+    print(text, file=sys.stderr)  # noqa: T201
+
+
+@bb.job(executor="process")
+def wait_for_stop() -> str:
+    """Return when it is asked to."""
+    job = current_job()
+    job.progress(0)
+    while not job.stopping:
+        pass
+    return "stopped"
+
+
+@bb.job(executor="process")
+def tell() -> list[object]:
+    """Use everything that a run has."""
+    job = current_job()
+    job.progress(1, 4)
+    before = job.last_checkpoint
+    job.checkpoint({"page": 2})
+    name = job.then(double(21), delay=5)
+    return [job.id, job.kind, job.attempt, job.token, job.queue, dict(job.headers), before, job.last_checkpoint, name]
+
+
+@bb.job(executor="process")
+def checkpoint(text: str) -> str:
+    """Save a text; tell what came of it."""
+    try:
+        current_job().checkpoint(text)
+    except Exception as error:  # noqa: BLE001 - told
+        return f"{type(error).__name__}: {error}"
+    return "saved"
+
+
+@bb.job(executor="process")
+def ask(what: str) -> str:
+    """Ask for what a process job cannot have; tell what came of it."""
+    try:
+        if what == "state":
+            current_job().state  # noqa: B018
+        elif what == "progress":
+            current_job().progress(-1)
+        elif what == "then":
+            current_job().then("no call")  # type: ignore[arg-type]
+        else:
+            asyncio.run(current_job().complete(None, tx=None))
+    except Exception as error:  # noqa: BLE001 - told
+        return f"{type(error).__name__}: {error}"
+    return "nothing"
+
+
+@bb.job(executor="process")
+def log() -> None:
+    """Log what loggers can take, and an exception."""
+    log = current_job().log
+    log.info("resized", size=3, odd={1, 2}, huge=2**70, torn="\udc80", what=NEVER is None)
+    try:
+        raise Trouble("seen")
+    except Trouble:
+        log.exception("caught")
+
+
+_kept: list[bytearray] = []
+
+
+@bb.job(executor="process")
+def leak(megabytes: int) -> int:
+    """Keep memory for ever, and tell the process."""
+    _kept.append(bytearray(os.urandom(1) * (megabytes << 20)))
+    return os.getpid()
