@@ -66,13 +66,14 @@ jobs = st.fixed_dictionaries(
                 *[None] * 5,
                 UniqueKey("k", LIVE),
                 UniqueKey("k", LIVE),
-                UniqueKey("k", (*LIVE, JobState.COMPLETED)),
+                UniqueKey("m", (*LIVE, JobState.COMPLETED)),
                 UniqueKey("l", LIVE, 5 * SECOND),
                 UniqueKey("l", (), 5 * SECOND),
             ]
         ),
     }
 )
+rivals = jobs.map(lambda fields: fields | {"gate": "", "delay": 0, "unique": UniqueKey("k", LIVE)})
 demands = st.fixed_dictionaries(
     {
         "queues": st.sampled_from([{"q": 3, "r": 3}, {"q": 3, "r": 3}, {"q": 1, "r": 2}, {"q": 5}, {"r": 2, "q": 0}]),
@@ -179,7 +180,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(backwards=st.lists(st.integers(0, 12), min_size=1, max_size=3), fields=jobs, index=nodes, born=st.booleans())
     def again(self, backwards: list[int], fields: dict[str, Any], index: int, born: bool) -> None:  # noqa: FBT001
-        """A parent that runs again stores its children again: those its group cancelled come to life."""
+        """A group fails, its parent runs again and stores its children again: those it cancelled come to life."""
+        self.cancel(backwards, GROUP_CANCELLED)
         made = [
             msgspec.structs.replace(self.made(max(1, self.number - number), fields), parent="parent")
             for number in backwards
@@ -282,13 +284,32 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             assert oracle.batch is store.batch is None
 
+    @rule(
+        index=nodes,
+        results=st.lists(outcomes | st.just({"state": JobState.COMPLETED}), min_size=1, max_size=3),
+        following=st.lists(rivals | jobs, max_size=2),
+        then=st.none() | demands,
+    )
+    def work(
+        self,
+        index: int,
+        results: list[dict[str, Any]],
+        following: list[dict[str, Any]],
+        then: dict[str, Any] | None,
+    ) -> None:
+        """A node takes what it gets, runs it, and says how it went."""
+        before = len(self.claims)
+        self.claim(index, {"queues": {"q": 5, "r": 5}, "limit": 5, "kinds": frozenset(KINDS)})
+        new = range(len(self.claims) - before)
+        self.settle([(pick, results[pick % len(results)], 0, following) for pick in new], index, then)
+
     @staticmethod
     def plain(settled: Settled) -> tuple[int, set[str], dict[str, str]]:
         return settled.now, set(settled.stale), settled.cancelled
 
     @rule(
-        backwards=st.lists(st.integers(0, 12), min_size=1, max_size=4),
-        reason=st.sampled_from([CANCELLED, GROUP_CANCELLED, GROUP_CANCELLED]),
+        backwards=st.lists(st.integers(0, 40), min_size=1, max_size=12),
+        reason=st.sampled_from([CANCELLED, GROUP_CANCELLED]),
     )
     def cancel(self, backwards: list[int], reason: str) -> None:
         async def verb(backend: Backend) -> list[object]:
