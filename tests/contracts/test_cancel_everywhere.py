@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio.lowlevel
 import pytest
 
-from backburner.model.job import JobState, Settlement
+from backburner.model.job import GROUP_CANCELLED, UNIQUE_GATE, JobState, Settlement
 from backburner.model.node import QueueRecord
 from backburner.model.query import JobFilter
 from backburner.ports.backend import Hint
@@ -19,8 +21,10 @@ from backburner.testing.contracts.making import (
     add_claimed,
     ask,
     claim,
+    ended,
     held,
     ids,
+    keyed,
     new,
     publish,
     read,
@@ -136,6 +140,75 @@ async def _prune(harness: Harness) -> Attempt:
     )
 
 
+async def _revive(harness: Harness) -> Attempt:
+    """Store children again that their own group cancelled."""
+    jobs = [await add(harness.backend, parent="parent") for _ in range(3)]
+    await harness.backend.admin.cancel(ids(jobs), GROUP_CANCELLED)
+    return Attempt(
+        lambda: harness.backend.jobs.enqueue([jobs]),
+        lambda: _states(harness, ids(jobs)),
+        [JobState.CANCELLED] * 3,
+        [JobState.PENDING] * 3,
+    )
+
+
+async def _note(harness: Harness) -> Attempt:
+    claims = [await add_claimed(harness.backend) for _ in range(2)]
+
+    async def look() -> list[tuple[int | None, str | None]]:
+        records = [await read(harness.backend, claimed.id) for claimed in claims]
+        return [(record.done, record.checkpoint) for record in records]
+
+    write = [to_settle(claimed, JobState.RUNNING, progress=(1, 2), checkpoint="3") for claimed in claims]
+    return Attempt(lambda: harness.backend.jobs.settle("node", write), look, [(None, None)] * 2, [(1, "3")] * 2)
+
+
+async def _follow(harness: Harness) -> Attempt:
+    """Settle a job that holds a key: who waits for it is let through, and its own follow-ups are stored."""
+    key = keyed(new().id)
+    holder = await add_claimed(harness.backend, unique=key)
+    waiting, follow_ups = new(unique=key), (new(), new(unique=key))
+    await settle(harness.backend, await add_claimed(harness.backend), jobs=(waiting,))
+    jobs = [waiting, *follow_ups]
+
+    async def look() -> list[tuple[str, str]]:
+        page = await harness.backend.reader.get(ids(jobs))
+        return sorted((record.id, record.gate) for record in page.jobs)
+
+    gate = f"{UNIQUE_GATE}{key.key}"
+    return Attempt(
+        lambda: harness.backend.jobs.settle("node", [to_settle(holder, jobs=follow_ups)]),
+        look,
+        [(waiting.id, gate)],
+        list(zip(ids(jobs), ["", "", gate], strict=True)),
+    )
+
+
+async def _release(harness: Harness) -> Attempt:
+    keys = [keyed(new().id, states=(), period=1) for _ in range(2)]
+    for key in keys:
+        await ended(harness.backend, JobState.COMPLETED, unique=key)
+    jobs = [new(unique=key) for key in keys]
+    await settle(harness.backend, await add_claimed(harness.backend), jobs=tuple(jobs))
+    harness.clock.move(1)
+
+    async def look() -> list[str]:
+        return [(await read(harness.backend, job.id)).gate for job in jobs]
+
+    return Attempt(
+        lambda: harness.backend.admin.release(10), look, [f"{UNIQUE_GATE}{key.key}" for key in keys], ["", ""]
+    )
+
+
+async def _drain(harness: Harness) -> Attempt:
+    node = await publish(harness.backend, new().id)
+
+    async def look() -> bool:
+        return node in [found.id for found in await harness.backend.nodes.find() if found.draining]
+
+    return Attempt(lambda: harness.backend.nodes.drain(node), look, nothing=False, all=True)
+
+
 async def _publish(harness: Harness) -> Attempt:
     node = new().id
 
@@ -216,7 +289,7 @@ async def _notify(harness: Harness) -> Attempt:
 
 VERBS = [
     _enqueue, _bear, _claim, _settle, _recover, _cancel, _prune, _publish, _withdraw, _abandon, _beat, _set_queue,
-    _reads, _upgrade, _notify,
+    _reads, _upgrade, _notify, _revive, _note, _follow, _release, _drain,
 ]  # fmt: skip
 
 
@@ -233,6 +306,40 @@ async def test_cancelled_anywhere(harness: Harness, prepare: Callable[[Harness],
         assert seen == attempt.all if ended else seen in (attempt.nothing, attempt.all)
         await _clear(harness)
         if ended:
+            return
+
+
+@pytest.mark.parametrize("minded", ["commits", "rolls back"])
+async def test_cancelled_anywhere_in_a_transaction(harness: Harness, minded: str) -> None:
+    """Cancelled in the caller's transaction, a write is in it whole or not at all, whatever the caller does then."""
+    await publish(harness.backend)
+    for turns in _turns():
+        transaction = harness.transaction()
+        if transaction is None:
+            pytest.skip("this store joins no transaction")
+        claimed = await add_claimed(harness.backend)
+        jobs, follow_up = [new() for _ in range(3)], new()
+        done: list[bool] = []
+        with suppress(KeyError):
+            async with transaction as tx:
+                enqueue = functools.partial(harness.backend.jobs.enqueue, [jobs], tx=tx)
+                done.append(await _run(enqueue, turns))
+                write = [to_settle(claimed, jobs=(follow_up,))]
+                done.append(await _run(functools.partial(harness.backend.jobs.settle, "node", write, tx=tx), turns))
+                assert harness.backend.transactions.is_open(tx)
+                if minded == "rolls back":
+                    raise KeyError
+        await _works(harness)
+        stored = len(await _states(harness, ids(jobs)))
+        completed = (await read(harness.backend, claimed.id)).state is JobState.COMPLETED
+        assert completed is bool(await _states(harness, [follow_up.id]))
+        if minded == "rolls back":
+            assert (stored, completed) == (0, False)
+        else:
+            assert stored == 3 if done[0] else stored in (0, 3)
+            assert completed or not done[1]
+        await _clear(harness)
+        if all(done):
             return
 
 
@@ -294,9 +401,8 @@ async def _works(harness: Harness) -> None:
 async def _clear(harness: Harness) -> None:
     """End whatever is left, so that the next attempt starts from an idle node."""
     await claim(harness.backend)
-    rest = [
-        Settlement(id=job_id, token=token, state=JobState.DEAD)
-        for job_id, token in (await held(harness.backend)).items()
-    ]
-    assert (await harness.backend.jobs.settle("node", rest)).stale == ()
+    # An end may let others through.
+    while rest := await held(harness.backend):
+        ends = [Settlement(id=job_id, token=token, state=JobState.DEAD) for job_id, token in rest.items()]
+        assert (await harness.backend.jobs.settle("node", ends, ask())).stale == ()
     await harness.backend.admin.prune(KEEP, 1000)
