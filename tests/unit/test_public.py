@@ -6,9 +6,9 @@ import backburner
 from backburner import errors
 
 NAMES = """
-Backburner BackburnerError Call CallRefused Cancel Job JobCancelled JobContext JobDead JobExpired JobFailed
-JobHandle JobNotFound JobStatus NotRunning Reject Retry RetryPolicy Snooze StoreBusy StoreError StoreUnavailable
-constant current_job decorrelated exponential fibonacci linear polynomial
+Backburner BackburnerError Call CallNotUsed CallRefused Cancel ClaimLost Job JobCancelled JobContext JobDead JobExpired
+JobFailed JobHandle JobNotFound JobStatus NotRunning Provide Registry Reject Retry RetryPolicy Snooze StoreBusy
+StoreError StoreUnavailable TaskGroup Unique constant current_job decorrelated exponential fibonacci linear polynomial
 """
 
 
@@ -23,7 +23,7 @@ def test_every_error_is_one_of_ours() -> None:
     for name in errors.__all__:
         kind = getattr(errors, name)
         if isinstance(kind, type):
-            assert issubclass(kind, errors.BackburnerError), name
+            assert issubclass(kind, errors.BackburnerError | RuntimeWarning), name
             assert kind.__doc__
             assert kind.__doc__.strip().splitlines()[0].endswith((".", "`", ":")), name
 

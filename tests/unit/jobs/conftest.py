@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.unit.jobs.floor import Floor
 from tests.unit.jobs.told import Stage
 
 if TYPE_CHECKING:
@@ -19,3 +20,11 @@ async def stage() -> AsyncIterator[Stage]:
     await made.open()
     yield made
     await made.backend.close()
+
+
+@pytest.fixture
+async def floor(stage: Stage) -> AsyncIterator[Floor]:
+    """Bring an executor and its desk; afterwards nothing may run and no slot be taken."""
+    made = Floor(stage)
+    yield made
+    await made.close()

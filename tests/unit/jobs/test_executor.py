@@ -13,81 +13,17 @@ import pytest
 
 from backburner.errors import NotInAJob
 from backburner.jobs.context import current_job
-from backburner.jobs.executor import STUCK_AFTER, Executor
+from backburner.jobs.executor import STUCK_AFTER
 from backburner.jobs.run import Why
-from backburner.jobs.slots import Slots
-from backburner.jobs.threads import Threads
 from backburner.model.job import Ending, JobState
 from backburner.ports.telemetry import Signal
-from backburner.resilience.retry import POLICIES
 from tests.unit.jobs.told import SECOND, claim
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from backburner.jobs.settler import Subject
-    from backburner.model.job import Settlement
+    from tests.unit.jobs.floor import Floor
     from tests.unit.jobs.told import Stage
 
 mark: ContextVar[str] = ContextVar("mark")
-
-
-class Floor:
-    """An executor on a stage, and what it settled."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.ends: dict[str, Settlement] = {}
-        self.freed: list[bool] = []
-        self._waiting: dict[str, asyncio.Event] = {}
-        self.slots = Slots({"default": 10}, 10)
-        self.threads = Threads(2)
-        self.executor = Executor(
-            stage.kinds,
-            self.slots,
-            self.threads,
-            settle=self._settle,
-            freed=self.freed.append,
-            retry=POLICIES["standard"],
-            timeout=0,
-            result_limit=1000,
-            kit=stage.kit,
-        )
-
-    def _settle(self, job: Subject, settlement: Settlement, error: BaseException | None = None) -> None:
-        del error
-        self.ends[job.id] = settlement
-        if job.id in self._waiting:
-            self._waiting[job.id].set()
-
-    def start(self, fn: Callable[..., object], job_id: str = "a", **fields: object) -> None:
-        """Declare a function, once, and start a claim of it on a slot taken for it."""
-        if self.stage.kinds.get(fn.__name__) is None:
-            self.stage.define(fn)
-        self.slots.take("default")
-        self.executor.start(claim(job_id, fn.__name__, **fields))
-
-    async def ended(self, job_id: str = "a") -> Settlement:
-        """Wait for how a run ended: also one in a thread, so for real."""
-        if job_id not in self.ends:
-            await self._waiting.setdefault(job_id, asyncio.Event()).wait()
-        return self.ends[job_id]
-
-    async def run(self, fn: Callable[..., object], **fields: object) -> Settlement:
-        self.start(fn, "a", **fields)
-        return await self.ended()
-
-
-@pytest.fixture
-async def floor(stage: Stage) -> AsyncIterator[Floor]:
-    """Bring an executor; afterwards nothing may run and no slot be taken."""
-    made = Floor(stage)
-    yield made
-    await stage.settle()
-    assert made.executor.runs == {}
-    assert made.slots.taken == 0
-    made.executor.close()
-    made.threads.close()
 
 
 # ---- nothing crosses from one run to the next ----------------------------------------------------------------------
@@ -220,14 +156,20 @@ async def test_a_result_above_the_limit_fails_its_job(floor: Floor) -> None:
     assert "2,002 bytes" in end.message
 
 
-async def test_arguments_that_cannot_be_read_reject(floor: Floor) -> None:
-    """Stored arguments that this code cannot read make a dead letter at once: another try would read the same."""
+async def test_arguments_that_do_not_fit_wait_for_a_node_they_fit(stage: Stage, floor: Floor) -> None:
+    """Stored arguments that do not fit the signature here are parked under its name, uncounted, saying what is wrong."""
+    ran: list[int] = []
 
     async def work(number: int) -> None:
-        del number
+        ran.append(number)
 
     end = await floor.run(work, args='{"number":"seven"}')
-    assert (end.state, end.ending) == (JobState.DEAD, Ending.REJECTED)
+    definition = stage.kinds.get("work")
+    assert definition is not None
+    assert (end.state, end.ending) == (JobState.PENDING, Ending.MISFIT)
+    assert end.gate == f"misfit:work:{definition.signature.schema_name}"
+    assert "number" in end.message
+    assert (end.failed, end.crashed, end.interrupted, ran) == (0, 0, 0, [])
 
 
 async def test_an_expired_claim_is_not_run(floor: Floor) -> None:
@@ -246,7 +188,7 @@ async def test_a_kind_that_went_away_is_given_back(floor: Floor) -> None:
     """A claim of a kind that this node does not know is given back, its attempt uncounted."""
     floor.slots.take("default")
     floor.executor.start(claim("a", "nobody"))
-    end = await floor.ended("a")
+    end = floor.ends["a"]
     assert (end.state, end.unstarted) == (JobState.PENDING, True)
 
 
@@ -372,7 +314,7 @@ async def test_a_stuck_run_is_reported_with_its_stack(stage: Stage, floor: Floor
 @pytest.mark.parametrize(
     ("why", "state", "ending"),
     [
-        (Why.CANCEL, JobState.CANCELLED, Ending.CANCELLED),
+        (Why.CANCEL, JobState.PENDING, Ending.CANCELLED),
         (Why.SHUTDOWN, JobState.PENDING, Ending.INTERRUPTED),
         (Why.TIMEOUT, JobState.PENDING, Ending.FAILED),
     ],
@@ -380,7 +322,10 @@ async def test_a_stuck_run_is_reported_with_its_stack(stage: Stage, floor: Floor
 async def test_why_a_run_was_ended_decides_its_end(
     stage: Stage, floor: Floor, why: Why, state: JobState, ending: Ending
 ) -> None:
-    """Cancelled by a person, interrupted by a stop, out of time: each ends its own way, and the first word stands."""
+    """Cancelled by a person, interrupted by a stop, out of time: each ends its own way, and the first word stands.
+
+    What a person cancelled is settled as pending: the store, which knows that and why, makes it cancelled.
+    """
 
     async def work() -> None:
         await asyncio.Event().wait()

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backburner.errors import JobCancelled, JobDead, JobExpired, JobNotFound, NotRunning, StoreUnavailable
-from backburner.jobs.handle import Final
+from backburner.jobs.handle import JobHandle
 from backburner.jobs.handles import Handles
+from backburner.jobs.joined import Joined
+from backburner.jobs.vigil import Final
 from backburner.model.job import JobState
 from tests.unit.jobs.told import job
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from backburner.jobs.handle import JobHandle
     from backburner.model.job import Attempt
     from backburner.model.query import JobFilter, Shown
     from backburner.ports.jobs import Page
@@ -52,7 +53,8 @@ class Room:
         self.stage = stage
         self.cancelled: list[str] = []
         self.definition = stage.define(work)
-        self.handles = Handles(CountingReader(stage), self._cancel, kit=stage.kit)
+        self.joined = Joined(stage.backend.transactions)
+        self.handles = Handles(CountingReader(stage), self._cancel, self.joined, kit=stage.kit)
         self.handles.start()
 
     async def _cancel(self, job_id: str) -> bool:
@@ -61,7 +63,11 @@ class Room:
 
     async def handle(self, job_id: str) -> JobHandle[object]:
         await self.stage.backend.jobs.enqueue([[job(job_id)]])
-        return self.handles.handle(job_id, self.definition)
+        return self.again(job_id)
+
+    def again(self, job_id: str) -> JobHandle[object]:
+        """Another handle of the same job."""
+        return JobHandle(self.handles.vigil(job_id, self.definition))
 
     def end(self, job_id: str, result: str = "1") -> None:
         """End a job in the store, as another node would."""
@@ -158,7 +164,7 @@ async def test_a_waiter_that_gives_up_leaves_the_job_alone(stage: Stage, room: R
 
 async def test_a_job_the_store_does_not_have(room: Room) -> None:
     """Awaiting, or asking for, a job that the store does not have raises JobNotFound."""
-    handle = room.handles.handle("nobody", room.definition)
+    handle = room.again("nobody")
     with pytest.raises(JobNotFound):
         await handle
     with pytest.raises(JobNotFound):
@@ -213,22 +219,36 @@ async def test_callbacks_come_once_with_the_handle(stage: Stage, room: Room) -> 
     assert heard == [handle, handle]
 
 
-async def test_one_job_has_one_handle(room: Room) -> None:
-    """A job has one handle here until it ends, however often it is asked for, as long as anyone holds it."""
-    handle = await room.handle("a")
-    assert room.handles.handle("a", room.definition) is handle
+async def test_one_job_has_one_vigil(stage: Stage, room: Room) -> None:
+    """However many handles a job has, what one of them knows all know, and one read serves them."""
+    first = await room.handle("a")
+    second = room.again("a")
+    waiters = [wait(first), wait(second)]
+    await stage.settle()
+    room.handles.ended("a", Final(JobState.COMPLETED, "5"))
+    assert (first.done(), second.done()) == (True, True)
+    assert await asyncio.gather(*waiters) == [5, 5]
+    assert room.reads == [("a",)]
+
+
+async def test_what_nobody_holds_is_forgotten(room: Room) -> None:
+    """Once the last handle of a job is gone nothing is kept for it."""
+    handles = [await room.handle("a"), room.again("a")]
+    assert list(room.handles._known) == ["a"]
+    handles.clear()
+    assert room.handles._known == {}
 
 
 async def test_what_ended_here_may_be_stored_again(room: Room) -> None:
     """A handle that saw its job missing, or ended and pruned, is not the handle of a job stored later under that id."""
-    missed = room.handles.handle("a", room.definition)
+    missed = room.again("a")
     with pytest.raises(JobNotFound):
         await missed
     handle = await room.handle("a")
     assert not handle.done()
     room.handles.ended("a", Final(JobState.COMPLETED, "1"))
     assert await handle == 1
-    assert not room.handles.handle("a", room.definition).done()
+    assert not room.again("a").done()
 
 
 async def test_wait_says_whether_it_ended(room: Room) -> None:

@@ -12,8 +12,11 @@ from backburner.backends.memory.nodes import MemoryNodeStore
 from backburner.errors import LeaseLost, StoreBusy, StoreUnavailable
 from backburner.jobs.handles import Handles
 from backburner.jobs.hints import Hints
+from backburner.jobs.joined import Joined
 from backburner.jobs.keeper import LeaseKeeper
+from backburner.jobs.order import Orders
 from backburner.jobs.worker import Plan, Worker
+from backburner.model.ids import Ids
 from backburner.model.job import Settlement
 from backburner.ports.backend import Hint
 from backburner.ports.jobs import ClaimRequest, Keep
@@ -51,23 +54,29 @@ class Station:
 
         stage.define(work)
         hints = Hints(stage.backend.notifier, stage.kit)
-        handles = Handles(stage.backend.reader, self._cancel, kit=stage.kit)
+        joined = Joined(stage.backend.transactions)
+        handles = Handles(stage.backend.reader, self._cancel, joined, kit=stage.kit)
         self.worker = Worker(
             cast("Backend", stage.backend),
             stage.kinds,
             handles,
             hints,
+            orders=Orders(stage.kinds, Ids(stage.clock), argument_limit=1000),
+            joined=joined,
             node=stage.node,
             plan=Plan(
                 queues={"default": 10},
                 slots=10,
                 threads=1,
+                processes=1,
+                around=(),
                 retry=POLICIES["standard"],
                 timeout=0,
                 lease=LEASE,
                 stall_limit=STALL,
                 grace=0,
                 keep=Keep(completed=None, cancelled=None, dead=None),
+                argument_limit=1000,
                 result_limit=1000,
             ),
             kit=stage.kit,

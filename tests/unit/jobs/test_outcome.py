@@ -7,7 +7,7 @@ from json import JSONDecodeError
 
 import pytest
 
-from backburner.errors import PayloadNotReadable
+from backburner.errors import PayloadNotReadable, ProcessDied
 from backburner.jobs import outcome
 from backburner.jobs.run import Why
 from backburner.jobs.signals import Cancel, Reject, Retry, Snooze
@@ -15,7 +15,7 @@ from backburner.model.fingerprint import qualified
 from backburner.model.job import SUSPECT_GATE, Cause, Ending, JobState, Recovered
 from backburner.resilience.backoff import constant
 from backburner.resilience.retry import RetryPolicy, encode
-from tests.unit.jobs.told import SECOND, claim, seeded
+from tests.unit.jobs.told import SECOND, claim, job, seeded
 
 POLICY = RetryPolicy(attempts=3, backoff=constant(7, jitter="none"), reject=KeyError, snooze=BlockingIOError)
 
@@ -66,12 +66,6 @@ RAISED = {
     ),
     "Cancel without a word is still cancelled": Case(
         error=Cancel(), state=JobState.CANCELLED, ending=Ending.CANCELLED, reason="cancelled", failed=0
-    ),
-    "arguments that cannot be read are a death at once": Case(
-        error=PayloadNotReadable("x is no int"),
-        state=JobState.DEAD,
-        ending=Ending.REJECTED,
-        reason="unreadable: x is no int",
     ),
     "SystemExit is a failure": Case(
         error=SystemExit(2), state=JobState.PENDING, ending=Ending.FAILED, delay=7 * SECOND
@@ -136,8 +130,8 @@ def test_an_interruption_is_counted_apart() -> None:
 @pytest.mark.parametrize(
     ("why", "error", "state", "ending"),
     [
-        (Why.CANCEL, ValueError(), JobState.CANCELLED, Ending.CANCELLED),
-        (Why.CANCEL, Snooze(1), JobState.CANCELLED, Ending.CANCELLED),
+        (Why.CANCEL, ValueError(), JobState.PENDING, Ending.CANCELLED),
+        (Why.CANCEL, Snooze(1), JobState.PENDING, Ending.CANCELLED),
         (Why.TIMEOUT, TimeoutError(), JobState.PENDING, Ending.FAILED),
         (Why.TIMEOUT, Snooze(1), JobState.PENDING, Ending.SNOOZED),
         (Why.SHUTDOWN, ValueError(), JobState.PENDING, Ending.INTERRUPTED),
@@ -145,9 +139,14 @@ def test_an_interruption_is_counted_apart() -> None:
     ],
 )
 def test_a_run_told_to_end(why: Why, error: Exception, state: JobState, ending: Ending) -> None:
-    """A person's cancel outranks what the run says; the run's own word outranks a timeout and a stop."""
+    """A person's cancel outranks what the run says; the run's own word outranks a timeout and a stop.
+
+    A cancelled run is settled as pending, uncounted: the store makes it cancelled while that is still asked for.
+    """
     end = outcome.ended(claim("a"), why, error, POLICY, seeded())
     assert (end.state, end.ending) == (state, ending)
+    if why is Why.CANCEL:
+        assert (end.failed, end.interrupted, end.delay, end.reason) == (0, 0, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +162,45 @@ def test_crashes_convict_nobody_in_company(crashes: int, state: JobState, gate: 
     assert end.failed == end.interrupted == 0
 
 
-def test_a_cancelled_job_whose_node_died_is_cancelled() -> None:
-    """A lapsed job that a person had cancelled ends as cancelled, also as a suspect."""
+def test_a_cancelled_job_whose_node_died_is_the_stores_to_cancel() -> None:
+    """A lapsed job that was to be cancelled is settled as pending, whatever its crashes: it is no poison."""
     end = outcome.recovered(Recovered(claim=claim("a", crashes=2), cause=Cause.LAPSED, node="n1", cancel=True))
-    assert (end.state, end.reason, end.crashed) == (JobState.CANCELLED, "cancelled", 1)
+    assert (end.state, end.reason, end.crashed, end.gate) == (JobState.PENDING, None, 1, SUSPECT_GATE)
+
+
+def test_a_process_that_died_is_a_crash_of_its_job_alone() -> None:
+    """A run whose own process died is charged with a crash, and is poison when it had crashed twice before."""
+    first = outcome.raised(claim("a"), ProcessDied("killed by SIGKILL"), POLICY, seeded())
+    third = outcome.raised(claim("a", crashes=2), ProcessDied("killed by SIGKILL"), POLICY, seeded())
+    assert (first.state, first.crashed, first.failed, first.message) == (JobState.PENDING, 1, 0, "killed by SIGKILL")
+    assert (third.state, third.reason, third.crashed) == (JobState.DEAD, "poison", 1)
+
+
+def test_a_misfit_remembers_every_signature_that_was_tried() -> None:
+    """Each node that cannot read a payload adds its signature to the gate; the order in which they tried is no matter."""
+    error = PayloadNotReadable("work: number is no int", path="number")
+    first = outcome.misfit(claim("a"), error, "s2")
+    second = outcome.misfit(claim("a", gate=first.gate), error, "s1")
+    third = outcome.misfit(claim("a", gate=second.gate), error, "s3")
+    assert [end.gate for end in (first, second, third)] == [
+        "misfit:work:s2",
+        "misfit:work:s1,s2",
+        "misfit:work:s1,s2,s3",
+    ]
+    assert outcome.misfit(claim("a", gate=second.gate), error, "s1").gate == second.gate
+    assert outcome.misfit(claim("a", gate="suspect"), error, "s1").gate == "misfit:work:s1"
+    assert (first.state, first.ending, first.message) == (JobState.PENDING, Ending.MISFIT, "work: number is no int")
+
+
+def test_follow_ups_go_with_a_completion_only() -> None:
+    """What a run was to be followed by is stored with its completion and dropped with any other end; progress stays."""
+    follow_ups = (job("next"),)
+    done = outcome.with_effects(outcome.completed(claim("a"), "1"), follow_ups, (3, 4))
+    failed = outcome.with_effects(outcome.raised(claim("a"), ValueError(), POLICY, seeded()), follow_ups, (3, 4))
+    assert (done.jobs, done.progress) == (follow_ups, (3, 4))
+    assert (failed.jobs, failed.progress) == ((), (3, 4))
+    plain = outcome.completed(claim("a"), "1")
+    assert outcome.with_effects(plain, (), None) is plain
 
 
 def test_an_expired_job_was_never_started() -> None:

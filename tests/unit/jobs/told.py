@@ -12,7 +12,7 @@ from backburner.jobs.definition import JobOptions, define
 from backburner.jobs.identity import Identity
 from backburner.jobs.kit import Kit
 from backburner.jobs.registry import Kinds
-from backburner.model.job import Claim, NewJob
+from backburner.model.job import CANCELLED, Claim, NewJob
 from backburner.model.node import NodeRecord
 from backburner.testing.clock import FakeClock
 
@@ -124,26 +124,33 @@ class ToldJobs:
         self.births: list[Birth | None] = []
         self.requests: list[ClaimRequest] = []
 
-    async def enqueue(self, groups: Sequence[Sequence[NewJob]], birth: Birth | None = None) -> Enqueued:
+    async def enqueue(
+        self, groups: Sequence[Sequence[NewJob]], birth: Birth | None = None, tx: object = None
+    ) -> Enqueued:
         self.births.append(birth)
         ids = [job.id for group in groups for job in group]
-        return await self._orders.obey("enqueue", ids, lambda: self._backend.jobs.enqueue(groups, birth))
+        return await self._orders.obey("enqueue", ids, lambda: self._backend.jobs.enqueue(groups, birth, tx))
 
     async def claim(self, request: ClaimRequest) -> ClaimBatch:
         self.requests.append(request)
         return await self._orders.obey("claim", (), lambda: self._backend.jobs.claim(request))
 
-    async def settle(self, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None = None) -> Settled:
+    async def settle(
+        self, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None = None, tx: object = None
+    ) -> Settled:
         if claim is not None:
             self.requests.append(claim)
         ids = [settlement.id for settlement in settlements]
-        return await self._orders.obey("settle", ids, lambda: self._backend.jobs.settle(node, settlements, claim))
+        return await self._orders.obey("settle", ids, lambda: self._backend.jobs.settle(node, settlements, claim, tx))
 
     async def recover(self, node: str, limit: int) -> Recovery:
         return await self._orders.obey("recover", (), lambda: self._backend.jobs.recover(node, limit))
 
-    async def cancel(self, ids: Sequence[str]) -> CancelAnswer:
-        return await self._orders.obey("cancel", ids, lambda: self._backend.admin.cancel(ids))
+    async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
+        return await self._orders.obey("cancel", ids, lambda: self._backend.admin.cancel(ids, reason))
+
+    async def release(self, limit: int) -> int:
+        return await self._orders.obey("release", (), lambda: self._backend.admin.release(limit))
 
     async def prune(self, keep: Keep, limit: int) -> int:
         return await self._orders.obey("prune", (), lambda: self._backend.admin.prune(keep, limit))
@@ -198,8 +205,11 @@ class Stage:
             retry=declared.retry,
             timeout=None if declared.timeout is None else declared.timeout / SECOND,
             expires=None,
-            tags=(),
+            unique=declared.unique,
+            tags=declared.tags,
             executor=None,
+            aliases=(),
+            prefix="",
         )
         self.kinds.add(definition)
         return definition

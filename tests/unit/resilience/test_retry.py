@@ -69,12 +69,12 @@ def test_the_last_attempt_is_the_last(attempts: int, failures: int) -> None:
     """Failures below the limit are tried again; at the limit the job is out of attempts."""
     own = RetryPolicy(attempts=attempts, backoff=constant(1))
     expected = Verdict.RETRY if failures < attempts else Verdict.EXHAUSTED
-    assert decide(own, failures, ValueError()) is expected
+    assert decide(own, failures, ValueError) is expected
 
 
 def test_without_a_limit_no_failure_is_the_last() -> None:
     """``attempts=None`` tries for ever."""
-    assert decide(RetryPolicy(attempts=None, backoff=constant(1)), 10**9, ValueError()) is Verdict.RETRY
+    assert decide(RetryPolicy(attempts=None, backoff=constant(1)), 10**9, ValueError) is Verdict.RETRY
 
 
 def test_the_nearest_class_named_decides() -> None:
@@ -82,22 +82,22 @@ def test_the_nearest_class_named_decides() -> None:
     own = RetryPolicy(
         attempts=5, backoff=constant(1), reject=OSError, retry=(ConnectionError,), snooze=(BrokenPipeError,)
     )
-    assert decide(own, 1, PermissionError()) is Verdict.REJECT
-    assert decide(own, 1, ConnectionResetError()) is Verdict.RETRY
-    assert decide(own, 1, BrokenPipeError()) is Verdict.SNOOZE
+    assert decide(own, 1, PermissionError) is Verdict.REJECT
+    assert decide(own, 1, ConnectionResetError) is Verdict.RETRY
+    assert decide(own, 1, BrokenPipeError) is Verdict.SNOOZE
 
 
 def test_who_says_what_to_retry_says_what_not_to() -> None:
     """With ``retry=`` given, an exception that no rule names is rejected; without, it is retried."""
-    assert decide(RetryPolicy(attempts=5, backoff=constant(1), retry=OSError), 1, ValueError()) is Verdict.REJECT
-    assert decide(RetryPolicy(attempts=5, backoff=constant(1), reject=OSError), 1, ValueError()) is Verdict.RETRY
+    assert decide(RetryPolicy(attempts=5, backoff=constant(1), retry=OSError), 1, ValueError) is Verdict.REJECT
+    assert decide(RetryPolicy(attempts=5, backoff=constant(1), reject=OSError), 1, ValueError) is Verdict.RETRY
 
 
 def test_a_snooze_and_a_rejection_outrank_the_count() -> None:
     """Neither is a failure too many: a snooze goes on, a rejection says why."""
     own = RetryPolicy(attempts=1, backoff=constant(1), snooze=OSError, reject=ValueError)
-    assert decide(own, 1, OSError()) is Verdict.SNOOZE
-    assert decide(own, 1, ValueError()) is Verdict.REJECT
+    assert decide(own, 1, OSError) is Verdict.SNOOZE
+    assert decide(own, 1, ValueError) is Verdict.REJECT
 
 
 @pytest.mark.parametrize("name", list(POLICIES))
