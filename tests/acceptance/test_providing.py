@@ -134,8 +134,9 @@ async def test_a_factory_uses_the_engines_resources(url: str) -> None:
     bb = Backburner(url, lifespan=resources)
 
     async def pool() -> Resources:
-        assert bb.state is current_job().state
-        return bb.state
+        state = bb.state
+        assert current_job().state is state
+        return state
 
     @bb.job
     async def report(pool: Resources = Provide(pool)) -> bool:
