@@ -10,6 +10,7 @@ from backburner import config
 from backburner.engine import Engine, Extras
 from backburner.errors import AlreadyRunning, InvalidOption, NotRunning
 from backburner.jobs.blocking import Blocking
+from backburner.jobs.call import take
 from backburner.jobs.declaring import Declares
 from backburner.jobs.group import TaskGroup
 from backburner.jobs.kit import Kit
@@ -211,10 +212,14 @@ class Backburner(Declares, Generic[S]):
         say whether the job may have been stored, and ``create_task(call, id=…)`` with the id they name repeats safely.
         Cancelled while it waits for its turn, nothing is stored; cancelled later, the job may exist.
         """
+        if self._engine is None:
+            take(call)
         return await self._running().client.create_task(call, options)
 
     async def create_tasks(self, calls: Iterable[Call[Any]], **options: Unpack[BatchOptions]) -> list[JobHandle[Any]]:
         """Store many calls in one write: all of them or none; ``options`` hold for each. Handles come in order."""
+        if self._engine is None:
+            take(calls)
         return await self._running().client.create_tasks(calls, options)
 
     def TaskGroup(self, *, tx: object = None) -> TaskGroup:  # noqa: N802 - as asyncio has it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 import warnings
+from collections.abc import Iterable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from backburner.jobs.definition import Definition
     from backburner.jobs.options import CallOptions
 
-__all__ = ["Call"]
+__all__ = ["Call", "take"]
 
 R = TypeVar("R")
 
@@ -64,3 +65,10 @@ class Call(Generic[R]):
                 stacklevel=2,
                 source=self,
             )
+
+
+def take(calls: object) -> None:
+    """Know that a call, or each of many, was handed over: whatever becomes of it, its caller is told."""
+    for call in calls if isinstance(calls, Iterable) else (calls,):
+        if type(call) is Call:
+            call.used = True

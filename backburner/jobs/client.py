@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from backburner.errors import InvalidOption, JobNotFound, NotACall, StoreRefused
-from backburner.jobs.call import Call
+from backburner.jobs.call import Call, take
 from backburner.jobs.context import current_run
 from backburner.jobs.definition import Job
 from backburner.jobs.handle import JobHandle
@@ -76,7 +76,8 @@ class Client:
         """Store one job."""
         tx = options.get("tx") if options else None
         if self._joined and tx is None:
-            self._refuse_write(call)
+            take(call)
+            self._joined.refuse_write()
         job = self.orders.prepare(call, options, self.parent())
         if tx is not None:
             ((job_id, existed),) = await self._store_in(tx, (job,))
@@ -103,9 +104,7 @@ class Client:
         try:
             jobs = [self.orders.prepare(call, cast("TaskOptions", options), parent) for call in taken]
         except BaseException:
-            for call in taken:
-                if type(call) is Call:
-                    call.used = True
+            take(taken)
             raise
         stored = await self.store(jobs, options.get("tx"))
         vigil = self.handles.vigil
@@ -218,13 +217,6 @@ class Client:
         stored = _stored(jobs, answer)
         self._joined.join(tx, [job_id for job_id, existed in stored if not existed])
         return stored
-
-    def _refuse_write(self, call: object) -> None:
-        if type(call) is Call:
-            call.used = True
-        self._joined.refuse_write()
-        if type(call) is Call:
-            call.used = False
 
 
 def _stored(jobs: Sequence[NewJob], answer: GroupAnswer) -> list[Stored]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from backburner.errors import AlreadyEnded, InvalidOption, JobFailed, StoreError
+from backburner.jobs.call import take
 from backburner.jobs.handle import JobHandle
 from backburner.jobs.run import Why
 from backburner.model.job import JobState
@@ -76,6 +77,7 @@ class TaskGroup:
 
         Everything wrong with it is refused now, by a `CallRefused`. Raises `AlreadyEnded` outside the block.
         """
+        take(call)
         if "tx" in options:
             raise InvalidOption("a group is stored as a whole: give tx to TaskGroup(tx=…)", option="tx")
         if not self._entered or self._over:

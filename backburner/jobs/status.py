@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from backburner.model.clock import from_micros
 from backburner.model.query import Shown, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from backburner.model.job import JobRecord
 
-__all__ = ["JobStatus", "status_of"]
+__all__ = ["JobStatus", "Progress", "status_of"]
+
+_decode = msgspec.json.Decoder().decode
+_decode_headers = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class Progress(NamedTuple):
+    """How far a job has come."""
+
+    done: int
+    #: Of how many, if that is known.
+    total: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +55,14 @@ class JobStatus:
     error: str | None
     #: Where it runs, or ran last.
     node: str | None
+    #: What its runs told last; None before the first word.
+    progress: Progress | None
+    #: What its runs saved last, as JSON gives it back; None before.
+    checkpoint: Any
+    #: The id of the job in whose run it was stored.
+    parent: str | None
+    #: What it carries from where it was stored.
+    headers: Mapping[str, str]
 
 
 def status_of(record: JobRecord, now: int) -> JobStatus:
@@ -63,4 +85,8 @@ def status_of(record: JobRecord, now: int) -> JobStatus:
         reason=record.reason,
         error=f"{record.error}: {record.message}" if record.error else None,
         node=record.node,
+        progress=None if record.done is None else Progress(record.done, record.total),
+        checkpoint=None if record.checkpoint is None else _decode(record.checkpoint),
+        parent=record.parent,
+        headers={} if record.headers is None else _decode_headers(record.headers),
     )
