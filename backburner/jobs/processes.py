@@ -64,8 +64,9 @@ class Processes:
     async def run(self, work: Work, host: Host) -> str:
         """Run a job and return its result as JSON text.
 
-        Raises `ChildError` for what the job raised, but signals and `KeyboardInterrupt` as they are; `ProcessDied`; and `asyncio.CancelledError`, for which the child is killed at once. However it ends, what
-        ran it has ended or waits for its next run.
+        Raises `ChildError` for what the job raised, but signals and `KeyboardInterrupt` as they are; `ProcessDied`; and
+        `asyncio.CancelledError`, for which the child is killed at once. However it ends, what ran it has ended or waits
+        for its next run.
         """
         await self._turns.acquire()
         try:

@@ -8,11 +8,16 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from backburner import Backburner, Cancel, Reject, Retry, Snooze, current_job
+from backburner import Cancel, Provide, Registry, Reject, Retry, Snooze, current_job
 
-bb = Backburner("memory://")
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
+
+jobs = Registry()
 NEVER = threading.Event()
 
 
@@ -20,19 +25,19 @@ class Trouble(OSError):
     """An error of the job's own module."""
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def double(number: int) -> int:
     """Do what jobs do."""
     return 2 * number
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def where() -> list[int]:
     """Tell its process, its group, its session, and what its standard input is."""
     return [os.getpid(), os.getpgrp(), os.getsid(0), len(sys.stdin.read())]
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def fail(how: str) -> None:
     """Raise one of many."""
     raise {
@@ -49,19 +54,19 @@ def fail(how: str) -> None:
     }[how]
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def ungiven() -> object:
     """Return what cannot be stored."""
     return object()
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def big(size: int) -> str:
     """Return much."""
     return "x" * size
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def die(how: str) -> None:
     """End its process, by a status or a signal."""
     if how == "exit":
@@ -69,23 +74,23 @@ def die(how: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def hang(folder: str) -> None:
-    """Start a program, fork, and never return; ignores every signal that can be ignored."""
+    """Start a program, fork, say so, and never return; ignores every signal that can be ignored."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     program = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
     fork = os.fork()
     if fork == 0:
         NEVER.wait()
-    Path(folder, "pids.new").write_text(f"{os.getpid()} {program.pid} {fork}")
-    Path(folder, "pids.new").rename(Path(folder, "pids"))
+    Path(folder, "pids").write_text(f"{os.getpid()} {program.pid} {fork}")
+    os.write(1, b"ready\n")
     current_job().progress(1)
     while True:
         pass
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def fork_and_die(folder: str) -> None:
     """Leave a fork behind that holds everything this process held, in a session of its own."""
     fork = os.fork()
@@ -96,7 +101,7 @@ def fork_and_die(folder: str) -> None:
     os._exit(7)
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def fork_and_return() -> int:
     """Return twice: once in a copy of the process."""
     fork = os.fork()
@@ -105,7 +110,7 @@ def fork_and_return() -> int:
     return os.getpid()
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def shout(text: str) -> None:
     """Print to both streams, in Python and below it, in words that look like the protocol's."""
     print(text)  # noqa: T201 - what is tested
@@ -113,7 +118,7 @@ def shout(text: str) -> None:
     print(text, file=sys.stderr)  # noqa: T201
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def wait_for_stop() -> str:
     """Return when it is asked to."""
     job = current_job()
@@ -123,7 +128,7 @@ def wait_for_stop() -> str:
     return "stopped"
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def tell() -> list[object]:
     """Use everything that a run has."""
     job = current_job()
@@ -134,7 +139,7 @@ def tell() -> list[object]:
     return [job.id, job.kind, job.attempt, job.token, job.queue, dict(job.headers), before, job.last_checkpoint, name]
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def checkpoint(text: str) -> str:
     """Save a text; tell what came of it."""
     try:
@@ -144,7 +149,7 @@ def checkpoint(text: str) -> str:
     return "saved"
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def ask(what: str) -> str:
     """Ask for what a process job cannot have; tell what came of it."""
     try:
@@ -161,7 +166,7 @@ def ask(what: str) -> str:
     return "nothing"
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def log() -> None:
     """Log what loggers can take, and an exception."""
     log = current_job().log
@@ -175,8 +180,37 @@ def log() -> None:
 _kept: list[bytearray] = []
 
 
-@bb.job(executor="process")
+@jobs.job(executor="process")
 def leak(megabytes: int) -> int:
     """Keep memory for ever, and tell the process."""
     _kept.append(bytearray(os.urandom(1) * (megabytes << 20)))
     return os.getpid()
+
+
+class Closed(Exception):
+    """What a job raised, with what its dependencies saw of that."""
+
+
+@asynccontextmanager
+async def outer() -> AsyncGenerator[list[str]]:
+    """Open on the loop of the process; note what the job raised."""
+    seen = ["outer"]
+    try:
+        yield seen
+    except LookupError as error:
+        raise Closed([*seen, repr(error)]) from error
+
+
+def inner(seen: list[str] = Provide(outer)) -> Generator[list[str]]:  # noqa: B008 - a declaration
+    """Open in the job's own thread."""
+    seen.append("inner")
+    yield seen
+    seen.append("closed")
+
+
+@jobs.job(executor="process")
+def provided(word: str, *, seen: list[str] = Provide(inner)) -> list[str]:  # noqa: B008 - a declaration
+    """Use what was opened, and a loop of its own."""
+    if word == "fail":
+        raise LookupError(word)
+    return [*seen, asyncio.run(asyncio.to_thread(str, word))]

@@ -181,6 +181,15 @@ async def test_prints_are_no_part_of_the_protocol(stage: Stage, capfd: pytest.Ca
     assert "ahoy\n" in err
 
 
+async def test_dependencies_are_opened_in_the_child(stage: Stage) -> None:
+    """Asynchronous ones by one task on a loop that stands still while the job runs, so that it may run its own."""
+    assert await stage.run(jobs.provided, '{"word": "x"}') == '["outer","inner","x"]'
+    with pytest.raises(ChildError) as caught:
+        await stage.run(jobs.provided, '{"word": "fail"}')
+    assert caught.value.kind is jobs.Closed
+    assert "LookupError('fail')" in caught.value.account.message
+
+
 # ---- errors --------------------------------------------------------------------------------------------------------
 
 
@@ -305,6 +314,16 @@ async def test_cancelling_kills_whatever_it_is_doing(stage: Stage, tmp_path: Pat
         await run
     assert not lives(child)
     await gone(*others)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_signals_to_everybody_are_the_engines(stage: Stage, number: signal.Signals) -> None:
+    """What a terminal, or an init system, sends to all processes of a service ends no run: the engine decides."""
+    run = asyncio.ensure_future(stage.run(jobs.wait_for_stop))
+    await stage.host.heard.wait()
+    os.kill(stage.processes._busy["a"].pid, number)
+    stage.processes.stopping("a")
+    assert await run == '"stopped"'
 
 
 async def test_a_fork_keeps_no_run_alive(stage: Stage, tmp_path: Path) -> None:
