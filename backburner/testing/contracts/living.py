@@ -81,6 +81,8 @@ class LifeContract:
             lambda: backend.jobs.claim(ask()),
             lambda: backend.admin.cancel([job.id]),
             lambda: backend.admin.prune(Keep(completed=0, cancelled=0, dead=0), 10),
+            lambda: backend.admin.release(10),
+            lambda: backend.nodes.drain("node"),
             lambda: backend.queues.set(QueueRecord(name="default", paused=True)),
         )
         for write in writes:

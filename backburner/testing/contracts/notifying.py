@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from backburner.ports.backend import Hint
-from backburner.testing.contracts.making import add, publish
+from backburner.testing.contracts.making import add, new, publish
 
 if TYPE_CHECKING:
     from backburner.ports.backend import Backend
@@ -82,6 +82,17 @@ class NotifierContract:
             await add(harness.backend)
             await ear.wait_for(Hint.JOBS)
             ear.hints.clear()
+
+    async def test_a_caller_s_commit_is_heard(self, harness: Harness) -> None:
+        """What came by a caller's own transaction is heard of once that commits, though nobody notified of it."""
+        transaction = harness.transaction()
+        if transaction is None:
+            pytest.skip("this store joins no transaction")
+        ears = [_Ear(harness, backend) for backend in (harness.backend, await harness.second())]
+        async with transaction as tx:
+            await harness.backend.jobs.enqueue([[new()]], tx=tx)
+        for ear in ears:
+            await ear.wait_for(Hint.JOBS)
 
     async def test_hints_are_heard_on_the_listening_loop(self, harness: Harness) -> None:
         """A hint is heard in the thread of the loop that listens."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backburner.backends.memory import MemoryBackend, MemoryDatabase
-from backburner.errors import LeaseLost, StoreReadOnly, StoreUnavailable
+from backburner.errors import LeaseLost, StoreReadOnly, StoreUnavailable, TransactionRefused
 from backburner.model.clock import SECOND
 from backburner.model.job import SUSPECT_GATE, JobState
 from backburner.model.query import JobFilter
@@ -22,6 +22,7 @@ from backburner.testing.contracts.making import (
     ask,
     claim,
     ids,
+    keyed,
     new,
     publish,
     read,
@@ -99,6 +100,8 @@ async def test_no_verb_awaits(backend: Backend) -> None:
         backend.jobs.recover("node", 10),
         backend.admin.cancel(["nobody"]),
         backend.admin.prune(Keep(completed=0, cancelled=0, dead=0), 10),
+        backend.admin.release(10),
+        backend.nodes.drain("node"),
         backend.reader.get(["nobody"]),
         backend.reader.history("nobody"),
         backend.reader.find(JobFilter(), limit=5),
@@ -118,17 +121,80 @@ async def test_no_verb_awaits(backend: Backend) -> None:
 
 async def test_a_million_changes_of_mind_leave_nothing(backend: Backend, database: MemoryDatabase) -> None:
     """Jobs cancelled and pruned, wherever they stood, leave no more than a little clutter behind."""
-    everywhere: list[dict[str, Any]] = [{}, {"delay": SECOND}, {"gate": SUSPECT_GATE}, {"expires_in": SECOND}]
+    everywhere: list[dict[str, Any]] = [
+        {},
+        {"delay": SECOND},
+        {"gate": SUSPECT_GATE},
+        {"expires_in": SECOND},
+        {"parent": "nobody"},
+        {"unique": keyed(states=(), period=SECOND), "delay": SECOND},
+    ]
     for _ in range(20):
         jobs = [new(**fields) for fields in everywhere for _ in range(250)]
-        await backend.jobs.enqueue([jobs])
-        assert len((await backend.admin.cancel(ids(jobs))).cancelled) == len(jobs)
-        assert await backend.admin.prune(Keep(completed=0, cancelled=0, dead=0), 10_000) == len(jobs)
+        (answer,) = (await backend.jobs.enqueue([jobs])).groups
+        stored = [job_id for job_id in ids(jobs) if job_id not in answer.holders]
+        assert len(answer.holders) == 249
+        assert len((await backend.admin.cancel(stored)).cancelled) == len(stored)
+        assert await backend.admin.prune(Keep(completed=0, cancelled=0, dead=0), 10_000) == len(stored)
     queue = database.queues["default"]
     lines = [line for place in (queue.line, *queue.gates.values()) for line in place.lines]
     lines += [database.expiring, *database.ended.values()]
     assert sum(len(line._ordered) + len(line._heap) for line in lines) <= 64 * len(lines)
-    assert (database.jobs, database.history, database.running) == ({}, {}, {})
+    assert (database.jobs, database.history, database.running, database.children) == ({}, {}, {}, {})
+    assert (database.keys._rows, database.keys._waiting) == ({}, {})
+
+
+async def test_keys_leave_nothing(backend: Backend, database: MemoryDatabase, clock: FakeClock) -> None:
+    """Jobs that held a key, waited for it, were cancelled while they waited, or outlived their period leave nothing."""
+    await publish(backend)
+    for number in range(20):
+        holder = await add_claimed(backend, unique=keyed("key", period=SECOND), queue="holder")
+        waiting = tuple(new(unique=keyed("key"), queue=f"queue-{number}") for _ in range(3))
+        await settle(backend, await add_claimed(backend, queue="parent"), jobs=waiting)
+        await settle(backend, holder)
+        await backend.admin.cancel([waiting[0].id])
+        clock.move(1)
+        assert await backend.admin.release(10) == 1
+        await backend.admin.cancel(ids(waiting))
+        assert await backend.admin.release(10) == 0
+        # Ended holders are forgotten when next somebody asks for their key, not only when they are pruned.
+        assert len(database.keys._rows["key"]) <= 3
+    await backend.admin.prune(Keep(completed=0, cancelled=0, dead=0), 1_000)
+    assert (database.jobs, database.keys._rows, database.keys._waiting) == ({}, {}, {})
+
+
+async def test_it_says_what_to_use_for_a_transaction(backend: Backend) -> None:
+    """The refusal of a transaction names what was given and both ways out."""
+    with pytest.raises(TransactionRefused, match=r"tx=object: use a file .*sqlite:///jobs\.db, or store the job once"):
+        await backend.jobs.enqueue([[new()]], tx=object())
+
+
+async def test_a_child_stored_after_its_parent_was_put_aside_is_let_go(backend: Backend) -> None:
+    """A parent that is kept for its own parent lets go of whatever child comes late."""
+    await publish(backend)
+    keep = Keep(completed=0, cancelled=0, dead=0)
+    eldest = await add_claimed(backend)
+    parent = await add_claimed(backend, parent=eldest.id)
+    await settle(backend, parent)
+    assert await backend.admin.prune(keep, 10) == 0
+    late = await add(backend, parent=parent.id)
+    assert await backend.admin.prune(keep, 10) == 1
+    assert (await read(backend, late.id)).parent is None
+    await settle(backend, eldest)
+    assert await backend.admin.prune(keep, 10) == 3
+    assert (await backend.reader.get([eldest.id, parent.id])).jobs == ()
+
+
+async def test_a_parent_stored_after_its_child_keeps_it(backend: Backend) -> None:
+    """A child that ended before its parent was stored is kept for it from then on."""
+    await publish(backend)
+    keep = Keep(completed=0, cancelled=0, dead=0)
+    claimed = await add_claimed(backend, parent="parent")
+    await settle(backend, claimed)
+    await add(backend, id="parent")
+    assert await backend.admin.prune(keep, 10) == 0
+    await backend.admin.cancel(["parent"])
+    assert await backend.admin.prune(keep, 10) == 3
 
 
 async def test_an_empty_gate_is_forgotten(backend: Backend, database: MemoryDatabase) -> None:
@@ -185,9 +251,10 @@ async def test_own_changes_are_no_news(backend: Backend, clock: FakeClock, datab
     node = await publish(backend)
     claimed = await add_claimed(backend)
     await backend.admin.cancel([claimed.id])
+    assert await backend.nodes.drain(node)
     await backend.nodes.withdraw(node)
     await clock.settle()
-    assert others == [Hint.JOBS, Hint.CONTROL, Hint.LAPSE]
+    assert others == [Hint.JOBS, Hint.CONTROL, Hint.CONTROL, Hint.LAPSE]
     assert own == []
     await backend.notifier.notify(Hint.JOBS)
     await clock.settle()
