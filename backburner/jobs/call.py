@@ -6,7 +6,7 @@ import reprlib
 import warnings
 from collections.abc import Iterable
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from backburner.errors import CallNotUsed
 from backburner.jobs.inline import run_here
@@ -69,6 +69,7 @@ class Call(Generic[R]):
 
 def take(calls: object) -> None:
     """Know that a call, or each of many, was handed over: whatever becomes of it, its caller is told."""
-    for call in calls if isinstance(calls, Iterable) else (calls,):
+    many = cast("Iterable[object]", calls) if isinstance(calls, Iterable) else (calls,)
+    for call in many:
         if type(call) is Call:
             call.used = True
