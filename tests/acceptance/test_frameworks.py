@@ -1,0 +1,208 @@
+"""Jobs where asyncio, anyio, Starlette and FastAPI expect functions and coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import pytest
+from fastapi import BackgroundTasks, Depends, FastAPI
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.requests import Request
+
+    from backburner import Backburner, Job
+
+
+@pytest.fixture
+def ran() -> list[str]:
+    """Note what ran, in order."""
+    return []
+
+
+@pytest.fixture
+def greet(bb: Backburner, ran: list[str]) -> Job[..., str]:
+    """Return a job on the loop."""
+
+    @bb.job
+    async def greet(name: str) -> str:
+        """Say hello."""
+        ran.append(name)
+        return f"hello {name}"
+
+    return greet
+
+
+@pytest.fixture
+def shout(bb: Backburner, ran: list[str]) -> Job[..., str]:
+    """Return a job in a thread."""
+
+    @bb.job
+    def shout(name: str) -> str:
+        """Say hello, loudly."""
+        ran.append(name)
+        return f"HELLO {name}"
+
+    return shout
+
+
+@asynccontextmanager
+async def browsing(app: Any) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ANN401 - an ASGI app
+    """Ask an app, in this very loop."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        yield client
+
+
+# ---- asyncio and anyio -------------------------------------------------------------------------------------------------
+
+
+async def test_asyncio_makes_no_task_of_a_call(greet: Job[..., str], ran: list[str]) -> None:
+    """`asyncio.create_task(call)` and the like are refused by asyncio itself, in words that show the call."""
+    call: Any = greet("ada")
+    for start in (asyncio.create_task, asyncio.get_running_loop().create_task):
+        with pytest.raises(TypeError, match=r"a coroutine was expected, got greet\(name='ada'\)"):
+            start(call)
+    with pytest.raises(ExceptionGroup) as group:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(call)
+    assert group.group_contains(TypeError, match=r"got greet\(name='ada'\)", depth=1)
+    assert ran == []
+    assert await call == "hello ada"
+
+
+async def test_whatever_awaits_runs_a_call_here(greet: Job[..., str], shout: Job[..., str], ran: list[str]) -> None:
+    """A call is awaitable: `gather`, `wait_for`, `shield` and `ensure_future` run it right here, with no store."""
+    assert [*await asyncio.gather(greet("ada"), shout("bob"))] == ["hello ada", "HELLO bob"]
+    assert await asyncio.wait_for(greet("cem"), 60) == "hello cem"
+    assert await asyncio.shield(greet("dan")) == "hello dan"
+    assert await asyncio.ensure_future(greet("eve")) == "hello eve"
+    assert sorted(ran) == ["ada", "bob", "cem", "dan", "eve"]
+
+
+async def test_a_task_group_of_anyio_takes_no_call(greet: Job[..., str]) -> None:
+    """`start_soon(job, …)` is refused by anyio, in words that show the call: it is not stored behind one's back."""
+
+    async def wrapped() -> None:
+        await greet("bob")
+
+    calls: list[Any] = []
+
+    def kept(name: str) -> object:
+        calls.append(greet(name))
+        return calls[-1]
+
+    with pytest.raises(ExceptionGroup) as group:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(kept, "ada")  # type: ignore[arg-type]
+    assert group.group_contains(TypeError, match=r"greet\(name='ada'\)")
+    assert await calls[0] == "hello ada"
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wrapped)
+
+
+def test_a_job_is_a_coroutine_function_to_those_who_ask(greet: Job[..., str], shout: Job[..., str]) -> None:
+    """Frameworks ask this to tell what to await from what to send to a thread; a call of either job is to be awaited."""
+    for job in (greet, shout):
+        asked: Any = job
+        assert asyncio.iscoroutinefunction(asked) or inspect.iscoroutinefunction(asked)
+        assert inspect.signature(job) == inspect.signature(job.fn)
+
+
+# ---- Starlette ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_background_task_of_starlette_runs_the_job(
+    greet: Job[..., str], shout: Job[..., str], ran: list[str]
+) -> None:
+    """`BackgroundTask(job, …)` runs it in this process after the response; to keep it over a crash, store it."""
+
+    async def page(request: Request) -> PlainTextResponse:
+        job = {"greet": greet, "shout": shout}[request.query_params["job"]]
+        return PlainTextResponse("ok", background=BackgroundTask(job, request.query_params["job"]))
+
+    async with browsing(Starlette(routes=[Route("/", page)])) as client:
+        for name in ("greet", "shout"):
+            assert (await client.get("/", params={"job": name})).text == "ok"
+    assert ran == ["greet", "shout"]
+
+
+async def test_a_thread_pool_is_not_for_jobs(greet: Job[..., str], shout: Job[..., str], ran: list[str]) -> None:
+    """`run_in_threadpool(job)` makes a call in the thread and hands it back: awaited, it runs; `.fn` runs there."""
+    texts: dict[Any, str] = {greet: "hello ada", shout: "HELLO ada"}
+    for job, text in texts.items():
+        call: Any = await run_in_threadpool(job, "ada")
+        assert await call == text
+    assert await run_in_threadpool(shout.fn, "bob") == "HELLO bob"
+    assert ran == ["ada", "ada", "bob"]
+
+
+# ---- FastAPI -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("endpoint", ["async", "def"])
+async def test_background_tasks_of_fastapi_run_the_job(
+    greet: Job[..., str], shout: Job[..., str], ran: list[str], endpoint: str
+) -> None:
+    """`BackgroundTasks.add_task(job, …)` runs jobs of both kinds in their order, from endpoints of both kinds."""
+    app = FastAPI()
+
+    def add(tasks: BackgroundTasks) -> str:
+        tasks.add_task(greet, "ada")
+        tasks.add_task(shout, name="bob")
+        return "ok"
+
+    async def add_on_the_loop(tasks: BackgroundTasks) -> str:
+        return add(tasks)
+
+    app.get("/")(add if endpoint == "def" else add_on_the_loop)
+    async with browsing(app) as client:
+        assert (await client.get("/")).json() == "ok"
+    assert ran == ["ada", "bob"]
+
+
+async def test_a_job_is_an_endpoint_and_a_dependency(greet: Job[..., str], shout: Job[..., str]) -> None:
+    """FastAPI reads a job's parameters, return type and docstring, and runs it there and then."""
+    app = FastAPI()
+
+    def depending(job: Job[..., str]) -> Callable[..., str]:
+        def endpoint(text: str = Depends(job)) -> str:
+            return text
+
+        return endpoint
+
+    for job in (greet, shout):
+        app.get(f"/{job.kind}")(job)
+        app.get(f"/depends/{job.kind}")(depending(job))
+    async with browsing(app) as client:
+        for path in ("/greet", "/depends/greet"):
+            assert (await client.get(path, params={"name": "ada"})).json() == "hello ada"
+            assert (await client.get(path)).status_code == 422
+        for path in ("/shout", "/depends/shout"):
+            assert (await client.get(path, params={"name": "bob"})).json() == "HELLO bob"
+        (described,) = (await client.get("/openapi.json")).json()["paths"]["/greet"].values()
+    assert described["description"] == "Say hello."
+    assert described["responses"]["200"]["content"]["application/json"]["schema"]["type"] == "string"
+    assert [parameter["name"] for parameter in described["parameters"]] == ["name"]
+
+
+async def test_an_app_that_lives_with_the_engine_stores_jobs(bb: Backburner, greet: Job[..., str]) -> None:
+    """With ``FastAPI(lifespan=bb.lifespan)`` an endpoint stores a job and, if it likes, waits for it."""
+    app = FastAPI(lifespan=bb.lifespan)
+
+    @app.get("/")
+    async def store(name: str) -> str:
+        return await (await bb.create_task(greet(name)))
+
+    async with bb.lifespan(app), browsing(app) as client:
+        assert (await client.get("/", params={"name": "ada"})).json() == "hello ada"
