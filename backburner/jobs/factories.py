@@ -116,7 +116,7 @@ class _Closing:
         try:
             await self._manager.__aexit__(kind, error, trace)
         except RuntimeError as raised:
-            self._tell_of_a_second_yield(raised, error)
+            self._tell_of_a_second_yield(raised)
             raise
 
     def synchronously(
@@ -125,11 +125,11 @@ class _Closing:
         try:
             self._manager.__exit__(kind, error, trace)
         except RuntimeError as raised:
-            self._tell_of_a_second_yield(raised, error)
+            self._tell_of_a_second_yield(raised)
             raise
 
-    def _tell_of_a_second_yield(self, raised: RuntimeError, error: BaseException | None) -> None:
-        if raised is not error and str(raised).startswith(_YIELDED_AGAIN):
+    def _tell_of_a_second_yield(self, raised: RuntimeError) -> None:
+        if str(raised).startswith(_YIELDED_AGAIN):
             raise RuntimeError(f"the factory {self._name} yielded more than once; it has to yield once") from raised
 
 

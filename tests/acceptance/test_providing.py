@@ -134,9 +134,8 @@ async def test_a_factory_uses_the_engines_resources(url: str) -> None:
     bb = Backburner(url, lifespan=resources)
 
     async def pool() -> Resources:
-        state = bb.state
-        assert current_job().state is state
-        return state
+        assert current_job().state == bb.state
+        return bb.state
 
     @bb.job
     async def report(pool: Resources = Provide(pool)) -> bool:

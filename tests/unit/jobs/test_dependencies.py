@@ -481,6 +481,31 @@ async def test_a_def_jobs_factories_open_where_they_belong() -> None:
     ]
 
 
+ON_THE_LOOP = {
+    "an async generator function": session,
+    "an asynccontextmanager function": async_manager,
+    "one behind a decorator": decorated(session),
+    "a partial of one": functools.partial(async_manager),
+    "a class of asynchronous context managers": AsyncManager,
+    "an object that is called": Maker(),
+}
+
+
+@pytest.mark.parametrize("factory", ON_THE_LOOP.values(), ids=ON_THE_LOOP.keys())
+async def test_what_is_asynchronous_opens_on_the_loop(factory: Callable[..., Any]) -> None:
+    """However an async factory is written, a `def` job's thread finds it open."""
+
+    def job(_: object = Provide(factory)) -> None: ...
+
+    own = dependencies(job)
+    async with AsyncExitStack() as outer:
+        opened = await own.open_async(outer)
+        assert told == ["open"]
+        with ExitStack() as stack:
+            assert own.open_sync(stack, opened)["_"] in {"value", "session"}
+    assert len(told) == 2
+
+
 def test_a_def_jobs_async_factory_cannot_need_a_sync_one() -> None:
     """What would have to be opened before its own needs is refused where the job is declared, with the way out."""
 
