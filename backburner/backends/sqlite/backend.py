@@ -14,6 +14,7 @@ from backburner.backends.sqlite.queues import SqliteQueueStore
 from backburner.backends.sqlite.reader import SqliteJobReader
 from backburner.backends.sqlite.schema import SqliteSchema
 from backburner.backends.sqlite.session import Session
+from backburner.backends.sqlite.transactions import SqliteTransactions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,8 @@ class SqliteBackend:
     def __init__(self, path: Path, *, clock: Clock, write_timeout: float = 5.0, synchronous: str = "FULL") -> None:
         place = Place(path=path.resolve(), timeout=write_timeout, synchronous=synchronous.upper())
         self._session = session = Session(place, clock)
-        self.jobs = SqliteJobStore(session)
+        self.transactions = SqliteTransactions(session)
+        self.jobs = SqliteJobStore(session, self.transactions)
         self.reader = SqliteJobReader(session)
         self.admin = SqliteJobAdmin(session)
         self.nodes = SqliteNodeStore(session)

@@ -9,8 +9,9 @@ from backburner.backends.sqlite.statements import load
 from backburner.model.job import PRIORITIES
 
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Iterable
 
+    from backburner.backends.sqlite.steps import Steps
     from backburner.model.job import NewJob
     from backburner.ports.jobs import Birth
 
@@ -31,8 +32,7 @@ class _Queue:
 class Births:
     """An offer to run jobs, seen from inside the transaction that stores them: each queue is looked at once."""
 
-    def __init__(self, connection: sqlite3.Connection, birth: Birth, *, alive: bool, now: int) -> None:
-        self._connection = connection
+    def __init__(self, birth: Birth, *, alive: bool, now: int) -> None:
         self._birth = birth
         self._alive = alive
         self._now = now
@@ -47,11 +47,20 @@ class Births:
         """Return the token drawn for a job; None if it is not on offer."""
         return self._birth.tokens.get(job.id)
 
+    def look(self, jobs: Iterable[NewJob]) -> Steps[None]:
+        """Look at the queues of the jobs on offer; comes before any job is asked about."""
+        if not self._alive:
+            return
+        tokens = self._birth.tokens
+        for name in {job.queue: None for job in jobs if job.id in tokens}:
+            paused, room, ahead = yield _AHEAD, {"queue": name, "node": self.node, "now": self._now}
+            self._queues[name] = _Queue(bool(paused), room, PRIORITIES.stop if ahead is None else ahead)
+
     def may_run(self, job: NewJob) -> bool:
         """Tell whether a job on offer may run at once, and count on it that it does."""
         if not self._alive or job.gate or job.delay > 0 or (job.at is not None and job.at > self._now):
             return False
-        queue = self._queue(job.queue)
+        queue = self._queues[job.queue]
         if queue.paused or queue.ahead <= job.priority or (queue.room is not None and queue.room < 1):
             return False
         if queue.room is not None:
@@ -60,15 +69,6 @@ class Births:
 
     def waits(self, job: NewJob) -> None:
         """Know of a job of the same write that is due, and stored before those that follow."""
-        if not job.gate:
-            queue = self._queue(job.queue)
+        queue = self._queues.get(job.queue)
+        if queue is not None and not job.gate:
             queue.ahead = min(queue.ahead, job.priority)
-
-    def _queue(self, name: str) -> _Queue:
-        queue = self._queues.get(name)
-        if queue is None:
-            row = self._connection.execute(_AHEAD, {"queue": name, "node": self.node, "now": self._now}).fetchone()
-            paused, room, ahead = row
-            queue = _Queue(bool(paused), room, PRIORITIES.stop if ahead is None else ahead)
-            self._queues[name] = queue
-        return queue

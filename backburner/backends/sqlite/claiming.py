@@ -10,7 +10,7 @@ import msgspec
 
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.statements import load
-from backburner.model.job import SUSPECT_GATE, UNKNOWN_GATE, Claim
+from backburner.model.job import MISFIT_GATE, SUSPECT_GATE, UNKNOWN_GATE, Claim
 from backburner.ports.jobs import ClaimBatch
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = ["claim"]
 
 _LOOK = load("look")
 _GATES = load("gates")
+_MISFITS = load("misfits")
 _TAKE = load("take")
 _PARK = load("park")
 _NEXT_DUE = load("next_due")
@@ -160,7 +161,7 @@ class _Claiming:
         return row
 
     def _find_gates(self, rooms: list[_Room]) -> None:
-        """Find the gates of known kinds where anybody stands, and of suspects if the node may be handed one."""
+        """Find where anybody stands that may be handed over: the unknown, suspects, misfits of another signature."""
         if not rooms:
             return
         gates = [UNKNOWN_GATE + kind for kind in self._kinds] + ([SUSPECT_GATE] if self._suspect else [])
@@ -169,6 +170,17 @@ class _Claiming:
         (standing,) = self._connection.execute(_GATES, {"gates": to_json(asked)}).fetchone()
         for queue, gate in _decode_gates(standing):
             by_queue[queue].gates.append(gate)
+        if self._request.signatures:
+            (misfits,) = self._connection.execute(_MISFITS, {"queues": to_json(list(by_queue))}).fetchone()
+            for queue, gate in _decode_gates(misfits):
+                if self._may_fit(gate):
+                    by_queue[queue].gates.append(gate)
+
+    def _may_fit(self, gate: str) -> bool:
+        """Tell whether those at a gate of misfits are of a known kind, by a signature that they were not tried on."""
+        kind, _, tried = gate.removeprefix(MISFIT_GATE).rpartition(":")
+        signature = self._request.signatures.get(kind)
+        return kind in self._kinds and signature is not None and signature not in tried.split(",")
 
     def _source(self, room: _Room, gate: str, look: _Look) -> Iterator[_Found]:
         """Go through the due jobs at a gate, looking again once all that was seen is dealt with."""

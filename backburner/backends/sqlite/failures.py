@@ -68,8 +68,8 @@ def _told(error: sqlite3.Error, path: Path, *, timeout: float, stored: Stored) -
     code = primary_code(error)
     if code in _BUSY:
         return StoreBusy(
-            f"{path} has been write-locked for {timeout:.1f} s by another connection: keep transactions on it short, "
-            "or give the jobs a file of their own",
+            f"{path} has been write-locked for {timeout:.1f} s by another connection, which may be one given as tx whose "
+            "transaction is still open: end it, keep transactions on the file short, or give the jobs a file of their own",
             stored="no",
         )
     if code == sqlite3.SQLITE_INTERRUPT:

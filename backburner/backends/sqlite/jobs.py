@@ -8,6 +8,7 @@ from backburner.backends.sqlite.claiming import claim
 from backburner.backends.sqlite.inserting import insert
 from backburner.backends.sqlite.recovering import recover
 from backburner.backends.sqlite.settling import settle
+from backburner.backends.sqlite.steps import run
 from backburner.errors import LeaseLost
 from backburner.ports.jobs import Settled
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.sqlite.session import Session
+    from backburner.backends.sqlite.steps import Steps
+    from backburner.backends.sqlite.transactions import SqliteTransactions
     from backburner.model.job import NewJob, Settlement
     from backburner.ports.jobs import Birth, ClaimBatch, ClaimRequest, Enqueued, Recovery
 
@@ -23,20 +26,25 @@ __all__ = ["SqliteJobStore"]
 
 
 class SqliteJobStore:
-    """A `JobStore`: every verb is one unit of the writer."""
+    """A `JobStore`: every verb is one unit of the writer, or of a caller's own transaction."""
 
-    __slots__ = ("_session",)
+    __slots__ = ("_session", "_transactions")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, transactions: SqliteTransactions) -> None:
         self._session = session
+        self._transactions = transactions
 
-    async def enqueue(self, groups: Sequence[Sequence[NewJob]], birth: Birth | None = None) -> Enqueued:
+    async def enqueue(
+        self, groups: Sequence[Sequence[NewJob]], birth: Birth | None = None, tx: object = None
+    ) -> Enqueued:
         """Store groups of jobs."""
         session = self._session
+        if tx is not None:
+            return await self._transactions.join(tx, lambda now: insert(groups, None, alive=False, now=now))
 
         def work(connection: sqlite3.Connection) -> Enqueued:
             alive = birth is not None and session.locks.holds(birth.node)
-            return insert(connection, groups, birth, alive=alive, now=session.clock.now())
+            return run(connection, insert(groups, birth, alive=alive, now=session.clock.now()))
 
         return await session.write(work)
 
@@ -49,9 +57,13 @@ class SqliteJobStore:
 
         return await self._session.write(work)
 
-    async def settle(self, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None = None) -> Settled:
+    async def settle(
+        self, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None = None, tx: object = None
+    ) -> Settled:
         """Write how claims ended; then, in the same transaction, claim."""
         request = claim
+        if tx is not None:
+            return await self._transactions.join(tx, lambda now: _settle_alone(node, settlements, now))
 
         def work(connection: sqlite3.Connection) -> Settled:
             return self._settle(connection, node, settlements, request)
@@ -77,7 +89,7 @@ class SqliteJobStore:
         now = self._session.clock.now()
         if request is not None:
             self._require_lease(request.node)
-        outcome = settle(connection, node, settlements, now)
+        outcome = run(connection, settle(node, settlements, now))
         batch = None if request is None else claim(connection, request, now)
         return Settled(now=now, stale=outcome.stale, cancelled=outcome.cancelled, batch=batch)
 
@@ -86,3 +98,8 @@ class SqliteJobStore:
             raise LeaseLost(
                 f"Node {node} holds no lock beside {self._session.place.path}: publish it under a new id", stored="no"
             )
+
+
+def _settle_alone(node: str, settlements: Sequence[Settlement], now: int) -> Steps[Settled]:
+    outcome = yield from settle(node, settlements, now)
+    return Settled(now=now, stale=outcome.stale, cancelled=outcome.cancelled)

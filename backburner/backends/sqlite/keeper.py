@@ -56,10 +56,10 @@ class SqliteKeeper:
         if self._connection is None:
             raise StoreUnavailable("The keeper is not open: enter it first", stored="no")
         try:
-            (held,) = self._connection.execute(_HELD, {"node": node}).fetchone()
+            held, drain = self._connection.execute(_HELD, {"node": node}).fetchone()
         except sqlite3.Error as error:
             raise self._session.place.error(error) from error
-        return Beat(now=self._session.clock.now(), claims=_decode_held(held))
+        return Beat(now=self._session.clock.now(), claims=_decode_held(held), drain=bool(drain))
 
     async def abandon(self, node: str) -> None:
         """Let the lock go at once."""

@@ -20,6 +20,7 @@ __all__ = ["SqliteNodeStore"]
 _PUBLISH = load("publish")
 _STRIKE = load("strike")
 _NODES = load("nodes")
+_DRAIN = load("drain")
 
 _decode_nodes = msgspec.json.Decoder(list[NodeRecord]).decode
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -58,6 +59,16 @@ class SqliteNodeStore:
         await self._session.write(lambda connection: connection.execute(_STRIKE, {"nodes": to_json([node])}).close())
         locks.forget([node])
         locks.release(node)
+
+    async def drain(self, node: str) -> bool:
+        """Ask a node to drain; False when no live node has this id."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if self._session.locks.dead([node]):
+                return False
+            return connection.execute(_DRAIN, {"node": node}).rowcount > 0
+
+        return await self._session.write(work)
 
     async def find(self) -> tuple[NodeRecord, ...]:
         """Return the nodes, each alive or not, by id."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backburner.backends.sqlite.encoding import to_json
+from backburner.backends.sqlite.keys import let_through
 from backburner.backends.sqlite.statements import load
+from backburner.backends.sqlite.steps import run
 from backburner.model.job import Recovered
 from backburner.ports.jobs import Recovery
 
@@ -37,6 +39,8 @@ def recover(connection: sqlite3.Connection, locks: NodeLocks, node: str, *, limi
     recovered = _decode_recovered(jobs)
     if recovered:
         connection.execute(_TAKE_OVER, {"seqs": seqs, "node": node})
+        # Its key may be one that a job holds only while it waits.
+        run(connection, let_through((each.claim.id for each in recovered), now))
     if dead != "[]":
         (idle,) = connection.execute(_IDLE, {"nodes": dead}).fetchone()
         if idle != "[]":

@@ -8,14 +8,17 @@ import msgspec
 
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.failures import is_content, why_refused
+from backburner.backends.sqlite.inserting import follow
+from backburner.backends.sqlite.keys import let_through
+from backburner.backends.sqlite.notes import write_notes
 from backburner.backends.sqlite.statements import load
 from backburner.errors import StoreRefused
-from backburner.model.job import JobState
+from backburner.model.job import CANCELLED, JobState
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
+    from backburner.backends.sqlite.steps import Steps
     from backburner.model.job import Settlement
 
 __all__ = ["Outcome", "settle"]
@@ -25,12 +28,15 @@ _STANDING = load("standing")
 _REMEMBER = load("remember")
 _SETTLE = load("settle")
 
+_RUNNING = JobState.RUNNING
+
 
 class Outcome(NamedTuple):
     """What became of a batch of settlements."""
 
     stale: tuple[str, ...]
-    cancelled: tuple[str, ...]
+    #: With the reason given when that was asked for.
+    cancelled: dict[str, str]
 
 
 class _Standing(msgspec.Struct, array_like=True, gc=False):
@@ -41,6 +47,8 @@ class _Standing(msgspec.Struct, array_like=True, gc=False):
     node: str | None
     token: int
     cancel: int
+    #: Why it is to be cancelled, or why it ended.
+    reason: str | None
 
     def fits(self, settlement: Settlement, node: str) -> bool:
         """Tell whether the settlement's claim is the last one of this job."""
@@ -50,71 +58,100 @@ class _Standing(msgspec.Struct, array_like=True, gc=False):
 _decode_standing = msgspec.json.Decoder(list[_Standing]).decode
 
 
-def settle(connection: sqlite3.Connection, node: str, settlements: Sequence[Settlement], now: int) -> Outcome:
+def settle(node: str, settlements: Sequence[Settlement], now: int) -> Steps[Outcome]:
     """Apply settlements; raises `StoreRefused`, naming the job, for one that cannot be stored."""
     try:
-        return _settle(connection, node, settlements, now)
+        return (yield from _settle(node, settlements, now))
     except Exception as error:
-        if not is_content(error) or not connection.in_transaction:
+        if not is_content(error):
             raise
-        # Whatever this tries is undone with the whole transaction, which this refusal ends.
-        guilty = next((each.id for each in settlements if _is_refused(connection, node, each, now)), None)
+        # Whatever this tries is undone with the whole unit, which this refusal ends.
+        guilty = yield from _find_guilty(node, settlements, now)
         raise StoreRefused(
             f"The settlement of job {guilty!r} cannot be stored: {why_refused(error)}", stored="no", job_id=guilty
         ) from error
 
 
-def _settle(connection: sqlite3.Connection, node: str, settlements: Sequence[Settlement], now: int) -> Outcome:
-    completed = [settlement for settlement in settlements if _is_plain(settlement)]
-    stale: list[str] = []
-    cancelled: tuple[str, ...] = ()
-    if completed:
-        rows = to_json([(settlement.id, settlement.token, settlement.result) for settlement in completed])
-        before = connection.total_changes
-        connection.execute(_COMPLETE, {"claims": rows, "node": node, "now": now})
-        if connection.total_changes - before != len(completed):
-            standing = _look_up(connection, completed)
-            stale += [each.id for each in completed if not _fits(standing, each, node)]
-    if len(completed) < len(settlements):
-        others = [settlement for settlement in settlements if not _is_plain(settlement)]
-        more, cancelled = _settle_others(connection, node, others, now)
-        stale += more
-    return Outcome(tuple(stale), cancelled)
+def _settle(node: str, settlements: Sequence[Settlement], now: int) -> Steps[Outcome]:
+    plain, others = _split(settlements)
+    fitted = (yield from write_notes(settlements, node)) if others else True
+    stale = (yield from _complete(node, plain, now)) if plain else []
+    cancelled: dict[str, str] = {}
+    applied: list[Settlement] = []
+    ends = any(each.state is not _RUNNING for each in others)
+    if ends or not fitted:
+        standing = yield from _look_up(others)
+        sorted_ = _sort(others, standing, node)
+        stale += sorted_.stale
+        applied, cancelled = sorted_.applied, sorted_.cancelled
+        if applied:
+            yield from _write(applied, now)
+    if plain or applied:
+        yield from let_through((each.id for each in settlements), now)
+    # Who waits for a key comes before the follow-up of the one that held it.
+    jobs = [job for each in applied for job in each.jobs]
+    if jobs:
+        yield from follow(jobs, now)
+    return Outcome(tuple(dict.fromkeys(stale)), cancelled)
 
 
-def _settle_others(
-    connection: sqlite3.Connection, node: str, settlements: Sequence[Settlement], now: int
-) -> tuple[list[str], tuple[str, ...]]:
-    standing = _look_up(connection, settlements)
-    stale: list[str] = []
-    cancelled: list[str] = []
-    applied: dict[str, Settlement] = {}
+def _split(settlements: Sequence[Settlement]) -> tuple[list[Settlement], list[Settlement]]:
+    """Return those that are plain and alone with their job, but for notes; and the others, in their order."""
+    plain = [each for each in settlements if _is_plain(each)]
+    if len(plain) == len(settlements):
+        return plain, []
+    named = {each.id for each in settlements if each.state is not _RUNNING and not _is_plain(each)}
+    alone = [each for each in plain if each.id not in named]
+    return alone, [each for each in settlements if each.id in named or not _is_plain(each)]
+
+
+def _complete(node: str, settlements: Sequence[Settlement], now: int) -> Steps[list[str]]:
+    """Complete claims in one statement; return the stale."""
+    rows = to_json([(each.id, each.token, each.result) for each in settlements])
+    changed: int = yield _COMPLETE, {"claims": rows, "node": node, "now": now}
+    if changed == len(settlements):
+        return []
+    standing = yield from _look_up(settlements)
+    return [each.id for each in settlements if not _fits(standing, each, node)]
+
+
+class _Sorted(NamedTuple):
+    """Settlements by what is to be done about them."""
+
+    stale: list[str]
+    cancelled: dict[str, str]
+    #: At most one a job, and none that leaves it running.
+    applied: list[Settlement]
+
+
+def _sort(settlements: Sequence[Settlement], standing: dict[str, _Standing], node: str) -> _Sorted:
+    sorted_ = _Sorted([], {}, [])
     for settlement in settlements:
         job = standing.get(settlement.id)
         if job is None or not job.fits(settlement, node):
-            stale.append(settlement.id)
+            sorted_.stale.append(settlement.id)
+            continue
+        if settlement.state is _RUNNING:
             continue
         to_pending = settlement.state is JobState.PENDING
-        if job.state is JobState.RUNNING:
-            applied[settlement.id] = settlement
+        if job.state is _RUNNING:
+            sorted_.applied.append(settlement)
             # A second settlement of the same claim finds it applied.
             job.state = JobState.CANCELLED if to_pending and job.cancel else settlement.state
         if to_pending and job.state is JobState.CANCELLED:
-            cancelled.append(settlement.id)
-    if applied:
-        _write(connection, list(applied.values()), now)
-    return stale, tuple(cancelled)
+            sorted_.cancelled[settlement.id] = job.reason or CANCELLED
+    return sorted_
 
 
-def _write(connection: sqlite3.Connection, settlements: Sequence[Settlement], now: int) -> None:
+def _write(settlements: Sequence[Settlement], now: int) -> Steps[None]:
     attempts = [
         (each.id, each.ending, each.error, each.message, each.fingerprint, each.traceback)
         for each in settlements
         if each.ending is not None
     ]
     if attempts:
-        connection.execute(_REMEMBER, {"attempts": to_json(attempts), "now": now})
-    connection.execute(_SETTLE, {"claims": to_json([_row(each) for each in settlements]), "now": now})
+        yield _REMEMBER, {"attempts": to_json(attempts), "now": now}
+    yield _SETTLE, {"claims": to_json([_row(each) for each in settlements]), "now": now}
 
 
 def _row(each: Settlement) -> tuple[object, ...]:
@@ -143,12 +180,14 @@ def _is_plain(each: Settlement) -> bool:
         each.state is JobState.COMPLETED
         and each.reason is None
         and each.ending is None
-        and not (each.failed or each.crashed or each.interrupted or each.unstarted)
+        and each.progress is None
+        and each.checkpoint is None
+        and not (each.failed or each.crashed or each.interrupted or each.unstarted or each.jobs)
     )
 
 
-def _look_up(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> dict[str, _Standing]:
-    (rows,) = connection.execute(_STANDING, {"ids": to_json([each.id for each in settlements])}).fetchone()
+def _look_up(settlements: Sequence[Settlement]) -> Steps[dict[str, _Standing]]:
+    (rows,) = yield _STANDING, {"ids": to_json([each.id for each in settlements])}
     return {job.id: job for job in _decode_standing(rows)}
 
 
@@ -157,11 +196,13 @@ def _fits(standing: dict[str, _Standing], settlement: Settlement, node: str) -> 
     return job is not None and job.fits(settlement, node)
 
 
-def _is_refused(connection: sqlite3.Connection, node: str, settlement: Settlement, now: int) -> bool:
-    try:
-        _settle(connection, node, [settlement], now)
-    except Exception as error:
-        if is_content(error):
-            return True
-        raise
-    return False
+def _find_guilty(node: str, settlements: Sequence[Settlement], now: int) -> Steps[str | None]:
+    """Return the job of the first settlement that is refused alone."""
+    for each in settlements:
+        try:
+            yield from _settle(node, [each], now)
+        except Exception as error:
+            if is_content(error):
+                return each.id
+            raise
+    return None

@@ -1,9 +1,9 @@
 -- What stands before a job that would be born into a queue: whether the queue is paused, how many runs an operator's
--- slots leave this node (NULL: as many as it likes), and the first priority that has a due job in the line.
+-- slots leave this node (NULL: as many as it likes; those whose slot is lent count for nothing), and the first priority that has a due job in the line.
 -- :queue · :node · :now
 SELECT
     (SELECT paused AND coalesce(paused_until > :now, 1) FROM backburner_queues WHERE name = :queue),
-    (SELECT slots - (SELECT count(*) FROM backburner_jobs WHERE state = 'running' AND node = :node AND queue = :queue)
+    (SELECT slots - (SELECT count(*) FROM backburner_jobs WHERE state = 'running' AND node = :node AND queue = :queue AND NOT lent)
      FROM backburner_queues WHERE name = :queue AND slots IS NOT NULL),
     (SELECT priority FROM backburner_jobs
      WHERE state = 'pending' AND queue = :queue AND gate = '' AND due_at <= :now

@@ -1,5 +1,5 @@
 -- Cancel jobs that wait.
--- :ids (JSON) · :now
+-- :ids (JSON) · :reason · :now
 UPDATE backburner_jobs
-SET state = 'cancelled', reason = 'cancelled', gate = '', ended_at = :now
+SET state = 'cancelled', reason = :reason, gate = '', ended_at = :now
 WHERE state = 'pending' AND id IN (SELECT value FROM json_each(:ids))

@@ -1,5 +1,6 @@
--- Ask for jobs that run to be cancelled.
--- :ids (JSON)
+-- Ask for jobs that run to be cancelled; a person's reason stands in place of their own group's.
+-- :ids (JSON) · :reason · :group the group's reason
 UPDATE backburner_jobs
-SET cancel = 1
-WHERE state = 'running' AND NOT cancel AND id IN (SELECT value FROM json_each(:ids))
+SET cancel = 1, cancel_reason = :reason
+WHERE state = 'running' AND id IN (SELECT value FROM json_each(:ids))
+  AND (NOT cancel OR (cancel_reason = :group AND :reason <> :group))

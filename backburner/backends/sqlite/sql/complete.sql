@@ -6,6 +6,6 @@ WITH ended (id, token, result) AS MATERIALIZED (
 )
 UPDATE backburner_jobs AS job
 SET state = 'completed', result = ended.result, reason = NULL, ended_at = :now, cancel = 0,
-    recovered_cause = NULL, recovered_node = NULL
+    cancel_reason = NULL, lent = 0, recovered_cause = NULL, recovered_node = NULL
 FROM ended
 WHERE job.id = ended.id AND job.token = ended.token AND job.node = :node AND job.state = 'running'

@@ -6,7 +6,9 @@
 SELECT
     (SELECT json_array(
          json(iif(paused AND coalesce(paused_until > :now, 1), 'true', 'false')), paused_until,
-         slots - (SELECT count(*) FROM backburner_jobs WHERE state = 'running' AND node = :node AND queue = :queue))
+         slots - (
+             SELECT count(*) FROM backburner_jobs
+             WHERE state = 'running' AND node = :node AND queue = :queue AND NOT lent))
      FROM backburner_queues WHERE name = :queue),
     EXISTS (SELECT 1 FROM backburner_jobs WHERE state = 'pending' AND queue = :queue AND gate > ''),
     found.claims,
@@ -15,7 +17,7 @@ FROM (
     SELECT
         json_group_array(json_array(
             id, kind, queue, args, priority, attempt + 1, failures, crashes, interruptions, token + 1, timeout, retry,
-            backoff, created_at, due_at, expires_at, :now)) AS claims,
+            backoff, created_at, due_at, expires_at, :now, gate, headers, checkpoint)) AS claims,
         json_group_array(seq) AS seqs
     FROM (
         SELECT * FROM backburner_jobs

@@ -1,5 +1,5 @@
 -- Write how claims ended, however they did; the caller has seen that the node holds them under these tokens.
--- What was asked to be cancelled is not put back.
+-- What was asked to be cancelled is not put back, and keeps the reason given then.
 -- :claims JSON: [id, state, reason, result, delay, gate, backoff, failed, crashed, interrupted, unstarted, error, message,
 -- fingerprint] a claim · :now
 WITH ended (
@@ -12,7 +12,7 @@ WITH ended (
 )
 UPDATE backburner_jobs AS job
 SET state = iif(ended.state = 'pending' AND job.cancel, 'cancelled', ended.state),
-    reason = iif(ended.state = 'pending', iif(job.cancel, 'cancelled', job.reason), ended.reason),
+    reason = iif(ended.state = 'pending', iif(job.cancel, job.cancel_reason, job.reason), ended.reason),
     result = iif(ended.state = 'pending', job.result, ended.result),
     ended_at = iif(ended.state = 'pending' AND NOT job.cancel, NULL, :now),
     due_at = iif(ended.state = 'pending' AND NOT job.cancel, :now + max(0, ended.delay), job.due_at),
@@ -26,6 +26,8 @@ SET state = iif(ended.state = 'pending' AND job.cancel, 'cancelled', ended.state
     message = iif(ended.error = '', job.message, ended.message),
     fingerprint = iif(ended.error = '', job.fingerprint, ended.fingerprint),
     cancel = 0,
+    cancel_reason = NULL,
+    lent = 0,
     recovered_cause = NULL,
     recovered_node = NULL
 FROM ended

@@ -1,0 +1,56 @@
+"""Ended jobs whose time has passed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backburner.backends.sqlite.statements import load
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from backburner.ports.jobs import Keep
+
+__all__ = ["prune"]
+
+_PRUNABLE = load("prunable")
+_CHILDREN = load("children")
+_ORPHAN = load("orphan")
+_CHILDLESS = load("childless")
+_LIFT = load("lift")
+_FORGET = load("forget")
+_DELETE = load("delete")
+
+_decode_seqs = msgspec.json.Decoder(list[int]).decode
+
+
+def prune(connection: sqlite3.Connection, keep: Keep, limit: int, now: int) -> int:
+    """Delete jobs, after letting their children go; return how many rows changed, without those lifted out.
+
+    A job that is kept for its parent's sake lets its children go all the same, and is then lifted out of what is to be
+    pruned, so that it is not looked at again until its parent lets it go.
+    """
+    lengths = {"completed": keep.completed, "cancelled": keep.cancelled, "dead": keep.dead}
+    before = {state: None if length is None else now - length for state, length in lengths.items()}
+    changed = 0
+    left = limit
+    while left > 0:
+        (seqs,) = connection.execute(_PRUNABLE, {**before, "limit": left}).fetchone()
+        if seqs == "[]":
+            break
+        (children,) = connection.execute(_CHILDREN, {"seqs": seqs, "limit": left}).fetchone()
+        orphans = len(_decode_seqs(children))
+        if orphans:
+            connection.execute(_ORPHAN, {"seqs": children})
+        gone, kept = connection.execute(_CHILDLESS, {"seqs": seqs, "limit": left - orphans}).fetchone()
+        deleted, lifted = len(_decode_seqs(gone)), len(_decode_seqs(kept))
+        if deleted:
+            connection.execute(_FORGET, {"seqs": gone})
+            connection.execute(_DELETE, {"seqs": gone})
+        if lifted:
+            connection.execute(_LIFT, {"seqs": kept})
+        changed += orphans + deleted
+        left -= orphans + deleted + lifted
+    return changed

@@ -1,0 +1,113 @@
+"""New jobs as rows, and writing them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backburner.backends.sqlite.encoding import to_json
+from backburner.backends.sqlite.failures import is_content
+from backburner.backends.sqlite.statements import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backburner.backends.sqlite.steps import Statement, Steps
+    from backburner.model.job import NewJob
+
+__all__ = ["due", "is_plain", "write_jobs"]
+
+_PLAIN = load("insert_plain")
+_FULL = load("insert_full")
+_REVIVE = load("revive")
+_UNASK = load("unask")
+
+
+def write_jobs(
+    waiting: Sequence[NewJob],
+    born: Sequence[tuple[NewJob, int]] = (),
+    revived: Sequence[NewJob] = (),
+    unasked: Sequence[str] = (),
+    *,
+    node: str | None,
+    now: int,
+) -> Steps[None]:
+    """Write jobs, all or none: those that wait, that are born under a token, that are stored anew; and ids asked no more.
+
+    What is refused for its content is undone; any other error ends the whole transaction.
+    """
+    plain = [(job.id, job.kind, job.queue, job.args, job.priority) for job in waiting if is_plain(job)]
+    full = [_row(job, now, token) for job, token in born]
+    if len(plain) < len(waiting):
+        full += [_row(job, now, None) for job in waiting if not is_plain(job)]
+    statements: list[Statement] = []
+    if plain:
+        statements.append((_PLAIN, {"now": now, "jobs": to_json(plain)}))
+    if full:
+        statements.append((_FULL, {"now": now, "node": node, "jobs": to_json(full)}))
+    if revived:
+        statements.append((_REVIVE, {"now": now, "jobs": to_json([_row(job, now, None) for job in revived])}))
+    if unasked:
+        statements.append((_UNASK, {"ids": to_json(unasked)}))
+    if len(statements) == 1:
+        yield statements[0]
+    elif statements:
+        yield from _together(statements)
+
+
+def _together(statements: Sequence[Statement]) -> Steps[None]:
+    # One statement that fails undoes itself; several need a point to go back to.
+    yield "SAVEPOINT rows", {}
+    try:
+        for statement in statements:  # noqa: UP028 - a list cannot be sent answers
+            yield statement
+    except Exception as error:
+        if is_content(error):
+            yield "ROLLBACK TO rows", {}
+            yield "RELEASE rows", {}
+        raise
+    yield "RELEASE rows", {}
+
+
+def is_plain(job: NewJob) -> bool:
+    """Tell whether a job waits in line from now on and leaves everything else at its default."""
+    return (
+        job.delay <= 0
+        and job.at is None
+        and job.expires_in is None
+        and job.expires_at is None
+        and job.timeout is None
+        and job.retry is None
+        and job.headers is None
+        and job.parent is None
+        and job.unique is None
+        and not job.tags
+        and not job.gate
+    )
+
+
+def due(job: NewJob, now: int) -> int:
+    """Return when a job may first run."""
+    return now + max(0, job.delay) if job.at is None else max(now, job.at)
+
+
+def _row(job: NewJob, now: int, token: int | None) -> tuple[object, ...]:
+    row = (
+        job.id,
+        job.kind,
+        job.queue,
+        job.args,
+        job.priority,
+        due(job, now),
+        job.expires_at if job.expires_in is None else now + job.expires_in,
+        job.timeout,
+        job.retry,
+        job.tags,
+        job.gate,
+        token,
+        job.headers,
+        job.parent,
+    )
+    unique = job.unique
+    if unique is None:
+        return row
+    return (*row, unique.key, unique.states, None if unique.period is None else now + unique.period)
