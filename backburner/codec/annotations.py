@@ -84,5 +84,5 @@ def _resolved(fn: Callable[..., object], name: str, written: object) -> Annotati
     try:
         msgspec.json.Decoder(inner)
     except TROUBLE as error:
-        return Annotation(text, Any, f"cannot be told apart in JSON: {error}")
+        return Annotation(text, Any, f"cannot be read from JSON: {error}")
     return Annotation(text, kind)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["from_json", "model_fields", "model_schema", "to_json"]
+__all__ = ["from_json", "model_fault", "model_fields", "model_schema", "to_json"]
 
 
 def to_json(value: object) -> object:
@@ -28,6 +28,16 @@ def model_fields(value: object) -> tuple[str, ...]:
     """Return the names of a pydantic model's fields; none for anything else."""
     kind: Any = type(value)
     return tuple(kind.model_fields) if _is_model(kind) else ()
+
+
+def model_fault(error: object) -> tuple[tuple[object, ...], str, str] | None:
+    """Return the place, the kind and the words of the first fault that pydantic found; None for any other error."""
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not isinstance(error, pydantic.ValidationError):
+        return None
+    found: Any = error
+    first = found.errors(include_url=False, include_context=False, include_input=False)[0]
+    return tuple(first["loc"]), str(first["type"]), str(first["msg"])
 
 
 def model_schema(kind: type) -> object | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from backburner.codec.hooks import model_fault
 from backburner.codec.payloads import UNFIT, has_nul, write
 from backburner.codec.values import Path, children, difference, follow, search, spell
 
@@ -24,6 +25,10 @@ _PLACE = re.compile(r" - at (?P<key>`key(?:`| in).*)?`?\$(?P<steps>.*)`$", re.DO
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
 _GOT = re.compile(r", got \w+")
 _FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.*)`", re.DOTALL)
+_MISSING = "is missing"
+_UNDECLARED = "is not declared"
+#: What pydantic calls them.
+_FAULTS = {"missing": _MISSING, "extra_forbidden": _UNDECLARED}
 _NOT_FINITE = "JSON has neither NaN nor infinity, use None or a text"
 _DEEP = "is nested too deeply, or contains itself: store it flat"
 _JSON_KINDS: tuple[type, ...] = (str, int, float, list, dict, tuple, bytes, set, frozenset)
@@ -82,10 +87,14 @@ def misfit(read: Callable[[bytes], object], raw: bytes, error: Exception) -> Tro
     place = _PLACE.search(message)
     what = message if place is None else message[: place.start()]
     path = () if place is None else _resolved(place["steps"], read, raw, message)
+    fault = model_fault(error.__cause__)
+    if fault is not None:
+        within, kind, words = fault
+        return Trouble((*path, *within), _FAULTS.get(kind, f"does not fit: {words}"))
     field = _FIELD.fullmatch(what)
     if field is not None:
         unknown = "unknown" in what.partition("`")[0]
-        return Trouble((*path, field[1]), "is not declared" if unknown else "is missing")
+        return Trouble((*path, field[1]), _UNDECLARED if unknown else _MISSING)
     if not isinstance(error, msgspec.MsgspecError):  # raised by a class of the user's
         what = f"{type(error).__name__}: {what}"
     of_key = " among its keys" if place is not None and place["key"] else ""

@@ -9,7 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    Required,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+)
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -50,6 +62,47 @@ class Item:
 @dataclass(frozen=True)
 class Box(Generic[T]):
     inside: T
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    at: time
+    kids: tuple[Tree, ...] = ()
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+class Weight(enum.IntFlag):
+    BOLD = 1
+    BLACK = 2
+
+
+class Held(msgspec.Struct, Generic[T], frozen=True, rename="camel"):
+    what_is_held: T
+
+
+class Row(msgspec.Struct, array_like=True, omit_defaults=True):
+    size: int
+    when: timedelta = timedelta()
+
+
+class Strict(TypedDict, total=False):
+    size: Required[int]
+    price: Decimal
+
+
+class Team(pydantic.BaseModel, Generic[T]):
+    members: list[User]
+    colour: Colour
+    lead: T
+    tree: Tree | None = None
+
+
+Number = NewType("Number", int)
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
 
 class Order(msgspec.Struct):
@@ -102,6 +155,18 @@ users = st.builds(
     st.dates(),
     st.dictionaries(text, st.decimals(allow_nan=False, allow_infinity=False), max_size=2),
 )
+trees = st.recursive(
+    st.builds(Tree, st.times()), lambda inner: st.builds(Tree, st.times(), st.lists(inner, max_size=3).map(tuple))
+)
+flags = st.sampled_from([Access(number) for number in range(4)])
+rows = st.builds(Row, st.integers(), st.timedeltas())
+teams = st.builds(
+    lambda members, colour, lead, tree: Team[date](members=members, colour=colour, lead=lead, tree=tree),
+    st.lists(users, max_size=2),
+    st.sampled_from(Colour),
+    st.dates(),
+    st.one_of(st.none(), trees),
+)
 
 KINDS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "anything JSON": (Any, json),
@@ -138,6 +203,19 @@ KINDS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "union": (int | str | None, st.one_of(st.integers(), text, st.none())),
     "constrained": (Annotated[int, msgspec.Meta(ge=0)], st.integers(0)),
     "pydantic": (User, users),
+    "Flag": (Access, flags),
+    "IntFlag": (Weight, st.integers(0, 7).map(Weight)),
+    "bytearray": (bytearray, st.binary().map(bytearray)),
+    "frozen dataclass with slots, in itself": (Tree, trees),
+    "generic Struct": (Held[set[UUID]], st.sets(st.uuids(), max_size=3).map(Held)),
+    "Struct as a list": (dict[UUID, Row], st.dictionaries(st.uuids(), rows, max_size=3)),
+    "Required": (Strict, st.fixed_dictionaries({"size": st.integers()}, optional={"price": decimals})),
+    "NewType": (list[Number], st.lists(st.integers())),
+    "alias of itself": (Json, json),
+    "optional": (list[time | None], st.lists(st.one_of(st.none(), st.times()))),
+    "dict of Enum keys": (dict[Level, frozenset[Mood]], st.just({Level.LOW: frozenset(Mood), Level.HIGH: frozenset()})),
+    "generic pydantic, with a dataclass": (Team[date], teams),
+    "pydantic in a Struct": (Held[list[User]], st.lists(users, max_size=2).map(Held)),
     "nested": (
         dict[str, list[tuple[Order | None, User]]],
         st.dictionaries(text, st.lists(st.tuples(st.one_of(st.none(), orders), users), max_size=2), max_size=2),

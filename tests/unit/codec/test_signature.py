@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import functools
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import msgspec
+import pydantic
 import pytest
 
 from backburner.codec.signature import Signature
@@ -197,6 +200,74 @@ def test_a_payload_that_does_not_fit_says_where(text: str, path: str | None, why
     assert refused.value.path == path
     assert why.lower() in str(refused.value).lower()
     assert str(refused.value).endswith(STORED.describe())
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclass
+class Thing:
+    price: int
+    colour: Colour = Colour.RED
+
+
+class Cat(msgspec.Struct, tag="cat"):
+    lives: int
+
+
+class Dog(msgspec.Struct, tag="dog"):
+    age: int
+
+
+class Address(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    zip: int
+
+
+class User(pydantic.BaseModel):
+    homes: dict[str, list[Address]]
+
+
+def changed(
+    things: list[Thing] = [],  # noqa: B006
+    users: list[User] = [],  # noqa: B006
+    number: int | str | None = None,
+    pet: Cat | Dog | None = None,
+) -> None:
+    """Take what has changed since it was stored."""
+
+
+CHANGED = Signature.of(changed, "changed")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"things": [{"price": 1}, {"price": "x"}]}', "things[1].price does not fit: Expected int, got str"),
+        ('{"things": [{"price": 1, "colour": "mauve"}]}', "things[0].colour does not fit: Invalid enum value 'mauve'"),
+        ('{"things": [{}]}', "things[0].price is missing"),
+        ('{"gone": 1}', "gone is not declared"),
+        ('{"number": [1]}', "number does not fit: Expected int | str | null, got array"),
+        ('{"pet": {"type": "cow"}}', "pet.type does not fit: Invalid value 'cow'"),
+        ('{"pet": {"lives": 9}}', "pet.type is missing"),
+        (
+            '{"users": [{"homes": {"a": [{"zip": "x"}]}}]}',
+            "users[0].homes.a[0].zip does not fit: Input should be a valid integer, unable to parse string as an integer",
+        ),
+        ('{"users": [{"homes": {"b": [{"zip": 1, "po": 2}]}}]}', "users[0].homes.b[0].po is not declared"),
+        ('{"users": [{}]}', "users[0].homes is missing"),
+        ('{"users": [3]}', "users[0] does not fit: Input should be an object"),
+    ],
+    ids=range(11),
+)
+def test_what_changed_since_is_said_in_one_sentence(text: str, why: str) -> None:
+    """Who reads why an older job cannot run here learns what to put back, and where, pydantic's models included."""
+    with pytest.raises(PayloadNotReadable) as refused:
+        CHANGED.decode(text)
+    assert str(refused.value) == f"changed(): stored argument {why}; the signature here is {CHANGED.describe()}"
+    assert refused.value.path == why.partition(" ")[0]
 
 
 def test_an_endless_payload_is_refused() -> None:
