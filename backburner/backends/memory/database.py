@@ -70,12 +70,17 @@ class MemoryDatabase:
         """Enter a new row among the jobs; it stands nowhere yet."""
         job = row.job
         self.jobs[job.id] = row
+        if job.unique is not None:
+            self.keys.enter(row)
         if job.parent is not None:
-            self.children.setdefault(job.parent, {})[job.id] = row
-            parent = self.jobs.get(job.parent)
-            if parent is not None and parent.ended_at is not None and not parent.stamp:
-                # Its time may have passed, and it has a child to let go now.
-                self.file(parent, row.created_at)
+            self._join(row, job.parent)
+
+    def _join(self, row: Row, parent: str) -> None:
+        self.children.setdefault(parent, {})[row.job.id] = row
+        known = self.jobs.get(parent)
+        if known is not None and known.ended_at is not None and not known.stamp:
+            # Its time may have passed, and it has a child to let go now.
+            self.file(known, row.created_at)
 
     def place(self, queue: str, gate: str) -> Place:
         """Return where those at a gate stand; the empty one is the queue's line, and keys have gates over all queues."""
@@ -95,7 +100,9 @@ class MemoryDatabase:
     def leave(self, row: Row) -> None:
         """Take a pending row out of the line, or away from its gate."""
         row.stamp = 0
-        self.place(row.job.queue, row.gate).lines[row.job.priority].left()
+        job = row.job
+        place = self.place(job.queue, row.gate) if row.gate else self.queues[job.queue].line
+        place.lines[job.priority].left()
         row.gate = ""
         if row.expires_at is not None:
             self.expiring.left()
@@ -138,10 +145,11 @@ class MemoryDatabase:
         self.lift(row)
         job = row.job
         del self.jobs[job.id]
-        self.keys.forget(row)
-        siblings = self.children.get(job.parent) if job.parent is not None else None
-        if job.parent is not None and siblings is not None:
-            siblings.pop(job.id, None)
+        if job.unique is not None:
+            self.keys.forget(row)
+        if job.parent is not None:
+            siblings = self.children[job.parent]
+            del siblings[job.id]
             if not siblings:
                 del self.children[job.parent]
 

@@ -24,9 +24,10 @@ _STORED = GroupAnswer()
 def insert(database: MemoryDatabase, group: Sequence[NewJob], birth: Birth | None, now: int) -> GroupAnswer:
     """Store one group, or refuse it."""
     rows = [_row(job, now) for job in group]
-    refused = _refused(rows)
-    if refused is not None:
-        return GroupAnswer(refused=refused)
+    for row in rows:
+        flaw = row_flaw(row)
+        if flaw is not None:
+            return GroupAnswer(refused=f"job {row.job.id!r}: {flaw}")
     born: list[str] = []
     duplicates: list[str] = []
     holders: dict[str, str] = {}
@@ -35,22 +36,17 @@ def insert(database: MemoryDatabase, group: Sequence[NewJob], birth: Birth | Non
         job = row.job
         token = birth.tokens.get(job.id) if birth is not None else None
         known = jobs.get(job.id)
-        if known is not None and not (job.parent is not None and _let_down(known)):
+        if known is not None:
             if birth is not None and token is not None and _born(known, birth.node, token):
                 born.append(job.id)
-            elif not _asked_no_more(known, job):
+            elif job.parent is None or not _take_up(database, row, known, holders, now):
                 duplicates.append(job.id)
             continue
-        holder = None if job.unique is None else database.keys.holder(job.unique.key, now, beside=job.id)
-        if holder is not None:
+        if job.unique is not None and (holder := database.keys.holder(job.unique.key, now)) is not None:
             holders[job.id] = holder
             continue
-        if known is not None:
-            database.strike(known)
-            row.token = known.token
         database.enter(row)
-        database.keys.enter(row)
-        if birth is not None and token is not None and known is None and _may_run(database, row, birth.node, now):
+        if birth is not None and token is not None and _may_run(database, row, birth.node, now):
             row.attempt = 1
             row.started_at = now
             database.hold(row, birth.node, token)
@@ -68,11 +64,12 @@ def follow(database: MemoryDatabase, jobs: Sequence[NewJob], now: int) -> None:
         if job.id in database.jobs:
             continue
         row = _row(job, now)
+        busy = job.unique is not None and database.keys.holder(job.unique.key, now) is not None
         database.enter(row)
-        if job.unique is not None and database.keys.holder(job.unique.key, now) is not None:
+        if busy and job.unique is not None:
+            database.keys.forget(row)
             database.stand(row, UNIQUE_GATE + job.unique.key, now)
         else:
-            database.keys.enter(row)
             database.stand(row, job.gate, now)
 
 
@@ -81,25 +78,23 @@ def job_flaw(job: NewJob, now: int) -> str | None:
     return row_flaw(_row(job, now))
 
 
-def _refused(rows: Sequence[Row]) -> str | None:
-    for row in rows:
-        flaw = row_flaw(row)
-        if flaw is not None:
-            return f"job {row.job.id!r}: {flaw}"
-    return None
-
-
-def _asked_no_more(row: Row, job: NewJob) -> bool:
-    """Take back that a child's own group asked to cancel it while it runs; tell whether it had."""
-    if job.parent is None or row.asked != GROUP_CANCELLED:
+def _take_up(database: MemoryDatabase, row: Row, known: Row, holders: dict[str, str], now: int) -> bool:
+    """Undo that a child's own group cancelled it, or asked to; tell whether it had."""
+    if known.asked == GROUP_CANCELLED:
+        known.asked = None
+        return True
+    if known.state is not JobState.CANCELLED or known.reason != GROUP_CANCELLED:
         return False
-    row.asked = None
+    job = row.job
+    holder = None if job.unique is None else database.keys.holder(job.unique.key, now, beside=job.id)
+    if holder is not None:
+        holders[job.id] = holder
+        return True
+    database.strike(known)
+    row.token = known.token
+    database.enter(row)
+    database.stand(row, job.gate, now)
     return True
-
-
-def _let_down(row: Row) -> bool:
-    """Tell whether a child's own group cancelled it."""
-    return row.state is JobState.CANCELLED and row.reason == GROUP_CANCELLED
 
 
 def _row(job: NewJob, now: int) -> Row:

@@ -26,13 +26,13 @@ class Keys:
         self._waiting: defaultdict[str, Place] = defaultdict(Place)
 
     def enter(self, row: Row) -> None:
-        """Take note of a row that does not stand at its key's gate."""
+        """Take note of a row that may hold a key, or come to."""
         unique = row.job.unique
         if unique is not None:
             self._rows[unique.key][row.job.id] = row
 
     def forget(self, row: Row) -> None:
-        """Strike a row that is deleted, or has ended and holds its key no more."""
+        """Strike a row that is deleted, has ended and holds its key no more, or stands at the key's gate."""
         unique = row.job.unique
         if unique is None or unique.key not in self._rows:
             return

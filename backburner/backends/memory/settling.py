@@ -26,8 +26,8 @@ def refuse_flawed(settlements: Sequence[Settlement], now: int) -> None:
     """Raise `StoreRefused` if a settlement cannot be stored, before any is."""
     for settlement in settlements:
         flaw = settlement_flaw(settlement, now)
-        for job in settlement.jobs:
-            flaw = flaw or job_flaw(job, now)
+        if settlement.jobs:
+            flaw = flaw or next(filter(None, (job_flaw(job, now) for job in settlement.jobs)), None)
         if flaw is not None:
             raise StoreRefused(f"The settlement of job {settlement.id}: {flaw}", stored="no", job_id=settlement.id)
 
@@ -52,7 +52,8 @@ def settle(
                 _note(row, settlement)
                 continue
             _apply(database, row, settlement, now)
-            following += settlement.jobs
+            if settlement.jobs:
+                following += settlement.jobs
             if row.job.unique is not None:
                 freed.append(row.job.unique.key)
         if settlement.state is _PENDING and row.state is JobState.CANCELLED:
@@ -60,7 +61,8 @@ def settle(
     # Who waits for a key comes before the follow-up of the one that held it.
     for key in dict.fromkeys(freed):
         database.let_through(key, now)
-    follow(database, following, now)
+    if following:
+        follow(database, following, now)
     return tuple(stale), cancelled
 
 
@@ -75,8 +77,11 @@ def _note(row: Row, settlement: Settlement) -> None:
 
 def _apply(database: MemoryDatabase, row: Row, settlement: Settlement, now: int) -> None:
     database.release(row)
-    _note(row, settlement)
     row.lent = False
+    if settlement.progress is not None:
+        row.progress = settlement.progress
+    if settlement.checkpoint is not None:
+        row.checkpoint = settlement.checkpoint
     ending = settlement.ending
     if ending is not None:
         _write_down(database, row, settlement, ending, now)
