@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,11 @@ async def test_nothing_outlives_a_killed_engine(theatre: Theatre) -> None:
     assert all(map(lives, pids))
     program.kill()
     assert await program.process.wait() == -signal.SIGKILL
-    await gone(pids)
+    try:
+        await gone(pids)
+    finally:
+        for pid in filter(lives, pids):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("arguments", [(PROGRAM,), ("-m", "tests.chaos.programs.process_main")])

@@ -214,3 +214,22 @@ def provided(word: str, *, seen: list[str] = Provide(inner)) -> list[str]:  # no
     if word == "fail":
         raise LookupError(word)
     return [*seen, asyncio.run(asyncio.to_thread(str, word))]
+
+
+@jobs.job(executor="process")
+def resume(how: str) -> list[object]:
+    """Save a page, tell of it, and die in the first attempt; go on from there in the next."""
+    job = current_job()
+    if job.attempt == 1:
+        job.progress(3, 9)
+        job.checkpoint(3)
+        die.fn(how)
+    return [job.attempt, job.last_checkpoint]
+
+
+@jobs.job(executor="process")
+def follow(fails: bool) -> None:  # noqa: FBT001 - a job's arguments are by name
+    """Say what is to follow, and whether it comes to that."""
+    current_job().then(double(4), id="followed")
+    if fails:
+        raise Reject("no")

@@ -35,7 +35,8 @@ async def main() -> None:
     """Run the job; say what came of it."""
     async with bb:
         try:
-            said: object = await (await bb.create_task(add(Pair(int(sys.argv[1]), 2))))
+            handle = await bb.create_task(add(Pair(int(sys.argv[1]), 2)))
+            said = str(await handle)
         except JobFailed as error:
             said = f"{error.reason} {error}"
         sys.stdout.write(f"{said}\n")
