@@ -45,7 +45,7 @@ def same(sent: object, back: object) -> bool:
     names = _compared_fields(kind)
     if names is not None:
         return same_all([getattr(sent, name) for name in names], [getattr(back, name) for name in names])
-    return bool(sent == back)
+    return bool(sent == back) and all(same(getattr(sent, name), getattr(back, name)) for name in model_fields(sent))
 
 
 def same_all(sent: Sequence[object], back: Sequence[object]) -> bool:

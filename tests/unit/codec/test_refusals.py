@@ -171,6 +171,7 @@ def with_items(*prices: Any) -> Order:  # noqa: ANN401
         ({"lost": date(2024, 1, 1)}, "lost", "'Lost | None' cannot be resolved"),
         ({"user": Admin(name="a")}, "user", "(Admin) would come back as User"),
         ({"user": User(name="a", extra=(1, 2))}, "user.extra", "(tuple) would come back as list"),
+        ({"user": User(name="a", extra=Mood.GOOD)}, "user.extra", "(Mood) would come back as str"),
         ({"user": User.model_construct(name=1)}, "user", "cannot be stored"),
         ({"user": User(name="\x00")}, "user.name", "NUL"),
         ({"sizes": (1, 2)}, "sizes", "its annotation is 'list[int] | None', use that or change it"),
