@@ -7,10 +7,11 @@ import sqlite3
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from backburner.backends.sqlite.backend import SqliteBackend
-from backburner.model.job import Ending, JobState, NewJob, Settlement
+from backburner.model.job import Ending, JobState, NewJob, Settlement, UniqueKey
 from backburner.model.node import NodeRecord
 from backburner.ports.jobs import Birth, ClaimRequest, Keep
 from backburner.testing import FakeClock
@@ -25,6 +26,9 @@ TOLERANCE = 1.1
 DEMAND = ClaimRequest(
     node="node", queues={"queue": 50, "other": 50}, limit=50, kinds=frozenset({"kind", "another"}), suspect=True
 )
+#: The first, by priority, due time and id, that waits for the busy key.
+FIRST_WAITING = "0parked0000000020"
+HELD = (JobState.PENDING, JobState.RUNNING)
 KEEP = Keep(completed=0, cancelled=0, dead=0)
 
 
@@ -71,6 +75,7 @@ async def _opened(path: Path) -> AsyncIterator[SqliteBackend]:
             keeper.execute("DELETE FROM backburner_jobs WHERE id >= '1due'")
             keeper.execute("INSERT INTO backburner_jobs SELECT * FROM kept")
             keeper.execute("INSERT OR IGNORE INTO backburner_jobs SELECT * FROM pruned")
+            keeper.execute("UPDATE backburner_jobs SET gate = 'unique:busy' WHERE id = :id", {"id": FIRST_WAITING})
             keeper.execute("DELETE FROM backburner_attempts")
 
 
@@ -157,6 +162,56 @@ async def _prune(backend: SqliteBackend) -> None:
     assert await backend.admin.prune(keep, 50) == 50
 
 
+def _unique(number: int, key: str) -> NewJob:
+    return NewJob(id=f"2unique{number}", kind="kind", queue="queue", args="{}", unique=UniqueKey(key, HELD))
+
+
+async def _conflict(backend: SqliteBackend) -> None:
+    jobs = [_unique(number, "busy") for number in range(50)]
+    (group,) = (await backend.jobs.enqueue([jobs])).groups
+    assert set(group.holders.values()) == {"1holder"}
+
+
+async def _take_a_key(backend: SqliteBackend) -> None:
+    jobs = [_unique(number, "free") for number in range(50)]
+    (group,) = (await backend.jobs.enqueue([jobs])).groups
+    assert set(group.holders.values()) == {jobs[0].id}
+
+
+async def _add_a_child(backend: SqliteBackend) -> None:
+    job = NewJob(id="2child", kind="kind", queue="queue", args="{}", parent="1parent")
+    (group,) = (await backend.jobs.enqueue([[job]])).groups
+    assert group.duplicates == ()
+
+
+async def _follow(backend: SqliteBackend) -> None:
+    (claim,) = (await backend.jobs.claim(msgspec.structs.replace(DEMAND, limit=1))).claims
+    jobs = (_unique(1, "busy"), _unique(2, "free"))
+    write = [Settlement(id=claim.id, token=claim.token, state=JobState.COMPLETED, jobs=jobs)]
+    assert (await backend.jobs.settle("node", write)).stale == ()
+
+
+async def _let_through(backend: SqliteBackend) -> None:
+    await backend.admin.cancel(["1holder"])
+    (job,) = (await backend.reader.get([FIRST_WAITING])).jobs
+    assert job.gate == ""
+
+
+async def _release_nothing(backend: SqliteBackend) -> None:
+    assert await backend.admin.release(50) == 0
+
+
+async def _note(backend: SqliteBackend) -> None:
+    claims = (await backend.jobs.claim(DEMAND)).claims
+    notes = [Settlement(id=each.id, token=each.token, state=JobState.RUNNING, progress=(1, 2)) for each in claims]
+    assert (await backend.jobs.settle("node", notes)).stale == ()
+
+
+async def _pass_over_misfits(backend: SqliteBackend) -> None:
+    demand = msgspec.structs.replace(DEMAND, signatures={"kind": "two"})
+    assert {claim.gate for claim in (await backend.jobs.claim(demand)).claims} == {""}
+
+
 VERBS = (
     _enqueue,
     _bear,
@@ -172,6 +227,14 @@ VERBS = (
     _cancel,
     _prune_nothing,
     _prune,
+    _conflict,
+    _take_a_key,
+    _add_a_child,
+    _follow,
+    _let_through,
+    _release_nothing,
+    _note,
+    _pass_over_misfits,
 )
 
 
@@ -206,5 +269,7 @@ async def test_no_statement_walks_the_table(large: Path, verb: Callable[[SqliteB
             return [row[3] for each in statements for row in connection.execute(f"EXPLAIN QUERY PLAN {each}")]
 
         plan = await backend._session.write(explain)
-    assert [step for step in plan if re.match(r"SCAN (backburner_jobs|job|backburner_attempts)\b", step)] == []
+    assert [
+        step for step in plan if re.match(r"SCAN (backburner_jobs|job|child|old|backburner_attempts)\b", step)
+    ] == []
     assert [step for step in plan if "B-TREE FOR ORDER BY" in step] == []

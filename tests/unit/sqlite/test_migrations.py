@@ -59,7 +59,7 @@ def test_ten_processes_start_at_once(path: Path) -> None:
     assert [(errors, code) for (_, errors), code in ended] == [("", 0)] * 10
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT count(*) FROM backburner_jobs").fetchone() == (10,)
-        assert other.execute("SELECT version FROM backburner_migrations").fetchall() == [(1,)]
+        assert other.execute("SELECT version FROM backburner_migrations").fetchall() == [(1,), (2,)]
 
 
 async def test_state_before_and_after(path: Path, clock: FakeClock) -> None:
@@ -88,13 +88,13 @@ async def test_a_step_that_fails_leaves_nothing(
     backend: SqliteBackend, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A step is applied whole or not at all, its ledger included."""
-    broken = Migration(2, "broken", "CREATE TABLE backburner_half (x);\nCREATE TABLE backburner_jobs (x);\n", "sum")
+    broken = Migration(9, "broken", "CREATE TABLE backburner_half (x);\nCREATE TABLE backburner_jobs (x);\n", "sum")
     monkeypatch.setattr(schema_module, "_STEPS", (*backend.schema.steps, broken))
     with pytest.raises(Exception, match="already exists"):
         await backend.schema.upgrade()
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT name FROM sqlite_schema WHERE name = 'backburner_half'").fetchall() == []
-        assert other.execute("SELECT max(version) FROM backburner_migrations").fetchone() == (1,)
+        assert other.execute("SELECT max(version) FROM backburner_migrations").fetchone() == (2,)
 
 
 async def test_a_later_step_is_applied_to_a_store_with_jobs(
@@ -108,6 +108,6 @@ async def test_a_later_step_is_applied_to_a_store_with_jobs(
         SELECT 2;
     END;
     """
-    monkeypatch.setattr(schema_module, "_STEPS", (*backend.schema.steps, Migration(2, "extra", sql, "sum")))
-    assert (await backend.schema.upgrade()).current == 1
-    assert (await backend.schema.state()).current == 2
+    monkeypatch.setattr(schema_module, "_STEPS", (*backend.schema.steps, Migration(9, "extra", sql, "sum")))
+    assert (await backend.schema.upgrade()).current == 2
+    assert (await backend.schema.state()).current == 9
