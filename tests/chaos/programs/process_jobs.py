@@ -10,12 +10,15 @@ import sys
 import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from backburner import Cancel, Provide, Registry, Reject, Retry, Snooze, current_job
+from backburner.jobs.context import current_run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+
+    from backburner.jobs.child_run import ChildRun
 
 jobs = Registry()
 NEVER = threading.Event()
@@ -169,7 +172,7 @@ def ask(what: str) -> str:
 @jobs.job(executor="process")
 def log() -> None:
     """Log what loggers can take, and an exception."""
-    log = current_job().log
+    log = cast("ChildRun", current_run.get()).logger().bind(id=current_job().id)
     log.info("resized", size=3, odd={1, 2}, huge=2**70, torn="\udc80", what=NEVER is None)
     try:
         raise Trouble("seen")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 from pathlib import Path
@@ -170,6 +171,18 @@ async def test_a_run_sees_that_it_is_to_stop(stage: Stage) -> None:
     await stage.host.heard.wait()
     stage.processes.stopping("a")
     assert await run == '"stopped"'
+
+
+async def test_the_log_is_written_here(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """What a job logs comes through this process's loggers, with its fields and as text what has no other form."""
+    caplog.set_level(logging.DEBUG)
+    await stage.run(jobs.log)
+    info, error = (record for record in caplog.records if record.name == "backburner.job")
+    fields = info.__dict__["backburner"]
+    assert (info.levelname, fields["event"], fields["id"], fields["size"]) == ("INFO", "resized", "a", 3)
+    assert fields["huge"] == str(2**70)
+    assert fields["torn"] == "'\\udc80'"
+    assert "Trouble: seen" in error.__dict__["backburner"]["exception"]
 
 
 async def test_prints_are_no_part_of_the_protocol(stage: Stage, capfd: pytest.CaptureFixture[str]) -> None:
