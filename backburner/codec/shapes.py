@@ -42,7 +42,7 @@ def _shape(annotation: Annotation) -> object:
         return annotation.text
     try:
         return _Drawing().of(inspect.type_info(annotation.type))
-    except TROUBLE:  # what has a decoder, but no description
+    except TROUBLE:  # what has a decoder, but no end: an alias that contains itself
         return annotation.text
 
 
