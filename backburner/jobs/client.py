@@ -15,6 +15,7 @@ from backburner.jobs.vigil import Final
 from backburner.model.job import CANCELLED, GROUP_CANCELLED, JobState
 from backburner.model.names import check_name
 from backburner.ports.backend import Hint
+from backburner.ports.jobs import GroupAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from backburner.jobs.run import Run
     from backburner.model.job import NewJob
     from backburner.ports.backend import Backend
-    from backburner.ports.jobs import CancelAnswer, GroupAnswer
+    from backburner.ports.jobs import CancelAnswer
 
 __all__ = ["Client", "Stored"]
 
@@ -75,18 +76,19 @@ class Client:
     async def create_task(self, call: Call[R], options: TaskOptions) -> JobHandle[R]:
         """Store one job."""
         tx = options.get("tx") if options else None
-        if self._joined and tx is None:
+        if self._joined.open and tx is None:
             take(call)
             self._joined.refuse_write()
-        job = self.orders.prepare(call, options, self.parent())
-        if tx is not None:
-            ((job_id, existed),) = await self._store_in(tx, (job,))
-            return JobHandle(self.handles.vigil(job_id, call.definition), existed=existed)
+        current = current_run.get(None)
+        job = self.orders.prepare(call, options, None if current is None else current.stored)
         jobs = (job,)
-        answer = await self.intake.enqueue(jobs, self._book(jobs))
+        if tx is None:
+            answer = await self.intake.enqueue(jobs, self._book(jobs))
+        else:
+            answer = await self._store_in(tx, jobs)
         if answer.holders or answer.duplicates:
-            job_id = answer.holders.get(job.id, job.id)
-            return JobHandle(self.handles.vigil(job_id, call.definition), existed=True)
+            ((job_id, existed),) = _stored(jobs, answer)
+            return JobHandle(self.handles.vigil(job_id, call.definition), existed=existed)
         return JobHandle(self.handles.vigil(job.id, call.definition))
 
     async def create_tasks(self, calls: Iterable[Call[Any]], options: BatchOptions) -> list[JobHandle[Any]]:
@@ -106,22 +108,27 @@ class Client:
         except BaseException:
             take(taken)
             raise
-        stored = await self.store(jobs, options.get("tx"))
+        answer = await self._store(jobs, options.get("tx"))
         vigil = self.handles.vigil
-        return [
-            JobHandle(vigil(job_id, call.definition), existed=existed)
-            for (job_id, existed), call in zip(stored, taken, strict=True)
-        ]
+        if answer.holders or answer.duplicates:
+            return [
+                JobHandle(vigil(job_id, call.definition), existed=existed)
+                for (job_id, existed), call in zip(_stored(jobs, answer), taken, strict=True)
+            ]
+        return [JobHandle(vigil(job.id, call.definition)) for job, call in zip(jobs, taken, strict=True)]
 
     async def store(self, jobs: Sequence[NewJob], tx: object = None) -> list[Stored]:
         """Store jobs in one write, all of them or none; in order, what became of each."""
+        return _stored(jobs, await self._store(jobs, tx))
+
+    async def _store(self, jobs: Sequence[NewJob], tx: object) -> GroupAnswer:
         if not jobs:
-            return []
+            return GroupAnswer()
         if tx is not None:
             return await self._store_in(tx, jobs)
-        if self._joined:
+        if self._joined.open:
             self._joined.refuse_write()
-        return _stored(jobs, await self.intake.enqueue(jobs, self._book(jobs)))
+        return await self.intake.enqueue(jobs, self._book(jobs))
 
     def handle(self, job_id: str, job: Job[..., R]) -> JobHandle[R]:
         """Return the handle of a job stored anywhere."""
@@ -136,7 +143,7 @@ class Client:
 
     async def cancel(self, job_id: str) -> bool:
         """Cancel a job, wherever it is; return whether that came in time."""
-        if self._joined:
+        if self._joined.open:
             self._joined.refuse_write()
         answer = await self._cancel((job_id,), CANCELLED)
         if job_id in answer.missing:
@@ -208,19 +215,16 @@ class Client:
 
     # ---- a caller's own transaction ----------------------------------------------------------------------------
 
-    async def _store_in(self, tx: object, jobs: Sequence[NewJob]) -> list[Stored]:
+    async def _store_in(self, tx: object, jobs: Sequence[NewJob]) -> GroupAnswer:
         """Store jobs in a transaction of the caller's; nobody is told, since nobody sees them before it commits."""
         self._transactions.is_open(tx)
         (answer,) = (await self._store.enqueue((jobs,), None, tx)).groups
         if answer.refused is not None:
             raise StoreRefused(answer.refused, stored="no", job_id=jobs[0].id)
-        stored = _stored(jobs, answer)
-        self._joined.join(tx, [job_id for job_id, existed in stored if not existed])
-        return stored
+        self._joined.join(tx, [job_id for job_id, existed in _stored(jobs, answer) if not existed])
+        return answer
 
 
 def _stored(jobs: Sequence[NewJob], answer: GroupAnswer) -> list[Stored]:
-    if not answer.holders and not answer.duplicates:
-        return [Stored(job.id, existed=False) for job in jobs]
     known = frozenset(answer.duplicates)
     return [Stored(answer.holders.get(job.id, job.id), job.id in answer.holders or job.id in known) for job in jobs]

@@ -159,7 +159,7 @@ class Desk:
 
     def save(self, run: Run, text: str) -> asyncio.Future[None]:
         """Save a JSON text for the next run; on the engine's loop."""
-        if self._joined:
+        if self._joined.open:
             self._joined.refuse_write()
         saved: asyncio.Future[None] = self._loop.create_future()
         self._checkpoint(run, text, saved)

@@ -117,7 +117,7 @@ class Handles:
         """Read the job now, and again until it has ended."""
         if not self._open:
             raise NotRunning
-        if self._joined:
+        if self._joined.open:
             self._joined.refuse_wait(vigil.id)
         self._watched[vigil.id] = vigil
         self._loop.wake()

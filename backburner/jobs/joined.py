@@ -21,23 +21,20 @@ class Joined:
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
-        self._open: list[tuple[object, ref[asyncio.Task[object]], frozenset[str]]] = []
-
-    def __bool__(self) -> bool:
-        """Whether any transaction may be open."""
-        return bool(self._open)
+        #: Falsy while no transaction is open: what everybody asks first.
+        self.open: list[tuple[object, ref[asyncio.Task[object]], frozenset[str]]] = []
 
     def join(self, tx: object, ids: Iterable[str] = ()) -> None:
         """Know that this task wrote in a transaction, and which jobs."""
         task: asyncio.Task[object] | None = asyncio.current_task()
         if task is not None:
-            self._open.append((tx, ref(task), frozenset(ids)))
+            self.open.append((tx, ref(task), frozenset(ids)))
 
     def refuse_write(self) -> None:
         """Raise `TransactionOpen` if this task has a transaction open: a write beside it would wait for it."""
         task = asyncio.current_task()
         self._forget_ended()
-        if any(owner() is task for _, owner, _ in self._open):
+        if any(owner() is task for _, owner, _ in self.open):
             raise TransactionOpen(
                 "this task has a transaction open that it stored jobs in: pass tx= here too, or end the transaction first"
             )
@@ -45,10 +42,10 @@ class Joined:
     def refuse_wait(self, job_id: str) -> None:
         """Raise `TransactionOpen` if the job was stored in a transaction that is still open: nobody sees it yet."""
         self._forget_ended()
-        if any(job_id in ids for _, _, ids in self._open):
+        if any(job_id in ids for _, _, ids in self.open):
             raise TransactionOpen(
                 f"job {job_id} was stored in a transaction that is still open: commit it, then await the handle"
             )
 
     def _forget_ended(self) -> None:
-        self._open = [entry for entry in self._open if entry[1]() is not None and self._transactions.is_open(entry[0])]
+        self.open = [entry for entry in self.open if entry[1]() is not None and self._transactions.is_open(entry[0])]

@@ -100,10 +100,19 @@ class Orders:
                 f"{definition.kind} ({definition.place}) is not a job of this engine; "
                 "decorate it with this engine's job decorator, or give the engine its Registry"
             )
-        args = self._encode(call)
+        if call.given:
+            raise _provided(call)
+        args = definition.signature.encode(call.bound)
+        limit = self._argument_limit
+        if len(args) * 4 > limit and len(args.encode()) > limit:
+            raise ArgumentNotStorable(
+                f"{definition.kind}: the arguments take {len(args.encode()):,} bytes, {limit:,} are allowed; "
+                "store the data where it belongs and pass its name"
+            )
         declared = definition.options
-        heir = heir or parent
-        headers = self._headers_for(heir) if self._headers is not None or heir is not None else None
+        headers = None
+        if self._headers is not None or parent is not None or heir is not None:
+            headers = self._headers_for(heir or parent)
         if not options and parent is None and declared.unique is None:
             return NewJob(
                 id=self._ids.new(),
@@ -128,24 +137,6 @@ class Orders:
         """Raise `UnknownKind` for a kind that may not be stored here."""
         if self._kinds is not None and self._kinds.get(kind) is None:
             raise UnknownKind(f"{kind} is not a job of this engine; give the engine its Registry")
-
-    def _encode(self, call: Call[Any]) -> str:
-        definition = call.definition
-        if call.given:
-            name = min(call.given)
-            raise ArgumentNotStorable(
-                f"{definition.kind}(): argument {name} is provided where the job runs and cannot be stored; leave it "
-                "out, or await the call to run it here",
-                path=name,
-            )
-        args = definition.signature.encode(call.bound)
-        limit = self._argument_limit
-        if len(args) * 4 > limit and len(args.encode()) > limit:
-            raise ArgumentNotStorable(
-                f"{definition.kind}: the arguments take {len(args.encode()):,} bytes, {limit:,} are allowed; "
-                "store the data where it belongs and pass its name"
-            )
-        return args
 
     def _prepare_with(
         self, definition: Definition, args: str, options: TaskOptions, parent: Parent | None, headers: str | None
@@ -210,6 +201,15 @@ class Orders:
                 f"headers= answered {len(text.encode()):,} bytes, {_HEADER_LIMIT:,} are allowed", option="headers"
             )
         return text
+
+
+def _provided(call: Call[Any]) -> ArgumentNotStorable:
+    name = min(call.given)
+    return ArgumentNotStorable(
+        f"{call.definition.kind}(): argument {name} is provided where the job runs and cannot be stored; leave it out, or "
+        "await the call to run it here",
+        path=name,
+    )
 
 
 def _unique(definition: Definition, args: str, unique: Unique | None) -> UniqueKey | None:
