@@ -39,7 +39,9 @@ def insert(database: MemoryDatabase, group: Sequence[NewJob], birth: Birth | Non
         if known is not None:
             if birth is not None and token is not None and _born(known, birth.node, token):
                 born.append(job.id)
-            elif job.parent is None or not _take_up(database, row, known, holders, now):
+            elif (
+                job.parent is None or job.parent != known.job.parent or not _take_up(database, row, known, holders, now)
+            ):
                 duplicates.append(job.id)
             continue
         if job.unique is not None and (holder := database.keys.holder(job.unique.key, now)) is not None:

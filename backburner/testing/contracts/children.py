@@ -173,12 +173,20 @@ class ChildContract:
             assert (await put(harness.backend, new(id=job_id, parent="parent"))).duplicates == (job_id,)
         assert await held(harness.backend) == {running.id: running.token}
 
-    async def test_only_children_are_stored_anew(self, harness: Harness) -> None:
-        """A job that names no parent is a duplicate, for whatever reason it was cancelled."""
-        job = await add(harness.backend)
-        await harness.backend.admin.cancel([job.id], GROUP_CANCELLED)
-        assert await put(harness.backend, job) == GroupAnswer(duplicates=(job.id,))
+    @pytest.mark.parametrize(("was", "names"), [(None, None), ("one", None), (None, "one"), ("one", "other")])
+    async def test_only_its_own_parent_s_child_is_stored_anew(
+        self, harness: Harness, was: str | None, names: str | None
+    ) -> None:
+        """A job that does not name the parent it was stored with is a duplicate, for whatever reason it was cancelled."""
+        await publish(harness.backend)
+        running = await add_claimed(harness.backend, parent=was)
+        job = await add(harness.backend, parent=was)
+        await harness.backend.admin.cancel([job.id, running.id], GROUP_CANCELLED)
+        for job_id in (job.id, running.id):
+            again = new(id=job_id, parent=names)
+            assert await put(harness.backend, again) == GroupAnswer(duplicates=(job_id,))
         assert (await read(harness.backend, job.id)).state is JobState.CANCELLED
+        assert (await read(harness.backend, running.id)).cancel
 
     async def test_stored_anew_it_is_pending(self, harness: Harness) -> None:
         """A child stored anew is never born running, booked or not; at a repeated write it is a duplicate."""
