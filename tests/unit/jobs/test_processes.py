@@ -173,6 +173,19 @@ async def test_a_run_sees_that_it_is_to_stop(stage: Stage) -> None:
     assert await run == '"stopped"'
 
 
+async def test_a_run_that_waits_need_not_begin(stage: Stage) -> None:
+    """Told to stop before a process was free for it, a run ends there and then."""
+    busy = [asyncio.ensure_future(stage.run(jobs.wait_for_stop, id=name)) for name in "bc"]
+    waits = asyncio.ensure_future(stage.run(jobs.double, '{"number": 1}'))
+    await stage.host.heard.wait()
+    stage.processes.stopping("a")
+    with pytest.raises(asyncio.CancelledError):
+        await waits
+    for name in "bc":
+        stage.processes.stopping(name)
+    assert await asyncio.gather(*busy) == ['"stopped"', '"stopped"']
+
+
 async def test_the_log_is_written_here(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     """What a job logs comes through this process's loggers, with its fields and as text what has no other form."""
     caplog.set_level(logging.DEBUG)
