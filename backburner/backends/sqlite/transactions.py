@@ -70,6 +70,10 @@ class SqliteTransactions:
                 return await self._together(connection, cursor, steps)
             except sqlite3.Error as error:
                 raise self._error(error) from error
+            except ValueError:
+                # So the driver says that the connection was closed meanwhile.
+                self.is_open(connection)
+                raise
 
     async def _begin(self, connection: aiosqlite.Connection, cursor: aiosqlite.Cursor) -> None:
         """Take the write lock before anything is read: a transaction that reads first may never get it."""
@@ -98,7 +102,13 @@ class SqliteTransactions:
                 await cursor.execute("ROLLBACK TO backburner")
                 await cursor.execute("RELEASE backburner")
             raise
-        await cursor.execute("RELEASE backburner")
+        try:
+            await cursor.execute("RELEASE backburner")
+        except sqlite3.OperationalError as error:
+            raise TransactionRefused(
+                "The transaction given as tx was ended by another task while jobs were written in it, and they may be "
+                "stored in part: end it after what joined it was awaited"
+            ) from error
         return returned
 
     def _check(self, tx: object) -> aiosqlite.Connection:

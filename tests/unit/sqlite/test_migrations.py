@@ -13,7 +13,9 @@ import pytest
 
 from backburner.backends.sqlite import schema as schema_module
 from backburner.backends.sqlite.backend import SqliteBackend
+from backburner.model.job import CANCELLED, JobState, Settlement
 from backburner.ports.backend import Migration
+from backburner.ports.jobs import Keep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +97,33 @@ async def test_a_step_that_fails_leaves_nothing(
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT name FROM sqlite_schema WHERE name = 'backburner_half'").fetchall() == []
         assert other.execute("SELECT max(version) FROM backburner_migrations").fetchone() == (2,)
+
+
+async def test_a_first_version_is_brought_up_to_date(
+    path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an older backburner stored is read, cancelled, settled and pruned like anything stored today."""
+    backend = SqliteBackend(path, clock=clock)
+    await backend.open(create=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema_module, "_STEPS", backend.schema.steps[:1])
+        await backend.schema.upgrade()
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.execute("""
+            INSERT INTO backburner_jobs (id, kind, queue, state, priority, created_at, due_at, ended_at, node, token,
+                cancel, args)
+            VALUES ('ended', 'kind', 'queue', 'completed', 5, 1, 1, 1, NULL, 1, 0, '{}'),
+                   ('asked', 'kind', 'queue', 'running', 5, 1, 1, NULL, 'node', 1, 1, '{}'),
+                   ('waiting', 'kind', 'queue', 'pending', 5, 1, 1, NULL, NULL, 0, 0, '{}')""")
+        old.execute("INSERT INTO backburner_nodes VALUES ('node', 'host', 1, 1, '{}', '[]')")
+    assert (await backend.schema.upgrade()).current == 1
+    (record,) = (await backend.reader.get(["waiting"])).jobs
+    assert (record.headers, record.parent, record.unique, record.checkpoint, record.done) == (None,) * 5
+    settled = await backend.jobs.settle("node", [Settlement(id="asked", token=1, state=JobState.PENDING)])
+    assert settled.cancelled == {"asked": CANCELLED}
+    assert [node.draining for node in await backend.nodes.find()] == [False]
+    assert await backend.admin.prune(Keep(completed=0, cancelled=None, dead=None), 9) == 1
+    await backend.close()
 
 
 async def test_a_later_step_is_applied_to_a_store_with_jobs(
