@@ -67,7 +67,7 @@ class Client:
         self.intake: Intake
         self.handles = handles
         self.orders = orders
-        self._store = backend.jobs
+        self._jobs = backend.jobs
         self._transactions = backend.transactions
         self._joined = joined
         self._hints = hints
@@ -218,7 +218,7 @@ class Client:
     async def _store_in(self, tx: object, jobs: Sequence[NewJob]) -> GroupAnswer:
         """Store jobs in a transaction of the caller's; nobody is told, since nobody sees them before it commits."""
         self._transactions.is_open(tx)
-        (answer,) = (await self._store.enqueue((jobs,), None, tx)).groups
+        (answer,) = (await self._jobs.enqueue((jobs,), None, tx)).groups
         if answer.refused is not None:
             raise StoreRefused(answer.refused, stored="no", job_id=jobs[0].id)
         self._joined.join(tx, [job_id for job_id, existed in _stored(jobs, answer) if not existed])
