@@ -73,8 +73,8 @@ class Blocking:
         self._patience = patience
         self._lock = RLock()
         self._thread: StoreThread | None = None
-        #: In a forked child: the engine that runs in its parent.
-        self._foreign: Storing | None = None
+        #: In a forked child: the loop of the engine that runs in its parent.
+        self._foreign: asyncio.AbstractEventLoop | None = None
         #: And the parents' threads, never to be freed here: to close their loops would reach into the parents' own.
         self._kept: list[StoreThread] = []
         _alive.add(self)
@@ -124,7 +124,7 @@ class Blocking:
         if sys.is_finalizing():
             raise NotRunning("the interpreter is exiting, its threads have stopped: nothing was done; store before")
         engine = self._running()
-        if engine is not None and engine is not self._foreign:
+        if engine is not None and engine.loop is not self._foreign:
             crossing = Crossing(engine.loop, partial(work, engine))
             crossing.send()
             return crossing
@@ -153,7 +153,8 @@ class Blocking:
         """Leave the parent's loop, thread and connection alone: this process is a forked child."""
         # Another thread may have held the lock as the parent forked; here, nobody else lives.
         self._lock = RLock()
-        self._foreign = self._running()
+        engine = self._running()
+        self._foreign = engine.loop if engine is not None else None
         if self._thread is not None:
             self._kept.append(self._thread)
             self._thread = None

@@ -79,8 +79,12 @@ class Own:
 
     def __init__(self) -> None:
         self.opened: list[Engine] = []
+        self.ready = threading.Event()
         self.closed = threading.Event()
         self.error: Exception | None = None
+
+    def watch(self, handle: JobHandle[object], /) -> None:
+        """Nothing has to be read: the tests end jobs."""
 
     @asynccontextmanager
     async def storing(self) -> AsyncIterator[Engine]:
@@ -88,13 +92,14 @@ class Own:
             raise self.error
         engine = Engine()
         self.opened.append(engine)
+        self.ready.set()
         yield engine
         self.closed.set()
 
 
-def entered(engine: Engine | None, **seconds: float) -> Blocking:
+def entered(engine: Engine | None, *, patience: float = 60.0) -> Blocking:
     """Return the door of a process whose engine was entered, and which opens none of its own."""
-    return Blocking(lambda: engine, cast("Any", None), **seconds)
+    return Blocking(lambda: engine, cast("Any", None), patience=patience)
 
 
 @contextmanager
@@ -243,7 +248,7 @@ def test_a_slow_engine_on_a_living_loop_is_waited_for() -> None:
         waiting = pool.submit(door.create_task, greet("ada"))
         assert engine.asked.wait(WAIT)
         # As long as it takes to be silent three times over.
-        engine.loop.call_soon_threadsafe(engine.loop.call_later, 0.3, looks.release)
+        engine.loop.call_soon_threadsafe(lambda: engine.loop.call_later(0.3, looks.release))
         assert looks.acquire(timeout=WAIT)
         assert not waiting.done()
         engine.loop.call_soon_threadsafe(engine.go.set)
@@ -359,14 +364,15 @@ def test_a_thread_somebody_waits_in_is_not_idle() -> None:
     """However long a job takes, the engine through which its result is waited for stays."""
     own = Own()
     with alone(own, idle=0.02) as door, ThreadPoolExecutor(1) as pool:
-        handle = door.create_task(greet("ada"))
+        # A handle from before: nothing but the wait for it opens the store.
+        handle: JobHandle[str] = JobHandle("job-1", greet.definition, cast("Any", own))
         waiting = pool.submit(door.result, handle)
-        engine = own.opened[-1]
+        assert own.ready.wait(WAIT)
+        (engine,) = own.opened
         assert engine.waited.wait(WAIT)
-        own.closed.clear()
         # Several times as long as it takes to be idle.
         looks = threading.Event()
-        engine.loop.call_soon_threadsafe(engine.loop.call_later, 0.2, looks.set)
+        engine.loop.call_soon_threadsafe(lambda: engine.loop.call_later(0.2, looks.set))
         assert looks.wait(WAIT)
         assert not own.closed.is_set()
         engine.loop.call_soon_threadsafe(engine.handles[0].end, Final(JobState.COMPLETED, '"hello"'))

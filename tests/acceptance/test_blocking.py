@@ -1,0 +1,283 @@
+"""`bb.blocking`: for threads, `def` endpoints, scripts and forked children, on real stores."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+
+from backburner import Backburner, JobDead, NotRunning, Reject
+from backburner.errors import CallRefused, OnTheLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30
+
+#: What every script below begins with.
+DECLARED = """
+import atexit, os, sys, threading
+from backburner import Backburner, NotRunning
+bb = Backburner(sys.argv[1])
+
+@bb.job
+async def work(name: str) -> str:
+    return name
+"""
+
+
+def script(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program without a loop, as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", DECLARED + text, *arguments],
+        cwd=ROOT,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+async def names(url: str, *ids: str) -> set[str]:
+    """Run what a script stored, and return the results."""
+    bb = Backburner(url)
+
+    @bb.job
+    async def work(name: str) -> str:
+        return name
+
+    async with bb, asyncio.timeout(PATIENCE):
+        return {await bb.handle(job_id, work) for job_id in ids}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """Return the address of a store that processes can share."""
+    return f"sqlite:///{tmp_path}/jobs.db"
+
+
+# ---- beside a running engine ---------------------------------------------------------------------------------------
+
+
+async def test_threads_store_on_the_running_engine(bb: Backburner) -> None:
+    """Fifty threads of the app store a job each while the engine runs, and wait for the results."""
+
+    @bb.job
+    async def double(n: int) -> int:
+        return 2 * n
+
+    def use(n: int) -> int:
+        return bb.blocking.result(bb.blocking.create_task(double(n)), timeout=PATIENCE)
+
+    async with bb:
+        with ThreadPoolExecutor(50) as pool:
+            loop = asyncio.get_running_loop()
+            results = await asyncio.gather(*(loop.run_in_executor(pool, use, n) for n in range(50)))
+    assert results == [2 * n for n in range(50)]
+
+
+async def test_on_the_loop_it_is_refused(bb: Backburner) -> None:
+    """In an async function the call would block everything: it is refused, and says what to write instead."""
+
+    @bb.job
+    async def work() -> None:
+        """Never run."""
+
+    async with bb:
+        with pytest.raises(OnTheLoop, match=r"await bb\.create_task"):
+            bb.blocking.create_task(work())
+
+
+async def test_refusals_and_failures_are_those_of_create_task(bb: Backburner) -> None:
+    """What is wrong with a call is raised in the thread, and so is how a job failed."""
+
+    @bb.job
+    async def work(n: int) -> None:
+        raise Reject(f"no {n}")
+
+    async with bb:
+        with pytest.raises(CallRefused, match="priority"):
+            await asyncio.to_thread(bb.blocking.create_task, work(1), priority=11)
+        handle = await asyncio.to_thread(bb.blocking.create_task, work(1))
+        with pytest.raises(JobDead, match="no 1"):
+            await asyncio.to_thread(bb.blocking.result, handle, PATIENCE)
+
+
+async def test_a_def_endpoint_stores_a_job(bb: Backburner) -> None:
+    """FastAPI runs `def` endpoints in threads: they store by ``bb.blocking`` what the app's own engine runs."""
+    app = FastAPI(lifespan=bb.lifespan)
+
+    @bb.job
+    async def shout(text: str) -> str:
+        return text.upper()
+
+    @app.post("/shout/{text}")
+    def post(text: str) -> dict[str, str]:
+        handle = bb.blocking.create_task(shout(text))
+        return {"id": handle.id, "said": bb.blocking.result(handle, timeout=PATIENCE)}
+
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(transport=ASGITransport(app), base_url="http://app") as client,
+    ):
+        assert (await client.post("/shout/hello")).json()["said"] == "HELLO"
+
+
+async def test_a_def_job_waits_for_its_child_in_the_only_slot(make: Callable[..., Backburner]) -> None:
+    """A `def` job that waits for a job it stored lends its slot and thread, so that the child can run in it."""
+    bb = make(queues={"default": 1}, threads=1)
+
+    @bb.job
+    def child(n: int) -> int:
+        return n + 1
+
+    @bb.job
+    def parent(n: int) -> int:
+        return bb.blocking.result(bb.blocking.create_task(child(n), name="step"), timeout=PATIENCE)
+
+    async with bb, asyncio.timeout(PATIENCE):
+        assert await (await bb.create_task(parent(1))) == 2
+
+
+async def test_a_parent_that_runs_again_finds_its_child(bb: Backburner) -> None:
+    """What a `def` job stores is its child: run again, the job gets the child's result, not another run of it."""
+    runs: list[str] = []
+
+    @bb.job
+    def child() -> int:
+        runs.append("child")
+        return len(runs)
+
+    @bb.job
+    def parent() -> int:
+        result = bb.blocking.result(bb.blocking.create_task(child()), timeout=PATIENCE)
+        runs.append("parent")
+        if runs.count("parent") == 1:
+            raise OSError("the first run fails")
+        return result
+
+    async with bb, asyncio.timeout(PATIENCE):
+        assert await (await bb.create_task(parent())) == 1
+    assert runs == ["child", "parent", "parent"]
+
+
+# ---- processes without a loop --------------------------------------------------------------------------------------
+
+
+async def test_a_script_stores_and_ends(file: str) -> None:
+    """Fifty threads of a script store a job each; it ends by itself and at once, and every job is there."""
+    done = script(
+        """
+ids = []
+threads = [threading.Thread(target=lambda n=n: ids.append(bb.blocking.create_task(work(str(n))).id)) for n in range(50)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(*ids)
+print(*(t.name for t in threading.enumerate() if t.name == "backburner-blocking"))
+""",
+        file,
+    )
+    assert done.returncode == 0, done.stderr
+    ids, thread = done.stdout.splitlines()
+    assert thread == "backburner-blocking"
+    assert await names(file, *ids.split()) == {str(n) for n in range(50)}
+
+
+async def test_a_script_can_store_at_its_exit(file: str) -> None:
+    """What a program does at its own exit may store yet, and what it stored is durable."""
+    done = script(
+        """
+atexit.register(lambda: print(bb.blocking.create_task(work("bye")).id))
+bb.blocking.create_task(work("hello"))
+""",
+        file,
+    )
+    assert done.returncode == 0, done.stderr
+    assert await names(file, done.stdout.strip()) == {"bye"}
+
+
+def test_too_late_is_told_not_waited_for(file: str) -> None:
+    """Once the interpreter takes itself apart nothing can be stored: that is an error, not a hang."""
+    done = script(
+        """
+class Late:
+    def __init__(self):
+        self.bb, self.call, self.refused, self.write = bb, work("late"), NotRunning, os.write
+    def __del__(self):
+        try: self.bb.blocking.create_task(self.call)
+        except self.refused as error: self.write(1, str(error).encode())
+bb.blocking.create_task(work("hello"))
+late = Late()
+""",
+        file,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the interpreter is exiting" in done.stdout
+
+
+async def test_a_forked_child_stores_by_itself(file: str) -> None:
+    """A child forked after its parent stored, as prefork servers do, opens a store of its own; the parent goes on."""
+    done = script(
+        """
+mine = bb.blocking.create_task(work("before")).id
+child = os.fork()
+who = "child" if child == 0 else "parent"
+print(who, bb.blocking.create_task(work(who)).id, flush=True)
+if child == 0: sys.exit()
+_, status = os.waitpid(child, 0)
+print("again", bb.blocking.create_task(work("again")).id)
+print("before", mine)
+sys.exit(os.waitstatus_to_exitcode(status))
+""",
+        file,
+    )
+    assert done.returncode == 0, done.stderr
+    ids = dict(line.split() for line in done.stdout.splitlines())
+    assert ids.keys() == {"child", "parent", "again", "before"}
+    assert await names(file, *ids.values()) == ids.keys()
+
+
+async def test_a_child_forked_from_a_running_engine_stores_by_itself(file: str) -> None:
+    """A forked child has its parent's engine in memory but not its loop: it does not wait for that."""
+    done = script(
+        """
+import asyncio
+def fork():
+    child = os.fork()
+    if child == 0:
+        print(bb.blocking.create_task(work("child")).id, flush=True)
+        bb.blocking.close()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+async def main():
+    async with bb:
+        return await asyncio.to_thread(fork)
+sys.exit(asyncio.run(main()))
+""",
+        file,
+    )
+    assert done.returncode == 0, done.stderr
+    assert await names(file, done.stdout.strip()) == {"child"}
+
+
+def test_memory_is_refused_without_an_engine() -> None:
+    """A store in memory is seen by nobody else: a process without an engine is told to use a file."""
+    bb = Backburner("memory://")
+
+    @bb.job
+    async def work() -> None:
+        """Never run."""
+
+    with pytest.raises(NotRunning, match="file"):
+        bb.blocking.create_task(work())
+    bb.blocking.close()
