@@ -202,12 +202,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     def made(self, number: int, fields: dict[str, Any]) -> NewJob:
         parent = f"{number - fields['parent']:04}"
-        if not fields["parent"] or fields["parent"] >= number or parent in self.parents:
-            # Of grandchildren a store need not know at once that they came after their parent's time.
-            parent = None
+        # Of grandchildren a store need not know at once that they came after their parent's time.
+        has_parent = 0 < fields["parent"] < number and parent not in self.parents
         # Misfits of its own kind, that did not fit the signature s1.
         gate = f"{MISFIT_GATE}{fields['kind']}:s1" if fields["gate"] == MISFIT_GATE else fields["gate"]
-        given = fields | {"parent": parent, "gate": gate}
+        given: dict[str, Any] = fields | {"parent": parent if has_parent else None, "gate": gate}
         return NewJob(id=f"{number:04}", args=f'{{"number":{number}}}', **given)
 
     def draw_token(self) -> int:
@@ -438,7 +437,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 TestStores = StoreMachine.TestCase
 TestStores.settings = settings(
-    max_examples=80,
+    max_examples=100,
     stateful_step_count=50,
     deadline=None,
     # To shrink a failure takes longer than a test may; whoever looks into one adds Phase.shrink for the while.
