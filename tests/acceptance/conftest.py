@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from backburner import Backburner, RetryPolicy, constant
+from backburner.backends.memory.jobs import MemoryJobStore
+from backburner.backends.sqlite.jobs import SqliteJobStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from backburner.model.job import NewJob
 
 #: Fails fast enough for a test to watch.
 QUICK = RetryPolicy(attempts=3, backoff=constant(0.001))
@@ -33,3 +37,45 @@ def make(url: str) -> Callable[..., Backburner]:
 def bb(make: Callable[..., Backburner]) -> Backburner:
     """Return an engine that is not entered yet."""
     return make()
+
+
+@pytest.fixture
+def make_sqlite(tmp_path: Path) -> Callable[..., Backburner]:
+    """Make engines on one file: what needs a store that outlives its engine, or that two engines share."""
+    return partial(Backburner, f"sqlite:///{tmp_path}/jobs.db", retry=QUICK)
+
+
+class Writes:
+    """What was sent to the stores of this test."""
+
+    def __init__(self) -> None:
+        #: The jobs of each group that was to be stored, in order.
+        self.groups: list[list[str]] = []
+        #: How many settlements each write held.
+        self.settlements: list[int] = []
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> Writes:
+    """Count the writes of every store."""
+    seen = Writes()
+
+    def watch(store: type[Any]) -> None:
+        enqueue, settle = store.enqueue, store.settle
+
+        @wraps(enqueue)
+        async def watched_enqueue(self: object, groups: Sequence[Sequence[NewJob]], *rest: object) -> object:
+            seen.groups += [[job.kind for job in group] for group in groups]
+            return await enqueue(self, groups, *rest)
+
+        @wraps(settle)
+        async def watched_settle(self: object, node: str, settlements: Sequence[object], *rest: object) -> object:
+            seen.settlements.append(len(settlements))
+            return await settle(self, node, settlements, *rest)
+
+        monkeypatch.setattr(store, "enqueue", watched_enqueue)
+        monkeypatch.setattr(store, "settle", watched_settle)
+
+    watch(MemoryJobStore)
+    watch(SqliteJobStore)
+    return seen
