@@ -13,7 +13,7 @@ from backburner.backends.sqlite.backend import SqliteBackend
 from backburner.testing.clock import FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from typing import Self
@@ -79,7 +79,7 @@ class SqliteHarness(StoreHarness):
         return SqliteBackend(self._path, clock=self.clock)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[object]:
+    async def transaction(self) -> AsyncGenerator[object]:
         """Begin as an app does that means to write."""
         connection = await aiosqlite.connect(self._path, isolation_level=None)
         self._opened.push_async_callback(connection.close)

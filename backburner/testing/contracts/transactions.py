@@ -27,7 +27,7 @@ from backburner.testing.contracts.making import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from contextlib import AbstractAsyncContextManager
 
     from backburner.ports.backend import Backend
@@ -51,7 +51,7 @@ def _transaction(harness: Harness) -> AbstractAsyncContextManager[object]:
 
 
 @asynccontextmanager
-async def _rolled_back(harness: Harness) -> AsyncIterator[object]:
+async def _rolled_back(harness: Harness) -> AsyncGenerator[object]:
     """Bring a caller's transaction that is rolled back at the end of the block."""
     with suppress(_ChangedMind):
         async with _transaction(harness) as tx:
