@@ -150,10 +150,12 @@ class Client:
             raise JobNotFound(f"the store has no job {job_id}", job_id=job_id)
         return job_id not in answer.ended
 
-    async def cancel_group(self, ids: Sequence[str]) -> None:
-        """Cancel the children of a group that failed; those that ended meanwhile are left as they are."""
+    async def cancel_group(self, ids: Sequence[str]) -> set[str]:
+        """Cancel the children of a group that failed, those that have not ended; return which run and were asked to."""
+        asked: set[str] = set()
         for start in range(0, len(ids), _CANCEL):
-            await self._cancel(ids[start : start + _CANCEL], GROUP_CANCELLED)
+            asked.update((await self._cancel(ids[start : start + _CANCEL], GROUP_CANCELLED)).asked)
+        return asked
 
     async def _cancel(self, ids: Sequence[str], reason: str) -> CancelAnswer:
         answer = await self.intake.cancel(ids, reason)

@@ -6,14 +6,14 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from backburner.errors import AlreadyEnded, InvalidOption, JobFailed, StoreError
+from backburner.errors import AlreadyEnded, InvalidOption, JobFailed, NotRunning, StoreError, TransactionOpen
 from backburner.jobs.call import take
 from backburner.jobs.handle import JobHandle
 from backburner.jobs.run import Why
 from backburner.model.job import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Unpack
 
@@ -38,7 +38,8 @@ class TaskGroup:
     `create_task` only notes a call; the group is stored as one write at the first await of one of its handles, or at
     the end of the block. A body that raises before that stores nothing. The block ends when all jobs have ended. Once
     one is dead, or the body raises or is cancelled, the others are cancelled, and what happened is raised as an
-    `ExceptionGroup`. A job that was cancelled or expired alone only shows where its handle is awaited.
+    `ExceptionGroup`. A job that was cancelled or expired alone only shows where its handle is awaited. Of a job that
+    was there before, holding a unique key, the group awaits the end, but it is not its to cancel.
 
     Inside a job these are its children: should it run again, it finds them instead of storing others. When it is given
     back, fenced or out of time they are left alone. With ``tx``, a connection of yours in a transaction, the block stores
@@ -56,10 +57,12 @@ class TaskGroup:
         self._buffer: list[tuple[NewJob, JobHandle[Any], Call[Any]]] = []
         self._callbacks: list[Callable[[], object]] = []
         #: Everything that was ever sent to the store: a write whose answer was lost may have stored it.
-        self._sent: list[str] = []
+        self._sent: dict[str, None] = {}
         #: Jobs that have not ended yet.
         self._live: set[Vigil] = set()
         self._failures: dict[str, JobFailed] = {}
+        #: The engine stopped: nobody can say any more how they end.
+        self._stopped: Exception | None = None
         self._leaving = False
         self._closed = False
         self._changed = asyncio.Event()
@@ -90,30 +93,44 @@ class TaskGroup:
 
     async def store(self) -> None:
         """Store what was noted; a handle that is awaited does this."""
-        if self._closed:
-            raise AlreadyEnded("the TaskGroup ended before it stored this job")
+        if self._tx is not None and not self._closed:
+            raise TransactionOpen(
+                "a TaskGroup with tx= stores its jobs at the end of the block: commit the transaction, then await the "
+                "handle"
+            )
+        await self._store()
+
+    async def _store(self) -> None:
         async with self._lock:
-            noted, self._buffer = self._buffer, []
-            if not noted:
+            if not self._buffer:
                 return
+            if self._closed:
+                raise AlreadyEnded("the TaskGroup ended before it stored this job")
+            noted, self._buffer = self._buffer, []
+            before = self._sent
+            self._sent = before | dict.fromkeys(job.id for job, _, _ in noted)
             try:
-                self._sent += [job.id for job, _, _ in noted]
                 stored = await self._client.store([job for job, _, _ in noted], self._tx)
-            except BaseException:
+            except BaseException as error:
                 self._buffer = noted + self._buffer
+                if isinstance(error, StoreError) and error.stored == "no":
+                    self._sent = before
                 raise
             for (job_id, existed), (_, handle, call) in zip(stored, noted, strict=True):
                 vigil = self._client.handles.vigil(job_id, call.definition)
                 handle.stored(vigil, existed=existed)
                 if self._tx is None:
-                    self._live.add(vigil)
-                    vigil.call_back(partial(self._ended, vigil))
+                    self._await(vigil)
             callbacks, self._callbacks = self._callbacks, []
             for callback in callbacks:
                 callback()
 
     def when_stored(self, callback: Callable[[], object], /) -> None:
         """Call once what was noted so far is stored."""
+        if self._tx is not None:
+            raise TransactionOpen(
+                "nobody sees the jobs of a TaskGroup with tx= before that commits: add the callback then"
+            )
         self._callbacks.append(callback)
 
     async def __aexit__(
@@ -122,10 +139,10 @@ class TaskGroup:
         self._over = True
         try:
             if error is None:
-                await self.store()
+                await self._store()
         except BaseException as failure:  # noqa: BLE001 - raised again by the group, which ends for it
             kind, error, trace = type(failure), failure, failure.__traceback__
-        self._leaving = True
+        self._leaving = self._closed = True
         self._changed.set()
         run = self._run if self._live else None
         if run is not None:
@@ -135,7 +152,6 @@ class TaskGroup:
         finally:
             if run is not None:
                 run.take_back()
-            self._closed = True
 
     async def _leave(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -143,13 +159,25 @@ class TaskGroup:
         try:
             await self._tasks.__aexit__(kind, error, trace)
         except BaseExceptionGroup as group:
-            # Of the dead jobs the first alone ended the watch.
-            failures = [error for error in group.exceptions if error not in self._failures.values()]
-            failures += await self._cancel()
-            raise BaseExceptionGroup("errors in a TaskGroup", [*failures, *self._failures.values()]) from None
-        except BaseException:
-            await self._cancel()
+            raise self._together(group.exceptions, await self._cancel()) from None
+        except asyncio.CancelledError:
+            failures = await self._cancel()
+            if failures or self._failures:
+                # As in asyncio: what went wrong is not lost for the cancellation.
+                raise self._together((), failures) from None
             raise
+        except BaseException as base:
+            for failure in await self._cancel():
+                base.add_note(f"the jobs of the TaskGroup could not be cancelled: {failure}")
+            raise
+
+    def _together(
+        self, errors: Sequence[BaseException], failures: Sequence[BaseException]
+    ) -> BaseExceptionGroup[BaseException]:
+        """Group all that went wrong; a dead job is told of once, also if the body raised what its handle did."""
+        told = {error.job_id for error in errors if isinstance(error, JobFailed)}
+        dead = [failure for job_id, failure in self._failures.items() if job_id not in told]
+        return BaseExceptionGroup("errors in a TaskGroup", [*errors, *failures, *dead])
 
     async def _watch(self) -> None:
         """End when the body has and all jobs have; raise once one is dead, which ends the body too."""
@@ -158,28 +186,39 @@ class TaskGroup:
             self._changed.clear()
             for failure in self._failures.values():
                 raise failure
+            if self._stopped is not None:
+                raise self._stopped
             if self._leaving and not self._live:
                 return
 
-    def _ended(self, vigil: Vigil) -> None:
+    def _await(self, vigil: Vigil) -> None:
+        vigil.call_back(partial(self._ended, vigil))
+        self._live.add(vigil)
+
+    def _ended(self, vigil: Vigil, error: Exception | None) -> None:
         self._live.discard(vigil)
         final = vigil.final
-        if final is not None and final.state in {JobState.DEAD, None}:
+        if error is not None:
+            self._stopped = error
+        elif final is not None and final.state in {JobState.DEAD, None}:
             self._failures[vigil.id] = vigil.failure(final)
         self._changed.set()
 
     async def _cancel(self) -> list[BaseException]:
         """Cancel the jobs that live, and wait until they have ended; a store that fails is told of."""
-        if self._run is not None and self._run.why in _SPARING:
+        if self._stopped is not None or (self._run is not None and self._run.why in _SPARING):
             return []
-        unsure = {job.id for job, _, _ in self._buffer}
-        live = {vigil.id for vigil in self._live}
-        ids = [job_id for job_id in dict.fromkeys(self._sent) if job_id in unsure] + sorted(live)
+        async with self._lock:  # another task may be storing
+            unsure = {job.id: call for job, _, call in self._buffer if job.id in self._sent}
+            self._live = {vigil for vigil in self._live if vigil.id in self._sent}
+        ids = [*unsure, *sorted(vigil.id for vigil in self._live)]
         if not ids:
             return []
         try:
-            await self._client.cancel_group(ids)
-        except StoreError as error:
+            asked = await self._client.cancel_group(ids)
+            for job_id in asked & unsure.keys():
+                self._await(self._client.handles.vigil(job_id, unsure[job_id].definition))
+        except (StoreError, NotRunning) as error:
             return [error]
         while self._live:
             await self._changed.wait()

@@ -110,7 +110,7 @@ class JobHandle(Generic[R]):
         if self._unstored is not None:
             self._unstored.when_stored(lambda: self.add_done_callback(callback))
         else:
-            self._vigil.call_back(lambda: callback(self))
+            self._vigil.call_back(lambda error: None if error else callback(self))
 
     async def _ended(self) -> Final:
         await self._stored()

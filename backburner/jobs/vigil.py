@@ -59,7 +59,7 @@ class Vigil:
         #: One waiter is the rule, and thousands of jobs are awaited at once: what each of them holds is counted.
         self._future: asyncio.Future[Final] | None = None
         self._futures: list[asyncio.Future[Final]] | None = None
-        self._callbacks: list[Callable[[], object]] | None = None
+        self._callbacks: list[Callable[[Exception | None], object]] | None = None
 
     def join(self) -> asyncio.Future[Final]:
         """Wait from now on; a run that does lends its slot until it leaves."""
@@ -84,10 +84,13 @@ class Vigil:
         if run is not None:
             run.take_back()
 
-    def call_back(self, callback: Callable[[], object]) -> None:
-        """Call once the job is known to have ended, soon if it is; the wait for that begins here."""
+    def call_back(self, callback: Callable[[Exception | None], object]) -> None:
+        """Call once the job is known to have ended, soon if it is; the wait for that begins here.
+
+        The callback gets None, or the error for which nobody will know.
+        """
         if self.final is not None:
-            asyncio.get_running_loop().call_soon(callback)
+            asyncio.get_running_loop().call_soon(callback, None)
             return
         self.watcher.watch(self)
         if self._callbacks is None:
@@ -107,15 +110,19 @@ class Vigil:
         for future in self._waiting():
             if not future.done():
                 future.set_result(final)
-        callbacks, self._callbacks = self._callbacks, None
-        for callback in callbacks or ():
-            asyncio.get_running_loop().call_soon(callback)
+        self._call(None)
 
     def fail(self, error: Exception) -> None:
         """Raise in everyone who waits. The engine's to call."""
         for future in self._waiting():
             if not future.done():
                 future.set_exception(error)
+        self._call(error)
+
+    def _call(self, error: Exception | None) -> None:
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            asyncio.get_running_loop().call_soon(callback, error)
 
     def failure(self, final: Final) -> JobFailed:
         """Return what awaiting a job raises that ended without a result."""
