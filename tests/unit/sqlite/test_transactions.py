@@ -14,6 +14,7 @@ from backburner.backends.sqlite.backend import SqliteBackend
 from backburner.errors import StoreBusy, StoreReadOnly, StoreRefused, TransactionRefused
 from backburner.model.job import JobState, Settlement, UniqueKey
 from backburner.model.query import JobFilter
+from backburner.ports.jobs import Enqueued
 from tests.unit.sqlite.making import completed, demand, new, node
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ async def test_a_refusal_leaves_the_transaction_as_it_was(backend: SqliteBackend
             await backend.jobs.settle("node", [*completed([good]), poison], tx=tx)
         await backend.jobs.settle("node", completed([poisoned]), tx=tx)
         await tx.commit()
-        assert await tx.execute_fetchall("SELECT id FROM orders") == [("1",)]
+        assert [*await tx.execute_fetchall("SELECT id FROM orders")] == [("1",)]
     states = {job.id: job.state for job in (await backend.reader.find(JobFilter(), limit=9)).jobs}
     assert states == {"good": JobState.RUNNING, "poisoned": JobState.COMPLETED}
 
@@ -191,16 +192,25 @@ async def test_a_cancelled_caller_has_all_of_it(backend: SqliteBackend, path: Pa
 
 
 async def test_many_tasks_in_one_transaction(backend: SqliteBackend, path: Path) -> None:
-    """Tasks that share a transaction take turns: what one of them is refused harms no other."""
+    """Tasks that share a transaction take turns: what is undone of one that is refused is nothing of another's."""
+    await backend.nodes.publish(node(), 1)
+    await backend.jobs.enqueue([[new("run")]])
+    (claim,) = (await backend.jobs.claim(demand())).claims
+    poison = Settlement(id=claim.id, token=claim.token, state=JobState.PENDING, delay=2**70)
+    names = {str(number) for number in range(9)}
     async with _connected(path) as tx:
         writes = [
-            backend.jobs.enqueue([[new(str(n)), new(f"x{n}", args="\ud800" if n % 2 else "{}")]], tx=tx)
-            for n in range(9)
+            write
+            for name in sorted(names)
+            for write in (
+                backend.jobs.enqueue([[new(name), new(f"tagged {name}", tags=("t",))]], tx=tx),
+                backend.jobs.settle("node", [poison], tx=tx),
+            )
         ]
-        answers = await asyncio.gather(*writes)
+        answers = await asyncio.gather(*writes, return_exceptions=True)
         await tx.commit()
-    assert [answer.groups[0].refused is not None for answer in answers] == [bool(n % 2) for n in range(9)]
-    assert await _stored(backend) == {name for n in range(0, 9, 2) for name in (str(n), f"x{n}")}
+    assert [type(answer) for answer in answers] == [Enqueued, StoreRefused] * 9
+    assert await _stored(backend) == {"run"} | names | {f"tagged {name}" for name in names}
 
 
 async def test_a_transaction_ended_in_the_midst(backend: SqliteBackend, path: Path) -> None:
