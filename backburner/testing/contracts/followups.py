@@ -176,6 +176,15 @@ class FollowUpContract:
         assert await put(harness.backend, new(unique=keyed())) == GroupAnswer()
         assert await _gates(harness.backend, job) == [GATE]
 
+    async def test_stored_at_its_gate_it_holds_nothing(self, harness: Harness) -> None:
+        """A job that is stored at its key's own gate does not hold the key, and `release` lets it through."""
+        job = await add(harness.backend, unique=keyed(), gate=GATE)
+        other = new(unique=keyed())
+        assert await put(harness.backend, other) == GroupAnswer()
+        await harness.backend.admin.cancel([other.id])
+        await harness.backend.admin.release(10)
+        assert await _gates(harness.backend, job) == [""]
+
     @pytest.mark.parametrize("state", FINAL)
     async def test_let_through_when_the_holder_ends(self, harness: Harness, state: JobState) -> None:
         """In the step in which the holder ends, the follow-up comes into the line and holds the key."""

@@ -86,7 +86,7 @@ class GateContract:
             batch = await harness.backend.jobs.claim(ask(kinds=("note", "other"), signatures=signatures))
             assert (batch.claims, batch.wait, batch.parked) == ((), None, {})
         assert (await read(harness.backend, job.id)).gate == gate
-        (claimed,) = await claim(harness.backend, signatures={"note": "cc"})
+        (claimed,) = await claim(harness.backend, signatures={"note": "a"})
         assert (claimed.id, claimed.gate) == (job.id, gate)
         assert (await read(harness.backend, job.id)).gate == ""
 
