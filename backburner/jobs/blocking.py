@@ -44,9 +44,10 @@ class Blocking:
 
     While the engine runs in this process, calls go to its loop from any other thread: worker threads, `def` endpoints,
     `def` jobs. A job in which one is made is the parent of what it stores, as with `await`. In a process whose engine
-    was not entered (a script, a Flask app, a forked child of either kind) the first call opens the store on a small
+    was not entered (a script, a Flask app, each worker of a prefork server) the first call opens the store on a small
     daemon thread, shared by all threads, which only stores: run the jobs elsewhere, by `backburner run`. It ends after
-    ``idle`` seconds without a call, by `close`, and at the exit of the process, which it never holds up.
+    ``idle`` seconds without a call, by `close`, before a fork (the next call, in parent or child, opens it again), and
+    at the exit of the process, which it never holds up. A child forked while an engine ran is refused with `NotRunning`.
 
     No call hangs. What a store refuses, or cannot take in time, is raised as `Backburner.create_task` raises it. A loop
     that is silent for ``patience`` seconds, because it is dead, or is blocked by somebody who waits for this very
@@ -73,10 +74,11 @@ class Blocking:
         self._patience = patience
         self._lock = RLock()
         self._thread: StoreThread | None = None
+        self._forks = 0
         #: In a forked child: the loop of the engine that runs in its parent.
         self._foreign: asyncio.AbstractEventLoop | None = None
-        #: And the parents' threads, never to be freed here: to close their loops would reach into the parents' own.
-        self._kept: list[StoreThread] = []
+        #: In a forked child: the store was open in the parent at the fork.
+        self._spoilt = False
         _alive.add(self)
 
     def create_task(self, call: Call[R], **options: Unpack[TaskOptions]) -> JobHandle[R]:
@@ -88,8 +90,9 @@ class Blocking:
         if isinstance(call, Call):  # pyright: ignore[reportUnnecessaryIsInstance] - the engine says what else it is
             call.used = True
         _refuse_on_loop("create_task(…)", "bb.create_task(…)")
-        crossing = self._cross(lambda storing: storing.create_task(call, options))
-        return self._wait_for(crossing)
+        crossing = self._cross(lambda storing: storing.create_task(call, options), writes=True)
+        self._wait_for(crossing, None)
+        return crossing.answer.result()
 
     def result(self, handle: JobHandle[R], timeout: timedelta | float | None = None) -> R:
         """Wait for a job to end and return its result; a `def` job that waits here lends its slot.
@@ -100,14 +103,20 @@ class Blocking:
         if not isinstance(handle, JobHandle):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise NotACall(f"bb.blocking.result takes a handle that create_task returned, not {type(handle).__name__}")
         _refuse_on_loop("result(handle)", "the handle")
-        seconds = None if timeout is None else duration(timeout, "timeout") / SECOND
+        until = None if timeout is None else self._clock.monotonic() + duration(timeout, "timeout") / SECOND
 
         async def wait(storing: Storing) -> R:
             return await storing.again(handle)
 
-        return self._wait_for(
-            self._cross(wait), seconds, f"job {handle.id} has not ended within {seconds} s; it goes on"
-        )
+        while True:
+            forks = self._forks
+            crossing = self._cross(wait)
+            left = None if until is None else max(0.0, until - self._clock.monotonic())
+            if not self._wait_for(crossing, left):
+                raise TimeoutError(f"job {handle.id} has not ended within {timeout} s; it goes on")
+            if forks == self._forks or not isinstance(crossing.answer.exception(), NotRunning):
+                return crossing.answer.result()
+            # The store was closed for a fork, and will be opened again.
 
     def close(self) -> None:
         """Close the store, where this process has it open for itself; the next call opens it again.
@@ -120,7 +129,7 @@ class Blocking:
         if thread is not None:
             thread.close(self._patience)
 
-    def _cross(self, work: Callable[[Storing], Coroutine[Any, Any, T]]) -> Crossing[T]:
+    def _cross(self, work: Callable[[Storing], Coroutine[Any, Any, T]], *, writes: bool = False) -> Crossing[T]:
         if sys.is_finalizing():
             raise NotRunning("the interpreter is exiting, its threads have stopped: nothing was done; store before")
         engine = self._running()
@@ -128,17 +137,23 @@ class Blocking:
             crossing = Crossing(engine.loop, partial(work, engine))
             crossing.send()
             return crossing
+        if self._spoilt:
+            raise NotRunning(
+                "this process was forked while the store was open, and SQLite does not survive that: fork before the "
+                'engine starts, or let multiprocessing "spawn"'
+            )
         with self._lock:
-            sent = self._thread.admit(work) if self._thread is not None else None
+            sent = self._thread.admit(work, writes=writes) if self._thread is not None else None
             if sent is None:
                 thread = StoreThread(self._storing, idle=self._idle)
-                sent = thread.admit(work)
+                sent = thread.admit(work, writes=writes)
                 assert sent is not None  # noqa: S101 - it has not even begun
                 thread.start()
                 self._thread = thread
             return sent
 
-    def _wait_for(self, crossing: Crossing[T], timeout: float | None = None, late: str = "") -> T:
+    def _wait_for(self, crossing: Crossing[T], timeout: float | None) -> bool:
+        """Wait for an answer; return whether it came. It is given up when it did not, or the wait is interrupted."""
         try:
             came = crossing.wait(timeout, patience=self._patience, clock=self._clock)
         except BaseException:
@@ -146,18 +161,31 @@ class Blocking:
             raise
         if not came:
             crossing.give_up()
-            raise TimeoutError(late)
-        return crossing.answer.result()
+        return came
+
+    # ---- forks -------------------------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Close the store, so that no open one comes to the child; calls wait until the fork is done.
+
+        SQLite keeps its locks by process, and what it knows of them in memory: a child that inherits that memory takes
+        locks for held which are not, and others for free which are.
+        """
+        self._lock.acquire()
+        self._forks += 1
+        if self._thread is not None and self._thread.finish(self._patience):
+            self._thread = None
+
+    def after_fork(self) -> None:
+        """Go on, in the parent."""
+        self._lock.release()
 
     def begin_in_child(self) -> None:
-        """Leave the parent's loop, thread and connection alone: this process is a forked child."""
-        # Another thread may have held the lock as the parent forked; here, nobody else lives.
+        """Begin anew, in the child."""
         self._lock = RLock()
         engine = self._running()
         self._foreign = engine.loop if engine is not None else None
-        if self._thread is not None:
-            self._kept.append(self._thread)
-            self._thread = None
+        self._spoilt = self._spoilt or engine is not None or self._thread is not None
 
 
 def _refuse_on_loop(what: str, instead: str) -> None:
@@ -169,9 +197,26 @@ def _refuse_on_loop(what: str, instead: str) -> None:
 
 
 _alive: WeakSet[Blocking] = WeakSet()
+#: Those that wait for a fork.
+_waiting: list[Blocking] = []
+
+
+def _before_fork() -> None:
+    for blocking in tuple(_alive):
+        blocking.before_fork()
+        _waiting.append(blocking)
 
 
 def _after_fork() -> None:
+    # Taken first: with the locks released another thread may fork.
+    waiting = tuple(_waiting)
+    _waiting.clear()
+    for blocking in waiting:
+        blocking.after_fork()
+
+
+def _after_fork_in_child() -> None:
+    _waiting.clear()
     for blocking in tuple(_alive):
         blocking.begin_in_child()
 
@@ -181,6 +226,6 @@ def _at_exit() -> None:
         blocking.close()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 # Registered first, run last: what the program does at its own exit may store yet.
 atexit.register(_at_exit)

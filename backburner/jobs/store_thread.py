@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import wait
 from contextlib import AsyncExitStack, suppress
 from copy import copy
 from functools import partial
@@ -64,6 +65,7 @@ class StoreThread:
         self._opened: asyncio.Future[Storing] = self._loop.create_future()
         self._leave = asyncio.Event()
         self._crossings: set[Crossing[Any]] = set()
+        self._writes: set[Crossing[Any]] = set()
         self._uses = 0
         self._ending = False
         self._failure: Exception | None = None
@@ -80,7 +82,7 @@ class StoreThread:
                 "store before"
             ) from error
 
-    def admit(self, work: Callable[[Storing], Coroutine[Any, Any, T]]) -> Crossing[T] | None:
+    def admit(self, work: Callable[[Storing], Coroutine[Any, Any, T]], *, writes: bool) -> Crossing[T] | None:
         """Send a crossing to this thread's engine; None when that is about to end."""
         with self._lock:
             if self._ending:
@@ -88,8 +90,10 @@ class StoreThread:
             crossing = Crossing(self._loop, partial(self._work, work))
             self._uses += 1
             self._crossings.add(crossing)
+            if writes:
+                self._writes.add(crossing)
             crossing.send()
-        crossing.answer.add_done_callback(lambda _: self._crossings.discard(crossing))
+        crossing.answer.add_done_callback(lambda _: self._forget(crossing))
         return crossing
 
     def close(self, patience: float) -> None:
@@ -100,6 +104,16 @@ class StoreThread:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._leave.set)
         self._thread.join(patience)
+
+    def finish(self, patience: float) -> bool:
+        """Wait for the writes under way, then end; return whether that was done within ``patience`` seconds for each."""
+        wait([crossing.answer for crossing in tuple(self._writes)], patience)
+        self.close(patience)
+        return not self._thread.is_alive()
+
+    def _forget(self, crossing: Crossing[Any]) -> None:
+        self._crossings.discard(crossing)
+        self._writes.discard(crossing)
 
     # ---- in the thread -----------------------------------------------------------------------------------------
 
