@@ -15,7 +15,7 @@ import pytest
 from backburner import Backburner, JobDead, JobHandle, NotRunning, StoreUnavailable
 from backburner.errors import InvalidOption, NotACall, OnTheLoop
 from backburner.jobs.blocking import Blocking
-from backburner.jobs.handle import Final
+from backburner.jobs.vigil import Final, Vigil
 from backburner.model.job import JobState
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ class Engine:
         return handle
 
     def handle(self, definition: object) -> JobHandle[Any]:
-        return JobHandle(f"job-{len(self.stored)}", cast("Any", definition), cast("Any", self))
+        return JobHandle(Vigil(f"job-{len(self.stored)}", cast("Any", definition), cast("Any", self)))
 
-    def watch(self, handle: JobHandle[object], /) -> None:
+    def watch(self, vigil: Vigil, /) -> None:
         """Nothing has to be read: the tests end jobs."""
 
 
@@ -83,7 +83,7 @@ class Own:
         self.closed = threading.Event()
         self.error: Exception | None = None
 
-    def watch(self, handle: JobHandle[object], /) -> None:
+    def watch(self, vigil: Vigil, /) -> None:
         """Nothing has to be read: the tests end jobs."""
 
     @asynccontextmanager
@@ -294,8 +294,8 @@ def test_a_result_is_waited_for_in_a_thread() -> None:
         good, bad = (engine.handle(greet.definition) for _ in range(2))
         door = entered(engine)
         waiting = [pool.submit(door.result, handle) for handle in (good, bad)]
-        engine.loop.call_soon_threadsafe(good.end, Final(JobState.COMPLETED, '"hello"'))
-        engine.loop.call_soon_threadsafe(bad.end, Final(JobState.DEAD, reason="exhausted"))
+        engine.loop.call_soon_threadsafe(good._vigil.end, Final(JobState.COMPLETED, '"hello"'))
+        engine.loop.call_soon_threadsafe(bad._vigil.end, Final(JobState.DEAD, reason="exhausted"))
         assert waiting[0].result(WAIT) == "hello"
         with pytest.raises(JobDead, match="exhausted"):
             waiting[1].result(WAIT)
@@ -310,7 +310,7 @@ def test_a_wait_that_takes_too_long_leaves_the_job_alone() -> None:
         left = threading.Event()
         engine.loop.call_soon_threadsafe(left.set)
         assert left.wait(WAIT)
-        assert not handle.awaited
+        assert not handle._vigil.awaited
         assert not handle.done()
 
 
@@ -365,7 +365,7 @@ def test_a_thread_somebody_waits_in_is_not_idle() -> None:
     own = Own()
     with alone(own, idle=0.02) as door, ThreadPoolExecutor(1) as pool:
         # A handle from before: nothing but the wait for it opens the store.
-        handle: JobHandle[str] = JobHandle("job-1", greet.definition, cast("Any", own))
+        handle: JobHandle[str] = JobHandle(Vigil("job-1", greet.definition, cast("Any", own)))
         waiting = pool.submit(door.result, handle)
         assert own.ready.wait(WAIT)
         (engine,) = own.opened
@@ -375,7 +375,7 @@ def test_a_thread_somebody_waits_in_is_not_idle() -> None:
         engine.loop.call_soon_threadsafe(lambda: engine.loop.call_later(0.2, looks.set))
         assert looks.wait(WAIT)
         assert not own.closed.is_set()
-        engine.loop.call_soon_threadsafe(engine.handles[0].end, Final(JobState.COMPLETED, '"hello"'))
+        engine.loop.call_soon_threadsafe(engine.handles[0]._vigil.end, Final(JobState.COMPLETED, '"hello"'))
         assert waiting.result(WAIT) == "hello"
         assert own.closed.wait(WAIT)
 
