@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from backburner.codec.plain import encode_plain
 from backburner.errors import AlreadyEnded, ArgumentNotStorable, ClaimLost, InvalidOption, NotRunning, StoreError
 from backburner.jobs import outcome
+from backburner.jobs.call import take
 from backburner.jobs.effects import Effects
 from backburner.jobs.loop import trouble
 from backburner.jobs.run import Why
@@ -136,7 +137,7 @@ class Desk:
 
     def _write_progress(self, run: Run, effects: Effects) -> None:
         effects.timer = None
-        if effects.progress is not None and self._runs(run):
+        if effects.progress is not None and self._runs(run) and not self._completed(run):
             progress, effects.progress = effects.progress, None
             effects.timer = self._clock.call_later(PROGRESS, partial(self._write_progress, run, effects))
             self._write(run, Settlement(id=run.id, token=run.token, state=JobState.RUNNING, progress=progress))
@@ -167,18 +168,21 @@ class Desk:
 
     def _checkpoint(self, run: Run, text: str, saved: asyncio.Future[None] | Future[None]) -> None:
         def told(error: Exception | None) -> None:
+            if error is None:
+                effects.checkpoint = text  # also if nobody waits for it any more
             if saved.done():
                 return
             if error is None:
-                effects.checkpoint = text
                 saved.set_result(None)
             else:
                 saved.set_exception(error)
 
-        if not self._runs(run):
-            told(AlreadyEnded(f"{run.kind} {run.id} has ended: a checkpoint has to be saved before"))
-            return
         effects = self.effects(run)
+        try:
+            self._require(run, "a checkpoint")
+        except AlreadyEnded as error:
+            told(error)
+            return
         progress, effects.progress = effects.progress, None
         note = Settlement(id=run.id, token=run.token, state=JobState.RUNNING, progress=progress, checkpoint=text)
         self._write(run, note, told)
@@ -192,7 +196,7 @@ class Desk:
         return self._ask(partial(self._then, run, call, options))
 
     def _then(self, run: Run, call: Call[Any], options: CallOptions) -> str:
-        call.used = True
+        take(call)
         self._require(run, "then")
         job = self._orders.follow_up(call, options, run)
         self.effects(run).jobs.append(job)
@@ -210,7 +214,7 @@ class Desk:
         self._transactions.is_open(tx)
         effects = self.effects(run)
         completion = outcome.completed(run.claim, self.executor.encode(run.definition, result))
-        effects.completion = completion = outcome.with_effects(completion, tuple(effects.jobs), None)
+        effects.completion = completion = outcome.with_effects(completion, tuple(effects.jobs), effects.progress)
         try:
             lost = run.why is Why.LOST or (await self._store.settle(self._node.id, (completion,), None, tx)).stale
         except BaseException:
@@ -256,6 +260,7 @@ class Desk:
         effects = self.effects(run)
         effects.lent += 1
         if effects.lent == 1 and self._runs(run):
+            effects.slot = True
             self._slots.lend(run.queue)
             if run.thread is not None:
                 effects.thread = True
@@ -267,10 +272,10 @@ class Desk:
         """Go on at once; the node may stand over its limits by those that did."""
         effects = self.effects(run)
         effects.lent -= 1
-        if effects.lent == 0 and self._runs(run):
-            self._slots.take_back(run.queue)
-            self._take_thread_back(effects)
-            self._write(run, Settlement(id=run.id, token=run.token, state=JobState.RUNNING, lent=False))
+        if effects.lent == 0 and effects.slot:
+            self._take_slot_back(run, effects)
+            if self._runs(run):
+                self._write(run, Settlement(id=run.id, token=run.token, state=JobState.RUNNING, lent=False))
 
     def close(self, run: Run) -> None:
         """Put a run's affairs in order: it has ended."""
@@ -279,12 +284,13 @@ class Desk:
             return
         if effects.timer is not None:
             effects.timer.cancel()
-        if effects.lent:
+        if effects.slot:
             # A task that it left behind still waits.
-            self._slots.take_back(run.queue)
-            self._take_thread_back(effects)
+            self._take_slot_back(run, effects)
 
-    def _take_thread_back(self, effects: Effects) -> None:
+    def _take_slot_back(self, run: Run, effects: Effects) -> None:
+        effects.slot = False
+        self._slots.take_back(run.queue)
         if effects.thread:
             effects.thread = False
             self._threads.take_back()
@@ -297,10 +303,17 @@ class Desk:
     def _require(self, run: Run, what: str) -> None:
         if not self._runs(run):
             raise AlreadyEnded(f"{run.kind} {run.id} has ended: {what} has to come before")
-        if run.effects is not None and run.effects.completion is not None:
+        if self._completed(run):
             raise AlreadyEnded(f"{run.kind} {run.id} has completed itself already: {what} has to come before")
 
+    @staticmethod
+    def _completed(run: Run) -> bool:
+        return run.effects is not None and run.effects.completion is not None
+
     def _write(self, run: Run, note: Settlement, told: Callable[[Exception | None], None] | None = None) -> None:
+        if self._completed(run):
+            return  # its transaction may be open, and no other write can pass that; committed, there is nothing to note
+
         def hear(error: Exception | None) -> None:
             if isinstance(error, ClaimLost) and self._runs(run):
                 self.executor.end(run, Why.LOST)

@@ -15,7 +15,7 @@ __all__ = ["Effects"]
 class Effects:
     """Made for a run that stores children or follow-ups, tells of its progress, waits for a job or completes itself."""
 
-    __slots__ = ("checkpoint", "completion", "jobs", "lent", "ordinals", "progress", "thread", "timer", "tx")
+    __slots__ = ("checkpoint", "completion", "jobs", "lent", "ordinals", "progress", "slot", "thread", "timer", "tx")
 
     def __init__(self) -> None:
         #: Follow-ups, stored when it completes.
@@ -28,8 +28,10 @@ class Effects:
         self.timer: Timer | None = None
         #: JSON text, as written last.
         self.checkpoint: str | None = None
-        #: How many of its tasks wait for jobs; its slot is lent while any does.
+        #: How many of its tasks wait for jobs.
         self.lent = 0
+        #: Its slot is another's meanwhile.
+        self.slot = False
         #: Another thread was allowed, since this run's waits.
         self.thread = False
         #: The transaction in which it was completed, and how.

@@ -120,6 +120,8 @@ class Executor:
         """Tell a run to end; the first reason stands."""
         if run.why is not None:
             return
+        if why is Why.LOST and run.effects is not None and run.effects.completion is not None:
+            return  # committed, its own completion ended the claim; what became of that is looked up at its end
         run.why = why
         self._watch(run, self._clock.monotonic() + STUCK_AFTER)
         if why is Why.SHUTDOWN and run.definition.executor == "process":

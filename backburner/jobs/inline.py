@@ -103,10 +103,9 @@ class _Inline:
 
     def then(self, call: Call[Any], options: CallOptions, /) -> str:
         """Make a follow-up, stored once the function has returned; raises `NotRunning`."""
-        call.used = True
+        job = self._home().running.orders.follow_up(call, options, self)
         if self._over:
             raise AlreadyEnded(f"{self.kind} has ended: then has to come before")
-        job = self._home().running.orders.follow_up(call, options, self)
         self._follow_ups.append(job)
         return job.id
 
@@ -132,6 +131,8 @@ class _Inline:
             await self._home().running.store(self._follow_ups)
 
     def _home(self) -> Home:
+        if self.stored is not None:
+            return self.stored.desk.home
         for home in self._definition.homes:
             if home.client is not None:
                 return home

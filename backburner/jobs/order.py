@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import msgspec
 
 from backburner.errors import ArgumentNotStorable, InvalidOption, NotACall, UnknownKind
-from backburner.jobs.call import Call
+from backburner.jobs.call import Call, take
 from backburner.jobs.definition import Job, check_priority, check_tags, check_timeout
 from backburner.jobs.options import CallOptions, TaskOptions
 from backburner.jobs.unique import Unique
@@ -128,6 +128,7 @@ class Orders:
 
     def follow_up(self, call: Call[Any], options: CallOptions, run: Heir) -> NewJob:
         """Make the job that follows a run: no child of it, but with the headers that a child would have."""
+        take(call)
         for option in ("name", "tx"):
             if option in options:
                 raise InvalidOption(f"then takes no {option}=: a follow-up is stored once, with its job", option=option)

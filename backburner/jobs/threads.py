@@ -61,11 +61,11 @@ class Threads:
         """Allow one more: one of the threads only waits."""
         with self._lock:
             self._limit += 1
-            if self._calls and not self._idle:
+            if self._calls and not self._idle and self._count < self._limit:
                 self._start()
 
     def take_back(self) -> None:
-        """Allow one less; a thread too many ends once it is idle."""
+        """Allow one less; a thread too many ends once its call has."""
         with self._lock:
             self._limit -= 1
             if self._idle:
@@ -82,7 +82,8 @@ class Threads:
     def _work(self) -> None:
         while True:
             with self._lock:
-                while not self._calls:
+                # Too many is also too many while calls wait: there are others to take them.
+                while self._count > self._limit or not self._calls:
                     if self._closed or self._count > self._limit:
                         self._count -= 1
                         return
