@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Floor:
     """An executor on a stage, and what it settled; notes are told of as written at once, unless they are held."""
 
-    def __init__(self, stage: Stage, around: Sequence[Around] = ()) -> None:
+    def __init__(self, stage: Stage, around: Sequence[Around] = (), backend: object = None) -> None:
         self.stage = stage
         self.ends: dict[str, Settlement] = {}
         self.freed: list[bool] = []
@@ -42,10 +42,12 @@ class Floor:
         self.notes: list[Settlement] = []
         #: Whoever waits to hear of a note, while these are held.
         self.held: list[Told] | None = None
+        #: What whoever hears of a note at once is told.
+        self.note_error: Exception | None = None
         self._waiting: dict[str, asyncio.Event] = {}
         self.slots = Slots({"default": 10}, 10)
         self.threads = Threads(2)
-        backend = cast("Backend", stage.backend)
+        backend = cast("Backend", backend or stage.backend)
         joined = Joined(backend.transactions)
         self.hints = Hints(backend.notifier, stage.kit)
         handles = Handles(backend.reader, self._cancel, joined, kit=stage.kit)
@@ -95,7 +97,7 @@ class Floor:
         del job
         self.notes.append(settlement)
         if self.held is None:
-            told(None)
+            told(self.note_error)
         else:
             self.held.append(told)
 

@@ -117,3 +117,58 @@ def test_close_ends_idle_threads_and_lets_busy_ones_return() -> None:
     assert future.result(WAIT) == "returned"
     mine[0].join(WAIT)
     assert not mine[0].is_alive()
+
+
+def test_lent_threads_do_not_add_up() -> None:
+    """However often calls wait for a job while others queue, no more threads stay than the limit: the rest end."""
+    threads = Threads(1)
+    queued = 20
+    begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+    running, most = [0], [0]
+
+    def work() -> None:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        begun.release()
+        assert go_on.acquire(timeout=WAIT)
+        running[0] -= 1
+
+    futures = [threads.submit(work) for _ in range(queued)]
+    for _ in range(5):
+        assert begun.acquire(timeout=WAIT)
+        threads.lend()
+        assert begun.acquire(timeout=WAIT)
+        assert threads._count == 2
+        threads.take_back()
+        go_on.release()
+        go_on.release()
+    for _ in range(queued - 10):
+        assert begun.acquire(timeout=WAIT)
+        assert threads._count == 1
+        go_on.release()
+    for future in futures:
+        future.result(WAIT)
+    threads.close()
+    assert most[0] == 2
+
+
+def test_lending_starts_no_thread_beyond_the_limit() -> None:
+    """Threads that were taken back and still run count: lending again starts another only where there is room."""
+    threads = Threads(1)
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def work() -> None:
+        begun.release()
+        assert go_on.wait(WAIT)
+
+    futures = [threads.submit(work) for _ in range(5)]
+    assert begun.acquire(timeout=WAIT)
+    for _ in range(3):
+        threads.lend()
+        begun.acquire(timeout=0.05)
+        threads.take_back()
+    assert threads._count == 2
+    go_on.set()
+    for future in futures:
+        future.result(WAIT)
+    threads.close()
