@@ -18,6 +18,7 @@ __all__ = ["due", "is_plain", "write_jobs"]
 
 _PLAIN = load("insert_plain")
 _FULL = load("insert_full")
+_LINKED = load("insert_linked")
 _REVIVE = load("revive")
 _UNASK = load("unask")
 
@@ -36,16 +37,21 @@ def write_jobs(
     What is refused for its content is undone; any other error ends the whole transaction.
     """
     plain = [(job.id, job.kind, job.queue, job.args, job.priority) for job in waiting if is_plain(job)]
-    full = [_row(job, now, token) for job, token in born]
+    full = [_row(job, now, token) for job, token in born if not _is_linked(job)]
+    linked = [_linked_row(job, now, token) for job, token in born if _is_linked(job)] if len(full) < len(born) else []
     if len(plain) < len(waiting):
-        full += [_row(job, now, None) for job in waiting if not is_plain(job)]
+        others = [job for job in waiting if not is_plain(job)]
+        full += [_row(job, now, None) for job in others if not _is_linked(job)]
+        linked += [_linked_row(job, now, None) for job in others if _is_linked(job)]
     statements: list[Statement] = []
     if plain:
         statements.append((_PLAIN, {"now": now, "jobs": to_json(plain)}))
     if full:
         statements.append((_FULL, {"now": now, "node": node, "jobs": to_json(full)}))
+    if linked:
+        statements.append((_LINKED, {"now": now, "node": node, "jobs": to_json(linked)}))
     if revived:
-        statements.append((_REVIVE, {"now": now, "jobs": to_json([_row(job, now, None) for job in revived])}))
+        statements.append((_REVIVE, {"now": now, "jobs": to_json([_linked_row(job, now, None) for job in revived])}))
     if unasked:
         statements.append((_UNASK, {"ids": to_json(unasked)}))
     if len(statements) == 1:
@@ -77,12 +83,15 @@ def is_plain(job: NewJob) -> bool:
         and job.expires_at is None
         and job.timeout is None
         and job.retry is None
-        and job.headers is None
-        and job.parent is None
-        and job.unique is None
         and not job.tags
         and not job.gate
+        and not _is_linked(job)
     )
+
+
+def _is_linked(job: NewJob) -> bool:
+    """Tell whether a job has something to do with others: with who stored it, or who has its key."""
+    return job.headers is not None or job.parent is not None or job.unique is not None
 
 
 def due(job: NewJob, now: int) -> int:
@@ -91,7 +100,7 @@ def due(job: NewJob, now: int) -> int:
 
 
 def _row(job: NewJob, now: int, token: int | None) -> tuple[object, ...]:
-    row = (
+    return (
         job.id,
         job.kind,
         job.queue,
@@ -104,9 +113,11 @@ def _row(job: NewJob, now: int, token: int | None) -> tuple[object, ...]:
         job.tags,
         job.gate,
         token,
-        job.headers,
-        job.parent,
     )
+
+
+def _linked_row(job: NewJob, now: int, token: int | None) -> tuple[object, ...]:
+    row = (*_row(job, now, token), job.headers, job.parent)
     unique = job.unique
     if unique is None:
         return row

@@ -1,5 +1,5 @@
 -- Store cancelled children anew, pending, in place of the old ones, of which history and token stay.
--- :now · :jobs JSON: as insert_full has it; none has a token
+-- :now · :jobs JSON: as insert_linked has it; none has a token
 WITH anew (id, job) AS MATERIALIZED (SELECT value ->> 0, value FROM json_each(:jobs))
 UPDATE backburner_jobs AS old
 SET state = 'pending', node = NULL, created_at = :now, kind = job ->> 1, queue = job ->> 2, args = job ->> 3, priority = job ->> 4,
