@@ -5,8 +5,9 @@ from __future__ import annotations
 import reprlib
 import warnings
 from collections.abc import Iterable
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+import msgspec
 
 from backburner.errors import CallNotUsed
 from backburner.jobs.inline import run_here
@@ -21,39 +22,28 @@ __all__ = ["Call", "take"]
 
 R = TypeVar("R")
 
-_NOTHING: Mapping[str, object] = MappingProxyType({})
 
-
-class Call(Generic[R]):
+class Call(msgspec.Struct, Generic[R], eq=False):
     """A job bound to arguments, not yet stored. Awaiting it runs it right here: no store, no retry, no timeout."""
 
-    __slots__ = ("bound", "definition", "given", "options", "used")
-
-    def __init__(
-        self,
-        definition: Definition,
-        bound: Mapping[str, object],
-        given: Mapping[str, object] = _NOTHING,
-        options: CallOptions | None = None,
-    ) -> None:
-        #: It was stored, awaited or refused: somebody has dealt with it.
-        self.used = False
-        self.definition = definition
-        #: Arguments by name, defaults applied.
-        self.bound = bound
-        #: What the caller provides in place of the job's dependencies.
-        self.given = given
-        #: Presets for `create_task`.
-        self.options = options
+    definition: Definition
+    #: Arguments by name, defaults applied.
+    bound: Mapping[str, object]
+    #: What the caller provides in place of the job's dependencies.
+    given: Mapping[str, object] | None = None
+    #: Presets for `create_task`.
+    options: CallOptions | None = None
+    #: It was stored, awaited or refused: somebody has dealt with it.
+    used: bool = False
 
     def __await__(self) -> Generator[object, None, R]:
         """Run the function here; a `def` job runs in a thread, so that the loop goes on."""
         self.used = True
-        running: Generator[object, None, R] = run_here(self.definition, self.bound, self.given).__await__()
+        running: Generator[object, None, R] = run_here(self.definition, self.bound, self.given or {}).__await__()
         return running
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in {**self.bound, **self.given}.items())
+        arguments = ", ".join(f"{name}={value!r}" for name, value in {**self.bound, **(self.given or {})}.items())
         return f"{self.definition.kind}({arguments})"
 
     def __del__(self) -> None:

@@ -106,7 +106,7 @@ class Executor:
         if claim.expires_at is not None and claim.expires_at <= claim.claimed_at:
             self._leave(claim, outcome.expired(claim))
             return
-        run = Run(claim, definition, self._deadline(claim, definition), self._desk)
+        run = Run(claim.id, claim, definition, self._desk, self._deadline(claim, definition))
         self.runs[claim.id] = run
         if claim.crashes >= outcome.SUSPECT_CRASHES:
             self.suspects += 1

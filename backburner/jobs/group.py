@@ -87,7 +87,7 @@ class TaskGroup:
             raise AlreadyEnded("a TaskGroup takes jobs inside its block: async with bb.TaskGroup() as group")
         client = self._client
         job = client.orders.prepare(call, options, client.parent())
-        handle: JobHandle[R] = JobHandle(client.handles.vigil(job.id, call.definition), unstored=self)
+        handle: JobHandle[R] = JobHandle(client.handles.vigil(job.id, call.definition), _unstored=self)
         self._buffer.append((job, handle, call))
         return handle
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
+import msgspec
+
 from backburner.model.job import JobState
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Unstored(Protocol):
         ...
 
 
-class JobHandle(Generic[R]):
+class JobHandle(msgspec.Struct, Generic[R], eq=False, weakref=True):
     """A stored job, seen from here. Awaiting it gives the job's result.
 
     Awaiting raises `JobDead`, `JobCancelled`, `JobExpired` or `JobNotFound`, and `TransactionOpen` where that would
@@ -39,13 +41,10 @@ class JobHandle(Generic[R]):
     cancels it. A job waits between its attempts, so a wait may be long. A job that waits for another lends its slot.
     """
 
-    __slots__ = ("__weakref__", "_unstored", "_vigil", "existed")
-
-    def __init__(self, vigil: Vigil, *, existed: bool = False, unstored: Unstored | None = None) -> None:
-        self._vigil = vigil
-        #: Nothing was stored for this handle: the job was there already, by its id or by its unique key.
-        self.existed = existed
-        self._unstored = unstored
+    _vigil: Vigil
+    #: Nothing was stored for this handle: the job was there already, by its id or by its unique key.
+    existed: bool = False
+    _unstored: Unstored | None = None
 
     def __repr__(self) -> str:
         final = self._vigil.final

@@ -36,42 +36,27 @@ class Why(Enum):
     LOST = auto()
 
 
-class Run:
+class Run(msgspec.Struct, eq=False):
     """A claim and what became of it here; `current_job` shows it to the job's own code.
 
     What few runs do is the desk's work, and written down in ``effects``, made when first needed.
     """
 
-    __slots__ = (
-        "begun",
-        "claim",
-        "deadline",
-        "definition",
-        "desk",
-        "effects",
-        "id",
-        "settled",
-        "task",
-        "thread",
-        "why",
-    )
-
-    def __init__(self, claim: Claim, definition: Definition, deadline: float, desk: Desk) -> None:
-        self.claim = claim
-        self.definition = definition
-        self.desk = desk
-        self.id = claim.id
-        #: On the clock's monotonic time: when it is out of time; once told to end, when it counts as stuck.
-        self.deadline = deadline
-        #: Its own code may be under way on the loop: to end it is to cancel its task.
-        self.begun = False
-        self.task: asyncio.Task[None] | None = None
-        #: The thread that runs it, while one does.
-        self.thread: int | None = None
-        self.why: Why | None = None
-        #: Its end was written down while it still ran; what it comes to no longer matters.
-        self.settled = False
-        self.effects: Effects | None = None
+    id: str
+    claim: Claim
+    definition: Definition
+    desk: Desk
+    #: On the clock's monotonic time: when it is out of time; once told to end, when it counts as stuck.
+    deadline: float
+    #: Its own code may be under way on the loop: to end it is to cancel its task.
+    begun: bool = False
+    task: asyncio.Task[None] | None = None
+    #: The thread that runs it, while one does.
+    thread: int | None = None
+    why: Why | None = None
+    #: Its end was written down while it still ran; what it comes to no longer matters.
+    settled: bool = False
+    effects: Effects | None = None
 
     @property
     def kind(self) -> str:

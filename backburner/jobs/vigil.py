@@ -46,20 +46,17 @@ class Watcher(Protocol):
         ...
 
 
-class Vigil:
+class Vigil(msgspec.Struct, eq=False, weakref=True):
     """Who waits for a job, and how it ended once that is known."""
 
-    __slots__ = ("__weakref__", "_callbacks", "_future", "_futures", "definition", "final", "id", "watcher")
-
-    def __init__(self, job_id: str, definition: Definition, watcher: Watcher) -> None:
-        self.id = job_id
-        self.definition = definition
-        self.watcher = watcher
-        self.final: Final | None = None
-        #: One waiter is the rule, and thousands of jobs are awaited at once: what each of them holds is counted.
-        self._future: asyncio.Future[Final] | None = None
-        self._futures: list[asyncio.Future[Final]] | None = None
-        self._callbacks: list[Callable[[Exception | None], object]] | None = None
+    id: str
+    definition: Definition
+    watcher: Watcher
+    final: Final | None = None
+    #: One waiter is the rule, and thousands of jobs are awaited at once: what each of them holds is counted.
+    _future: asyncio.Future[Final] | None = None
+    _futures: list[asyncio.Future[Final]] | None = None
+    _callbacks: list[Callable[[Exception | None], object]] | None = None
 
     def join(self) -> asyncio.Future[Final]:
         """Wait from now on; a run that does lends its slot until it leaves."""
