@@ -100,6 +100,7 @@ class Client:
             )
         for option in ("id", "name"):
             if option in options:
+                take(calls)
                 raise InvalidOption(f"create_tasks stores many jobs; one {option} cannot name them all", option=option)
         taken = list(calls)
         parent = self.parent()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Generic, Literal, NoReturn, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
@@ -14,6 +15,7 @@ from backburner.codec.signature import Signature
 from backburner.errors import InvalidOption, NotAJob
 from backburner.jobs.call import Call
 from backburner.jobs.dependencies import Dependencies
+from backburner.jobs.options import CallOptions
 from backburner.jobs.unique import Unique
 from backburner.model.job import DEFAULT_PRIORITY, PRIORITIES
 from backburner.model.names import check_name
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from backburner.jobs.home import Home
-    from backburner.jobs.options import CallOptions
 
 __all__ = [
     "Decorator",
@@ -126,6 +127,12 @@ class Job(Generic[P, R]):
 
     def options(self, **options: Unpack[CallOptions]) -> Job[P, R]:
         """Return the same job with presets for `create_task`; what is said there overrules them."""
+        unknown = options.keys() - CallOptions.__annotations__.keys()
+        if unknown:
+            raise InvalidOption(
+                f"{self.kind}.options takes no {min(unknown)}=; it takes {', '.join(CallOptions.__annotations__)}",
+                option=min(unknown),
+            )
         preset: Job[P, R] = Job(self.definition, self._fn)
         preset._presets = {**(self._presets or {}), **options}
         return preset
@@ -233,7 +240,7 @@ def check_timeout(value: timedelta | float | None) -> int:
 
 def check_tags(value: Sequence[str]) -> tuple[str, ...]:
     """Return tags as a tuple, or raise `InvalidOption`."""
-    if isinstance(value, str):
+    if isinstance(value, str) or not isinstance(value, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidOption(f"tags takes a list of names, not one: tags=[{value!r}]", option="tags")
     return tuple(check_name(tag, "a tag") for tag in value)
 

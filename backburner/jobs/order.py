@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 
+from backburner.codec.payloads import canonical, has_nul
 from backburner.errors import ArgumentNotStorable, InvalidOption, NotACall, UnknownKind
 from backburner.jobs.call import Call, take
 from backburner.jobs.definition import Job, check_priority, check_tags, check_timeout
@@ -21,10 +23,9 @@ from backburner.model.times import duration, moment
 from backburner.resilience.retry import encode, policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import timedelta
 
-    from backburner.jobs.definition import Definition
     from backburner.jobs.registry import Kinds
 
 __all__ = ["Orders", "Parent"]
@@ -124,7 +125,7 @@ class Orders:
                 tags=declared.tags,
                 headers=headers,
             )
-        return self._prepare_with(definition, args, options, parent, headers)
+        return self._prepare_with(call, args, options, parent, headers)
 
     def follow_up(self, call: Call[Any], options: CallOptions, run: Heir) -> NewJob:
         """Make the job that follows a run: no child of it, but with the headers that a child would have."""
@@ -140,8 +141,9 @@ class Orders:
             raise UnknownKind(f"{kind} is not a job of this engine; give the engine its Registry")
 
     def _prepare_with(
-        self, definition: Definition, args: str, options: TaskOptions, parent: Parent | None, headers: str | None
+        self, call: Call[Any], args: str, options: TaskOptions, parent: Parent | None, headers: str | None
     ) -> NewJob:
+        definition = call.definition
         declared = definition.options
         unknown = options.keys() - _KNOWN
         if unknown:
@@ -153,7 +155,7 @@ class Orders:
             raise InvalidOption("delay and at say the same thing twice; give one", option="at")
         expires_in, expires_at = _expiry(options["expires"]) if "expires" in options else (declared.expires, None)
         return NewJob(
-            id=self._id(definition.kind, args, options, parent),
+            id=self._id(call, options, parent),
             kind=definition.kind,
             queue=check_name(options["queue"], "queue") if "queue" in options else declared.queue,
             args=args,
@@ -167,10 +169,11 @@ class Orders:
             tags=(*declared.tags, *check_tags(options["tags"])) if "tags" in options else declared.tags,
             headers=headers,
             parent=None if parent is None else parent.id,
-            unique=_unique(definition, args, options.get("unique", declared.unique)),
+            unique=_unique(call, options.get("unique", declared.unique)),
         )
 
-    def _id(self, kind: str, args: str, options: TaskOptions, parent: Parent | None) -> str:
+    def _id(self, call: Call[Any], options: TaskOptions, parent: Parent | None) -> str:
+        kind = call.definition.kind
         if "id" in options:
             if "name" in options:
                 raise InvalidOption("id and name both say which job it is; give one", option="name")
@@ -184,18 +187,25 @@ class Orders:
             return Ids.derived(parent.created_at, parent.id, kind, "name", name)
         if parent is None:
             return self._ids.new()
+        args = canonical(call.bound).decode()
         return Ids.derived(parent.created_at, parent.id, kind, "args", args, str(parent.ordinal(kind, args)))
 
     def _headers_for(self, heir: Heir | None) -> str | None:
         headers = dict(heir.headers) if heir is not None else {}
         if self._headers is not None:
-            headers |= self._headers()
+            own = self._headers()
+            if not isinstance(own, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise InvalidOption(f"headers= has to answer texts by name, not {own!r}", option="headers")
+            headers |= own
         if not headers:
             return None
         if not all(type(name) is str and type(value) is str for name, value in headers.items()):
             raise InvalidOption(f"headers= has to answer texts by name, not {headers!r}", option="headers")
-        text = msgspec.json.encode(headers).decode()
-        if "\\u0000" in text:
+        try:
+            text = msgspec.json.encode(headers).decode()
+        except UnicodeEncodeError as error:
+            raise InvalidOption(f"headers= answered half a character: {headers!r}", option="headers") from error
+        if has_nul(text):
             raise InvalidOption(f"headers= answered a NUL, which no store takes: {headers!r}", option="headers")
         if len(text.encode()) > _HEADER_LIMIT:
             raise InvalidOption(
@@ -205,7 +215,7 @@ class Orders:
 
 
 def _provided(call: Call[Any]) -> ArgumentNotStorable:
-    name = min(call.given)
+    name = min(call.given or ())
     return ArgumentNotStorable(
         f"{call.definition.kind}(): argument {name} is provided where the job runs and cannot be stored; leave it out, or "
         "await the call to run it here",
@@ -213,13 +223,14 @@ def _provided(call: Call[Any]) -> ArgumentNotStorable:
     )
 
 
-def _unique(definition: Definition, args: str, unique: Unique | None) -> UniqueKey | None:
+def _unique(call: Call[Any], unique: Unique | None) -> UniqueKey | None:
     if unique is None:
         return None
     if not isinstance(unique, Unique):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidOption(f"unique={unique!r} is no Unique; write Unique(by=[…])", option="unique")
+    definition = call.definition
     unique.check(definition.kind, definition.signature.names)
-    return unique.key(definition.kind, args)
+    return unique.key(definition.kind, canonical(call.bound))
 
 
 def _expiry(given: timedelta | float | datetime) -> tuple[int | None, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -37,13 +38,13 @@ class Unique:
 
     def __post_init__(self) -> None:
         """Check."""
-        if isinstance(self.by, str):
+        if isinstance(self.by, str) or not isinstance(self.by, Iterable | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidOption(f"Unique(by=…) takes a list of arguments, not one: by=[{self.by!r}]", option="by")
-        if isinstance(self.states, str):
+        if isinstance(self.states, str) or not isinstance(self.states, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidOption(
                 f"Unique(states=…) takes several states, not one: states=[{self.states!r}]", option="states"
             )
-        unknown = [state for state in self.states if state not in set(JobState)]
+        unknown = [state for state in self.states if state not in tuple(JobState)]
         if unknown:
             raise InvalidOption(
                 f"Unique(states=…) has no state {unknown[0]!r}; there are {', '.join(JobState)}", option="states"
@@ -62,8 +63,8 @@ class Unique:
                 option="unique",
             )
 
-    def key(self, kind: str, args: str) -> UniqueKey:
-        """Return the key of a call: its kind, and BLAKE2b of the chosen arguments as JSON with sorted names."""
+    def key(self, kind: str, args: str | bytes) -> UniqueKey:
+        """Return the key of a call: its kind, and BLAKE2b of the chosen ones of its arguments, given as canonical JSON."""
         values = _decode(args)
         chosen = values if self.by is None else {name: values[name] for name in self.by}
         digest = blake2b(_encode(chosen), digest_size=16).hexdigest()
