@@ -169,6 +169,9 @@ class Client:
                 elsewhere |= self._midwife is None or not self._midwife.end(job_id, Why.CANCEL)
         if elsewhere:
             self._hints.tell(Hint.CONTROL)
+        if cancelled:
+            # A unique key that one of them held may have let a follow-up into the line.
+            self._hints.tell(Hint.JOBS)
         return answer
 
     # ---- what the intake tells ---------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ class Steward:
         interval: float,
         running: Callable[[], Mapping[str, int]],
         settle: Settle,
+        released: Callable[[], None],
         kit: Kit,
     ) -> None:
         self._store = store
@@ -48,6 +49,7 @@ class Steward:
         self._interval = interval
         self._running = running
         self._settle = settle
+        self._released = released
         self._reader = reader
         self._strays: dict[str, int] = {}
         self._listener = kit.listener
@@ -76,6 +78,8 @@ class Steward:
         await self._give_back_strays()
         pruned = await self._admin.prune(self._keep, PRUNE)
         released = await self._admin.release(RELEASE)
+        if released:
+            self._released()
         return 0 if recovered == RECOVER or pruned >= PRUNE or released == RELEASE else self._interval
 
     async def _recover(self) -> int:

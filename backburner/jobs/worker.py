@@ -147,6 +147,7 @@ class Worker:
             interval=plan.lease / SECOND / BEATS,
             running=self._executor.running,
             settle=settle,
+            released=lambda: hints.tell(Hint.JOBS),
             kit=kit,
         )
         self._keeper = self._new_keeper()

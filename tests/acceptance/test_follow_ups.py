@@ -260,11 +260,12 @@ async def test_of_a_call_awaited_directly(bb: Backburner) -> None:
 
     @bb.job
     async def first(*, fail: bool = False) -> str:
-        said.append(current_job().then(after()))
+        said.append(current_job().then(following))
         if fail:
             raise ConnectionError
         return "first"
 
+    following = after()
     with pytest.raises(NotRunning):
         await first()
     async with bb:
@@ -312,6 +313,27 @@ async def test_a_busy_unique_key_parks_the_follow_up_and_never_delays_the_settle
         assert await holder == "holder"
         assert [await handle for handle in parked] == ["one", "two"]
     assert runs == ["holder", "one", "two"]
+
+
+async def test_a_scheduled_holders_cancellation_lets_it_in_at_once(bb: Backburner) -> None:
+    """Also a key that no run of this engine held is heard of when it comes free."""
+    said: list[str] = []
+
+    @bb.job(unique=Unique())
+    async def single() -> str:
+        return "it ran"
+
+    @bb.job
+    async def first() -> None:
+        said.append(current_job().then(single()))
+
+    async with bb:
+        holder = await bb.create_task(single(), delay=3600)
+        await (await bb.create_task(first()))
+        parked = bb.handle(said[0], single)
+        assert not await parked.wait(0.02)
+        assert await holder.cancel()
+        assert await parked == "it ran"
 
 
 @pytest.mark.parametrize("how", ["cancelled", "dead"])

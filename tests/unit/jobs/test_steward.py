@@ -41,6 +41,7 @@ class Office:
             interval=BEAT,
             running=lambda: self.running,
             settle=self._settle,
+            released=lambda: None,
             kit=stage.kit,
         )
 
