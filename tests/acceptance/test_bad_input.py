@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backburner import Backburner, CallRefused
+from backburner import Backburner, CallNotUsed, CallRefused, Registry, Unique
 from backburner.errors import (
+    AlreadyEnded,
     ArgumentNotStorable,
     DuplicateKind,
     InvalidArguments,
@@ -21,6 +23,8 @@ from backburner.errors import (
     NotACall,
     NotAJob,
     NotInAJob,
+    NotRunning,
+    ResourceFailed,
     UnknownKind,
     UnknownRetryPolicy,
     UnknownUrlOption,
@@ -28,6 +32,8 @@ from backburner.errors import (
 from backburner.jobs.context import current_job
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
     from backburner import Job
 
     Send = Job[..., None]
@@ -70,6 +76,10 @@ def send(bb: Backburner) -> Send:
         ({"tags": ["a\nb"]}, "contains"),
         ({"timeout": 0}, "timeout=None sets no limit"),
         ({"retry": "standart"}, 'did you mean "standard"'),
+        ({"name": "report"}, "outside of one give id="),
+        ({"id": "a", "name": "b"}, "give one"),
+        ({"unique": "to"}, "is no Unique; write Unique"),
+        ({"unique": Unique(by=["subject"])}, "no argument 'subject' to be unique by; it has to, count"),
     ],
 )
 async def test_options(bb: Backburner, send: Send, options: dict[str, Any], says: str) -> None:
@@ -191,7 +201,7 @@ def test_declarations(bb: Backburner) -> None:
     with pytest.raises(InvalidOption, match="runs on the loop"):
         bb.job(executor="thread")(fine)
     with pytest.raises(InvalidOption, match="is not known"):
-        bb.job(executor="fibre")(sync)
+        bb.job(executor="fibre")(sync)  # type: ignore[call-overload]
     with pytest.raises(InvalidOption, match="priority"):
         bb.job(priority=-1)(fine)
     job = bb.job(fine)
@@ -241,3 +251,167 @@ def test_outside_a_job() -> None:
     """`current_job` works in jobs only, and says so."""
     with pytest.raises(NotInAJob, match="outside a job"):
         current_job()
+
+
+def test_a_call_that_nobody_stores_or_awaits(send: Send) -> None:
+    """A call that is neither stored nor awaited warns, as a forgotten coroutine does, and says what to write."""
+    with pytest.warns(
+        CallNotUsed, match=r"send\(to='a', count=1\) was neither stored nor awaited: write `await bb.create_"
+    ):
+        send("a")
+
+
+async def test_a_call_is_no_coroutine(send: Send) -> None:
+    """`asyncio.create_task(call)` would store nothing: asyncio refuses it."""
+    call: Any = send("a")
+    with pytest.raises(TypeError, match="a coroutine was expected"):
+        asyncio.create_task(call)  # noqa: RUF006 - it raises
+    call.used = True
+
+
+async def test_before_the_engine_runs(bb: Backburner, send: Send) -> None:
+    """Outside of `async with bb:` everything that needs the store says what to do."""
+    call = send("a")
+    for needs in (bb.create_task(call), bb.create_tasks([call]), bb.drain()):
+        with pytest.raises(NotRunning, match="async with bb"):
+            await needs
+    for asks in (bb.TaskGroup, lambda: bb.handle("x", send), lambda: bb.queues, lambda: bb.state):
+        with pytest.raises(NotRunning):
+            asks()
+    call.used = True
+
+
+async def test_then_comes_before_the_end(bb: Backburner) -> None:
+    """A follow-up, a checkpoint or a completion of a run that has ended is refused: it has to come before."""
+    kept: list[Any] = []
+
+    @bb.job
+    async def work() -> None:
+        kept.append(current_job())
+
+    async with bb:
+        await (await bb.create_task(work()))
+        (context,) = kept
+        with pytest.raises(AlreadyEnded, match="then has to come before"):
+            context.then(work())
+        with pytest.raises(AlreadyEnded, match="a checkpoint has to come before"):
+            await context.checkpoint(1)
+        with pytest.raises(AlreadyEnded, match="complete has to come before"):
+            await context.complete(tx=object())
+
+
+async def test_what_a_job_says_of_itself(bb: Backburner) -> None:
+    """In a job, too, what is wrong is refused at the call: nothing of it reaches the store."""
+
+    @bb.job
+    async def work() -> list[str]:
+        job, said = current_job(), list[str]()
+        for refused in (
+            lambda: job.progress(-1),
+            lambda: job.progress(1, 2.5),  # type: ignore[arg-type]
+            lambda: job.checkpoint({1: 2}),
+            lambda: job.then(work(), name="x"),  # type: ignore[call-arg]
+            lambda: job.then(work(), tx=1),  # type: ignore[call-arg]
+            lambda: job.then(work(), delya=1),  # type: ignore[call-arg]
+            lambda: job.then(work),  # type: ignore[arg-type]
+        ):
+            with pytest.raises(CallRefused) as caught:
+                refused()
+            said.append(type(caught.value).__name__)
+        return said
+
+    async with bb:
+        handle = await bb.create_task(work())
+        assert await handle == ["InvalidOption"] * 2 + ["ArgumentNotStorable"] + ["InvalidOption"] * 3 + ["NotACall"]
+        status = await handle.status()
+        assert (status.progress, status.checkpoint) == (None, None)
+
+
+async def test_a_group_outside_of_its_block(bb: Backburner, send: Send) -> None:
+    """A TaskGroup takes calls inside its block, which is entered once."""
+    async with bb:
+        group = bb.TaskGroup()
+        with pytest.raises(AlreadyEnded, match="inside its block"):
+            group.create_task(send("a"))
+        async with group:
+            with pytest.raises(InvalidOption, match=r"give tx to TaskGroup\(tx="):
+                group.create_task(send("a"), tx=object())
+            with pytest.raises(InvalidOption, match="no option 'delya'"):
+                group.create_task(send("a"), delya=1)  # type: ignore[call-arg]
+            with pytest.raises(NotACall):
+                group.create_task("send")  # type: ignore[arg-type]
+        with pytest.raises(AlreadyEnded, match="inside its block"):
+            group.create_task(send("a"))
+        with pytest.raises(AlreadyEnded, match="entered once"):
+            await group.__aenter__()
+
+
+@pytest.mark.parametrize("option", ["tx", "name", "delya"])
+def test_presets(send: Send, option: str) -> None:
+    """`.options` takes what holds for any one job: no transaction, no child's name, no slip of the pen."""
+    with pytest.raises(InvalidOption, match=f"send.options takes no {option}="):
+        send.options(**{option: 1})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"by": "to"}, {"states": "dead"}, {"states": ["done"]}, {"states": []}, {"period": -1}], ids=str
+)
+def test_unique(wrong: dict[str, Any]) -> None:
+    """A `Unique` that could not hold is refused where it is written; one that names no argument where it is declared."""
+    with pytest.raises(InvalidOption):
+        Unique(**wrong)
+
+    async def work(to: str) -> None:
+        del to
+
+    with pytest.raises(InvalidOption, match="no argument 'subject' to be unique by; it has to"):
+        Backburner("memory://").job(unique=Unique(by=["subject"]))(work)
+
+
+def test_registries() -> None:
+    """Registries come in a list; two jobs of one name are refused naming both places, aliases too."""
+    one, other = Registry("mail"), Registry("mail")
+    one.job(name="send")(_work)
+    other.job(name="post", aliases=["mail.send"])(_work)
+    with pytest.raises(DuplicateKind, match=r"mail.send is registered twice: .*test_bad_input.py:\d+ and .*:\d+"):
+        Backburner("memory://", jobs=[one, other])
+    with pytest.raises(InvalidOption, match="a list of registries"):
+        Backburner("memory://", jobs=one)  # type: ignore[call-overload]
+    with pytest.raises(InvalidOption, match="declare jobs with @registry"):
+        Backburner("memory://", jobs=[_work])  # type: ignore[list-item]
+
+
+async def _work() -> None:
+    """Stand in for a job."""
+
+
+async def test_what_the_engine_is_given(make: Callable[..., Backburner]) -> None:
+    """What cannot be called is refused at construction; headers that cannot be carried, where a job is stored."""
+    for option in ("lifespan", "headers", "around"):
+        with pytest.raises(InvalidOption, match=rf"{option}=.* cannot be called"):
+            make(**{option: [7] if option == "around" else 7})
+    for wrong in (None, {"a": 1}, {"a": "\ud800"}, {"a": "x" * 9000}):
+        bb = make(headers=lambda wrong=wrong: wrong)
+        job = bb.job(_work)
+        async with bb:
+            with pytest.raises(InvalidOption, match="headers="):
+                await bb.create_task(job())
+
+
+async def test_a_resource_that_fails_to_open(make: Callable[..., Backburner]) -> None:
+    """A lifespan that fails keeps the engine from starting, and the error says which; the engine may be entered again."""
+    broken = True
+
+    @asynccontextmanager
+    async def resources() -> AsyncIterator[int]:
+        if broken:
+            raise ConnectionError("no database")
+        yield 7
+
+    bb = make(lifespan=resources)
+    with pytest.raises(ResourceFailed, match=r"lifespan=.*resources failed to open.*: ConnectionError: no database"):
+        await bb.__aenter__()
+    assert not bb.running
+    broken = False
+    async with bb:
+        assert bb.state == 7

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from backburner.errors import LeaseLost, StoreBusy, StoreFull, StoreUnavailable
+from backburner.errors import ClaimLost, LeaseLost, StoreBusy, StoreFull, StoreUnavailable
 from backburner.jobs import outcome
 from backburner.jobs.settler import Settler
-from backburner.model.job import JobState
+from backburner.model.job import JobState, Settlement
 from backburner.ports.jobs import ClaimRequest
 from tests.unit.jobs.told import job
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from backburner.jobs.settler import Subject
-    from backburner.model.job import Claim, Settlement
+    from backburner.model.job import Claim
     from backburner.ports.jobs import ClaimBatch
     from tests.unit.jobs.told import Stage
 
@@ -278,3 +279,76 @@ async def test_close_waits_for_a_claim_under_way(stage: Stage, desk: Desk) -> No
     stage.orders.release("claim")
     await closing
     assert [claimed.id for batch in desk.asker.batches for claimed in batch.claims] == ["a"]
+
+
+# ---- notes ---------------------------------------------------------------------------------------------------------
+
+
+def note(one: Claim, checkpoint: str) -> Settlement:
+    """A settlement that leaves its job running."""
+    return Settlement(id=one.id, token=one.token, state=JobState.RUNNING, checkpoint=checkpoint)
+
+
+async def test_a_note_is_written_before_the_end_and_told_apart(stage: Stage, desk: Desk) -> None:
+    """A note and the end of one run leave together, in order; the note's own listener hears of it, the witness of the end."""
+    (one,) = await desk.held("a")
+    heard: list[Exception | None] = []
+    desk.settler.note(one, note(one, "[1]"), heard.append)
+    desk.settler.settle(one, outcome.completed(one, "1"))
+    await stage.settle()
+    assert stage.orders.writes("settle") == [("a", "a")]
+    assert (heard, desk.witness.told) == ([None], ["a"])
+    row = stage.database.jobs["a"]
+    assert (row.state, row.checkpoint) == (JobState.COMPLETED, "[1]")
+
+
+async def test_a_stale_note_tells_its_run_alone(stage: Stage, desk: Desk) -> None:
+    """A note of a claim that is another's is told as ClaimLost to the run, and to no witness."""
+    one, two = await desk.held("a", "b")
+    stage.database.jobs["a"].token += 1
+    heard: list[Exception | None] = []
+    desk.settler.note(one, note(one, "[1]"), heard.append)
+    desk.settler.note(two, note(two, "[2]"), heard.append)
+    await stage.settle()
+    assert [type(error) for error in heard] == [ClaimLost, type(None)]
+    assert (desk.witness.stales, desk.witness.told) == ([], [])
+    assert stage.database.jobs["a"].checkpoint is None
+    assert stage.row("b")[0] == "running"
+
+
+async def test_a_refused_note_is_dropped_and_its_run_told(stage: Stage, desk: Desk) -> None:
+    """A note that the store refuses for its content harms no other, and its job goes on."""
+    names = [f"j{number}" for number in range(4)]
+    claims = await desk.held(*names)
+    heard: dict[str, Exception | None] = {}
+    for one in claims:
+        text = '"\ud800"' if one.id == "j2" else "1"
+        desk.settler.note(one, note(one, text), partial(heard.__setitem__, one.id))
+    await stage.wait(60)
+    assert {name: type(error).__name__ for name, error in heard.items()} == {
+        "j0": "NoneType",
+        "j1": "NoneType",
+        "j2": "StoreRefused",
+        "j3": "NoneType",
+    }
+    assert {stage.row(name)[0] for name in names} == {"running"}
+    assert desk.settler.pending == frozenset()
+
+
+async def test_a_note_outlives_an_outage(stage: Stage, desk: Desk) -> None:
+    """A note waits for the store as an end does; only an engine that stops without it tells that it may not be written."""
+    (one,) = await desk.held("a")
+    heard: list[Exception | None] = []
+    stage.orders.fail("settle", *[StoreUnavailable("away")] * 5)
+    desk.settler.note(one, note(one, "[1]"), heard.append)
+    await stage.wait(600)
+    assert heard == [None]
+    stage.orders.fail("settle", *[StoreUnavailable("away")] * 500)
+    desk.settler.note(one, note(one, "[2]"), heard.append)
+    closing = asyncio.get_running_loop().create_task(desk.settler.close(1))
+    await stage.wait(2)
+    assert await closing == 1
+    assert isinstance(heard[-1], StoreUnavailable)
+    assert heard[-1].stored == "unknown"
+    stage.orders.mend("settle")
+    desk.settler._waiting.clear()
