@@ -104,8 +104,9 @@ class Client:
                 raise InvalidOption(f"create_tasks stores many jobs; one {option} cannot name them all", option=option)
         taken = list(calls)
         parent = self.parent()
+        each = cast("TaskOptions", options)
         try:
-            jobs = [self.orders.prepare(call, cast("TaskOptions", options), parent) for call in taken]
+            jobs = [self.orders.prepare(call, each, parent) for call in taken]
         except BaseException:
             take(taken)
             raise

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Generic, Literal, NoReturn, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 from msgspec import UnsetType
@@ -83,7 +83,7 @@ class Definition:
 
     def __init__(
         self,
-        fn: Callable[..., object],
+        fn: Callable[..., Any],
         *,
         kind: str,
         executor: Executor,

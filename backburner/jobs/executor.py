@@ -169,7 +169,7 @@ class Executor:
             except PayloadNotReadable as error:
                 raise _Misfit from error
             if definition.plain and not self._around:
-                result: object = await cast("Awaitable[object]", definition.fn(*args, **kwargs))
+                result: object = await definition.fn(*args, **kwargs)
                 text = self.encode(definition, result)
             else:
                 text = await self._perform(run, args, kwargs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -75,7 +75,8 @@ class JobHandle(msgspec.Struct, Generic[R], eq=False, weakref=True):
                 vigil.leave(future)
         if final.state is not JobState.COMPLETED:
             raise vigil.failure(final)
-        return cast("R", vigil.definition.signature.decode_result(final.result or "null"))
+        result: R = vigil.definition.signature.decode_result(final.result or "null")
+        return result
 
     def done(self) -> bool:
         """Whether the job has ended, as last seen here: without asking the store."""

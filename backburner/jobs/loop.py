@@ -44,13 +44,17 @@ class Loop:
         self._listener = kit.listener
         self._random = kit.random
         self._wanted = asyncio.Event()
+        self._woken = False
         self._task: asyncio.Task[None] | None = None
         #: Steps that failed in a row.
         self.failures = 0
 
     def wake(self) -> None:
         """Take a step soon."""
-        self._wanted.set()
+        # Most wakes find it woken already.
+        if not self._woken:
+            self._woken = True
+            self._wanted.set()
 
     def start(self) -> None:
         """Begin; the first step is taken at the first wake."""
@@ -67,6 +71,7 @@ class Loop:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            self._woken = False
             try:
                 delay = await self._step()
             except Exception as error:  # noqa: BLE001 - a loop's guard: whatever the step raised, the loop goes on
@@ -74,7 +79,7 @@ class Loop:
                 continue
             if self.failures:
                 self._recovered()
-            if delay is not None and not self._wanted.is_set():
+            if delay is not None and not self._woken:
                 await self._sleep(delay)
 
     def _recovered(self) -> None:
@@ -84,10 +89,10 @@ class Loop:
     async def _sleep(self, delay: float) -> None:
         """Wait for the delay or a wake, whichever is first; then a step is due."""
         if delay <= 0:
-            self._wanted.set()
+            self.wake()
             await asyncio.sleep(0)  # noqa: TID251 - others get their turn, also beside a store that never waits
             return
-        timer = self._clock.call_later(delay, self._wanted.set)
+        timer = self._clock.call_later(delay, self.wake)
         try:
             await self._wanted.wait()
         finally:
@@ -104,4 +109,4 @@ class Loop:
             await over.wait()
         finally:
             timer.cancel()
-        self._wanted.set()
+        self.wake()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, ExitStack
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from backburner.jobs.processes import Processes, Work, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from backburner.jobs.definition import Definition
     from backburner.jobs.dependencies import Dependencies
@@ -72,7 +72,7 @@ class Performer:
 
     async def _on_the_loop(self, run: Run, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, str]:
         definition = run.definition
-        work = cast("Callable[..., Awaitable[object]]", definition.fn)
+        work = definition.fn
         if definition.dependencies is None:
             result = await work(*args, **kwargs)
             return result, self._desk.executor.encode(definition, result)
@@ -166,7 +166,7 @@ async def perform_here(definition: Definition, bound: Mapping[str, object], give
     dependencies = definition.dependencies
     if dependencies is None:
         if definition.executor == "loop":
-            return await cast("Callable[..., Awaitable[object]]", definition.fn)(*args, **kwargs)
+            return await definition.fn(*args, **kwargs)
         return await asyncio.to_thread(definition.fn, *args, **kwargs)
     overrides: Overrides = {}
     for home in definition.homes:
@@ -174,7 +174,7 @@ async def perform_here(definition: Definition, bound: Mapping[str, object], give
     async with AsyncExitStack() as stack:
         if definition.executor == "loop":
             provided = await dependencies.open(stack, given, overrides)
-            return await cast("Callable[..., Awaitable[object]]", definition.fn)(*args, **kwargs, **provided)
+            return await definition.fn(*args, **kwargs, **provided)
         opened = await dependencies.open_async(stack, given, overrides)
 
         def call(provided: Mapping[str, object]) -> object:

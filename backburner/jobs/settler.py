@@ -112,14 +112,16 @@ class Settler:
 
     def settle(self, job: Subject, settlement: Settlement, error: BaseException | None = None, /) -> None:
         """Write this settlement, as soon as may be."""
+        if not self._waiting:
+            self._drained.clear()
         self._waiting.append((job, settlement, error, None))
-        self._drained.clear()
         self._loop.wake()
 
     def note(self, job: Subject, settlement: Settlement, told: Told, /) -> None:
         """Write a settlement that leaves its job running."""
+        if not self._waiting:
+            self._drained.clear()
         self._waiting.append((job, settlement, None, told))
-        self._drained.clear()
         self._loop.wake()
 
     def wake(self) -> None:

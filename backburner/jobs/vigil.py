@@ -104,10 +104,12 @@ class Vigil(msgspec.Struct, eq=False, weakref=True):
         if self.final is not None:
             return
         self.final = final
-        for future in self._waiting():
-            if not future.done():
-                future.set_result(final)
-        self._call(None)
+        if self._future is not None or self._futures:
+            for future in self._waiting():
+                if not future.done():
+                    future.set_result(final)
+        if self._callbacks:
+            self._call(None)
 
     def fail(self, error: Exception) -> None:
         """Raise in everyone who waits. The engine's to call."""
