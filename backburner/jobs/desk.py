@@ -230,7 +230,7 @@ class Desk:
         """Find out what became of a run's own transaction; while that is open, until it is told to end."""
         failures = 0
         while True:
-            if not self._transactions.is_open(tx):
+            if not self._joined.is_open(tx):
                 try:
                     return await self._look_up(run)
                 except StoreError as error:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from backburner.errors import TransactionOpen
+from backburner.errors import TransactionOpen, TransactionRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +30,13 @@ class Joined:
         if task is not None:
             self.open.append((tx, ref(task), frozenset(ids)))
 
+    def is_open(self, tx: object) -> bool:
+        """Tell whether a transaction that was joined is open yet; the end of its connection was its end."""
+        try:
+            return self._transactions.is_open(tx)
+        except TransactionRefused:
+            return False
+
     def refuse_write(self) -> None:
         """Raise `TransactionOpen` if this task has a transaction open: a write beside it would wait for it."""
         task = asyncio.current_task()
@@ -48,4 +55,4 @@ class Joined:
             )
 
     def _forget_ended(self) -> None:
-        self.open = [entry for entry in self.open if entry[1]() is not None and self._transactions.is_open(entry[0])]
+        self.open = [entry for entry in self.open if entry[1]() is not None and self.is_open(entry[0])]
