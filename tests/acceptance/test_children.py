@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import aiosqlite
 import pytest
 from anyio.lowlevel import checkpoint
 
@@ -17,6 +18,7 @@ from backburner.testing import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from backburner import Backburner, JobHandle
     from tests.acceptance.conftest import Writes
@@ -533,6 +535,39 @@ async def test_a_shutdown_leaves_children_alone(make_sqlite: Callable[..., Backb
     # The slow one was interrupted by the deploy and ran again, as any job; the second slow had not begun.
     assert runs == {"parent": 2, "quick": 1, "slow": 3}
     assert (status.failures, status.interruptions) == (0, 1)
+
+
+async def test_a_lost_claim_leaves_children_alone(make_sqlite: Callable[..., Backburner], tmp_path: Path) -> None:
+    """A parent whose job is another's by now is stopped here; its children are that other run's, and go on."""
+    bb = make_sqlite(grace=0)
+    started, stopped, release = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @bb.job
+    async def child() -> str:
+        started.set()
+        await release.wait()
+        return "done"
+
+    @bb.job
+    async def parent() -> None:
+        try:
+            async with bb.TaskGroup() as group:
+                group.create_task(child(), id="child")
+        finally:
+            stopped.set()
+
+    async with bb:
+        handle = await bb.create_task(parent())
+        await started.wait()
+        # As a node does that took this one for dead: the claim has another token.
+        async with aiosqlite.connect(tmp_path / "jobs.db") as connection:
+            await connection.execute("UPDATE backburner_jobs SET token = token + 1 WHERE id = ?", (handle.id,))
+            await connection.commit()
+        await stopped.wait()
+        alive = bb.handle("child", child)
+        assert (await alive.status()).state == "running"
+        release.set()
+        assert await alive == "done"
 
 
 async def test_children_cancelled_by_the_bodys_own_error_are_stored_anew(bb: Backburner) -> None:

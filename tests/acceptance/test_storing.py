@@ -5,15 +5,28 @@ from __future__ import annotations
 import asyncio
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from backburner import Backburner, Job, JobCancelled, JobDead, JobExpired, JobNotFound, NotRunning, current_job
+from backburner import (
+    Backburner,
+    Job,
+    JobCancelled,
+    JobDead,
+    JobExpired,
+    JobNotFound,
+    NotRunning,
+    Unique,
+    current_job,
+)
+from backburner.errors import ArgumentNotStorable, InvalidOption
 from backburner.model.clock import SystemClock, from_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.acceptance.conftest import Writes
 
 
 async def test_awaiting_a_handle_gives_the_result(bb: Backburner) -> None:
@@ -61,8 +74,8 @@ async def test_awaiting_a_call_runs_it_here(bb: Backburner) -> None:
     assert double.fn is not double
 
 
-async def test_many_calls_are_one_write(bb: Backburner) -> None:
-    """`create_tasks` stores all its calls, and answers handles in order."""
+async def test_many_calls_are_one_write(bb: Backburner, writes: Writes) -> None:
+    """`create_tasks` stores all its calls in one write, and answers handles in order."""
 
     @bb.job
     async def square(n: int) -> int:
@@ -70,13 +83,53 @@ async def test_many_calls_are_one_write(bb: Backburner) -> None:
 
     async with bb:
         handles = await bb.create_tasks([square(n) for n in range(50)])
+        assert writes.groups == [["square"] * 50]
         assert [await handle for handle in handles] == [n * n for n in range(50)]
         assert await bb.create_tasks([]) == []
+    assert len(writes.groups) == 1
+
+
+async def test_many_calls_are_stored_all_or_none(bb: Backburner, writes: Writes) -> None:
+    """One call that cannot be stored refuses them all; one ``id`` or ``name`` cannot name many."""
+
+    @bb.job
+    async def square(n: int) -> int:
+        return n * n
+
+    async with bb:
+        with pytest.raises(ArgumentNotStorable):
+            await bb.create_tasks([square(1), square("two"), square(3)])  # type: ignore[arg-type]
+        for option in ("id", "name"):
+            with pytest.raises(InvalidOption, match=f"one {option} cannot name them all"):
+                await bb.create_tasks([square(1)], **cast("Any", {option: "one"}))
+    assert writes.groups == []
+
+
+async def test_what_create_task_takes(bb: Backburner) -> None:
+    """``id name delay at queue priority expires unique tags retry timeout tx``; the status shows what was said."""
+
+    @bb.job(tags=["declared"])
+    async def work() -> int:
+        return current_job().attempt
+
+    async with bb:
+        plain = await (await bb.create_task(work(), delay=3600)).status()
+        assert (plain.queue, plain.priority, plain.tags) == ("default", 5, ("declared",))
+        said = await bb.create_task(
+            work(), id="order-7", delay=3600, queue="mail", priority=0, expires=7200, tags=["said"], unique=Unique()
+        )
+        status = await said.status()
+        assert (status.id, status.kind, status.state) == ("order-7", "work", "scheduled")
+        assert (status.queue, status.priority, status.tags) == ("mail", 0, ("declared", "said"))
+        assert (status.progress, status.checkpoint, status.parent, status.headers) == (None, None, None, {})
+        assert status.due - status.created == timedelta(hours=1)
+        with pytest.raises(InvalidOption, match="no option 'delya'"):
+            await bb.create_task(work(), delya=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 async def test_an_id_names_one_job(bb: Backburner) -> None:
     """The same id stored twice is one job: `create_task` may be repeated safely."""
-    runs = []
+    runs: list[int] = []
 
     @bb.job
     async def once(n: int) -> int:
@@ -87,6 +140,7 @@ async def test_an_id_names_one_job(bb: Backburner) -> None:
         first = await bb.create_task(once(1), id="order-7")
         assert await first == 1
         again = await bb.create_task(once(1), id="order-7")
+        assert (first.existed, again.existed) == (False, True)
         assert await again == 1
     assert runs == [1]
 
@@ -268,7 +322,7 @@ async def test_the_engine_must_run(bb: Backburner) -> None:
 
 async def test_a_dead_job_raises_in_its_waiter(bb: Backburner) -> None:
     """A job out of attempts raises `JobDead` with the error's text."""
-    tries = []
+    tries: list[int] = []
 
     @bb.job
     async def broken() -> None:
