@@ -331,7 +331,8 @@ async def test_a_scheduled_holders_cancellation_lets_it_in_at_once(bb: Backburne
         holder = await bb.create_task(single(), delay=3600)
         await (await bb.create_task(first()))
         parked = bb.handle(said[0], single)
-        assert not await parked.wait(0.02)
+        # Longer than hints about what was written until now may be held back.
+        assert not await parked.wait(0.15)
         assert await holder.cancel()
         assert await parked == "it ran"
 
