@@ -15,7 +15,7 @@ from backburner.jobs.declaring import Declares
 from backburner.jobs.group import TaskGroup
 from backburner.jobs.kit import Kit
 from backburner.jobs.registry import Kinds, check_registries
-from backburner.model.clock import SystemClock
+from backburner.model.clock import SECOND, SystemClock
 from backburner.observability.logs import LogListener, guarded
 from backburner.shield import to_the_end
 
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Backburner", "Options"]
 
+#: Seconds that a loop may be silent beyond the time of a write before a blocked thread is told.
+_MARGIN = 5.0
+
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -56,40 +59,48 @@ else:
 class Options(TypedDict, total=False):
     """What `Backburner` takes beside its store and its resources. Durations are a `timedelta` or seconds.
 
-    Each that is no code has a variable ``BACKBURNER_…`` that an operator may set instead; what is given here wins.
+    Most have a variable ``BACKBURNER_…`` that an operator may set instead; what is given here wins.
     """
 
-    #: Jobs that were declared in modules which know no engine.
     jobs: Sequence[Registry]
-    #: Slots by queue on this node; and the most of them all.
+    """Jobs that were declared in modules which know no engine."""
     queues: Mapping[str, int] | None
+    """Slots by queue on this node."""
     slots: int | None
-    #: False: only store.
+    """Slots over all its queues."""
     run: bool | None
-    #: For jobs that name none; None is no limit.
+    """False: only store."""
     retry: str | RetryPolicy | None
+    """For jobs that name none."""
     timeout: timedelta | float | UnsetType | None
-    #: The most threads and processes for `def` jobs.
+    """For jobs that name none; None is no limit."""
     threads: int | None
+    """The most threads for `def` jobs."""
     processes: int | None
-    #: Wraps every run: ``async def traced(ctx, run): with span(ctx.kind): await run()``. The first is the outermost. What
-    #: one raises ends the run; what it returns is not looked at.
+    """The most processes for ``executor="process"``."""
     around: Sequence[Around]
-    #: Called where a job is stored; what it answers travels with the job and its children (`JobContext.headers`).
+    """Wraps every run: ``async def traced(ctx, run): with span(ctx.kind): await run()``. The first is the outermost.
+
+    What one raises ends the run; what it returns is not looked at.
+    """
     headers: Callable[[], Mapping[str, str]] | None
+    """Called where a job is stored; what it answers travels with the job and its children (`JobContext.headers`)."""
     lease: timedelta | float | None
-    #: How long runs may go on after the engine was told to stop.
+    """How long a node that is not heard of holds its jobs; it beats three times as often."""
     grace: timedelta | float | None
-    #: How long ended jobs are kept, by state.
+    """How long runs may go on after the engine was told to stop."""
     keep: Mapping[str, timedelta | float | None] | None
-    #: How long a caller waits for the store to take a write.
+    """How long ended jobs are kept, by state."""
     write_timeout: timedelta | float | None
-    #: A loop that is silent for so long loses its jobs to other nodes.
+    """How long a caller waits for the store to take a write."""
     stall_limit: timedelta | float | None
-    #: Bring an older schema up to date at the start.
+    """A loop that is silent for so long loses its jobs to other nodes."""
     migrate: bool | None
+    """Bring an older schema up to date at the start."""
     clock: Clock | None
+    """Where time comes from: a fake one in tests."""
     listener: Listener | None
+    """Who hears what the engine tells; by default the log."""
 
 
 class Backburner(Declares, Generic[S]):
@@ -131,13 +142,19 @@ class Backburner(Declares, Generic[S]):
             around=tuple(_callable(each, "around") for each in options.pop("around", ())),
             headers=_callable(options.pop("headers", None), "headers"),
         )
+        unknown = options.keys() - Options.__annotations__.keys()
+        if unknown:
+            known = ", ".join(("url", "lifespan", *Options.__annotations__))
+            raise InvalidOption(f"Backburner has no option {min(unknown)!r}; it takes {known}", option=min(unknown))
         clock = options.pop("clock", None) or SystemClock()
         listener = options.pop("listener", None) or LogListener()
         self._settings = config.load(**cast("config.Options", {"url": url, **options}))
         self._kinds = Kinds()
         self._kit = Kit(clock, guarded(listener), Random())  # noqa: S311 - jitter
         self._engine: Engine | None = None
-        self._blocking = Blocking(self._storing, self._only_storing)
+        self._blocking = Blocking(
+            self._storing, self._only_storing, clock=clock, patience=self._settings.write_timeout / SECOND + _MARGIN
+        )
         for registry in jobs:
             registry.attach(self._kinds)
 
@@ -214,13 +231,19 @@ class Backburner(Declares, Generic[S]):
         """
         if self._engine is None:
             take(call)
-        return await self._running().client.create_task(call, options)
+        if self._engine is None:
+            take(call)
+            raise NotRunning
+        return await self._engine.client.create_task(call, options)
 
     async def create_tasks(self, calls: Iterable[Call[Any]], **options: Unpack[BatchOptions]) -> list[JobHandle[Any]]:
         """Store many calls in one write: all of them or none; ``options`` hold for each. Handles come in order."""
         if self._engine is None:
             take(calls)
-        return await self._running().client.create_tasks(calls, options)
+        if self._engine is None:
+            take(calls)
+            raise NotRunning
+        return await self._engine.client.create_tasks(calls, options)
 
     def TaskGroup(self, *, tx: object = None) -> TaskGroup:  # noqa: N802 - as asyncio has it
         """Return a group: ``async with bb.TaskGroup() as group``, then ``group.create_task(…)``."""
@@ -287,7 +310,7 @@ class Backburner(Declares, Generic[S]):
             self._engine = None
 
     def _storing(self) -> Engine | None:
-        return self._engine
+        return self._engine if self._engine is not None and self._engine.started else None
 
     @asynccontextmanager
     async def _only_storing(self) -> AsyncGenerator[Engine]:

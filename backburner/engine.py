@@ -18,6 +18,7 @@ from backburner.jobs.identity import Identity
 from backburner.jobs.intake import Intake
 from backburner.jobs.joined import Joined
 from backburner.jobs.order import Orders
+from backburner.jobs.process_loading import refuse_while_loading
 from backburner.jobs.queues import Queues
 from backburner.jobs.worker import LAST_WRITES, Plan, Worker
 from backburner.model.clock import SECOND
@@ -96,6 +97,7 @@ class Engine:
 
     async def start(self) -> None:
         """Open the store and begin; what was begun before an error is left for `stop`."""
+        refuse_while_loading()
         ending = self._exit.push_async_callback
         ending(self._backend.close)
         await self._backend.open(create=True)
@@ -133,6 +135,11 @@ class Engine:
         """Take no more work, and wait until nothing runs."""
         if self._worker is not None:
             await self._worker.drain()
+
+    @property
+    def started(self) -> bool:
+        """Whether its start is complete."""
+        return self._started
 
     @property
     def ready(self) -> bool:

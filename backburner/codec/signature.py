@@ -182,8 +182,11 @@ class Signature:
 
     # ---- results ---------------------------------------------------------------------------------------------------
 
-    def encode_result(self, value: object) -> str:
-        """Return a result as JSON text; raises `ResultNotStorable` as `encode` does. None may always be returned."""
+    def encode_result(self, value: object, limit: int | None = None) -> str:
+        """Return a result as JSON text, of at most ``limit`` bytes; raises `ResultNotStorable` as `encode` does.
+
+        None may always be returned.
+        """
         if value is None:
             return "null"
         try:
@@ -194,6 +197,11 @@ class Signature:
         text = raw.decode()
         if not fits or has_nul(text):
             raise self._result_not_storable(value)
+        if limit is not None and len(text) * 4 > limit and len(text.encode()) > limit:
+            raise ResultNotStorable(
+                f"{self._kind} returned {len(text.encode()):,} bytes, {limit:,} are allowed; store the data where it "
+                "belongs and return its name"
+            )
         return text
 
     def decode_result(self, text: str) -> Any:  # noqa: ANN401 - whatever the job returned

@@ -10,13 +10,14 @@ import msgspec
 from backburner.codec.plain import encode_plain
 from backburner.errors import AlreadyEnded, ArgumentNotStorable, InvalidOption, NotInThisProcess
 from backburner.jobs.child_log import logger_to
+from backburner.jobs.done import DONE
 from backburner.jobs.frames import Checkpoint, Progress, Then
 from backburner.jobs.order import Orders
 from backburner.model.clock import LONGEST, SystemClock
 from backburner.model.ids import Ids
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator, Mapping
+    from collections.abc import Awaitable, Mapping
 
     from backburner.jobs.call import Call
     from backburner.jobs.child_pipe import Pipe
@@ -27,17 +28,6 @@ __all__ = ["ChildRun"]
 
 _decode = msgspec.json.Decoder().decode
 _ids = Ids(SystemClock())
-
-
-class _Done:
-    """Something that is done already, for callers who await it."""
-
-    def __await__(self) -> Generator[object, None, None]:
-        return
-        yield
-
-
-_DONE = _Done()
 
 
 class ChildRun:
@@ -99,7 +89,7 @@ class ChildRun:
                 raise InvalidOption(f"progress takes whole numbers from 0, not {name}={value!r}", option=name)
         if not self.over:
             self._pipe.send(Progress(done, total))
-        return _DONE
+        return DONE
 
     def checkpoint(self, value: object, /) -> Awaitable[None]:
         """Save a value for the next run; it is durable when this returns."""
@@ -114,7 +104,7 @@ class ChildRun:
         self._require("a checkpoint")
         self._pipe.ask(Checkpoint(text))
         self._checkpoint = text
-        return _DONE
+        return DONE
 
     def then(self, call: Call[Any], options: CallOptions, /) -> str:
         """Have a follow-up stored with its completion."""

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, ExitStack, suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from backburner.errors import ResultNotStorable
 from backburner.jobs.child_find import find
 from backburner.jobs.child_memory import Memory
 from backburner.jobs.child_run import ChildRun
@@ -82,7 +81,7 @@ class Child:
 
         def call(provided: Mapping[str, object]) -> str:
             try:
-                return _encode(definition, definition.fn(*args, **kwargs, **provided), work.result_limit)
+                return definition.signature.encode_result(definition.fn(*args, **kwargs, **provided), work.result_limit)
             except StopIteration as error:
                 # No future can carry one; a job in a thread fails in the same words.
                 raise RuntimeError("the job raised StopIteration") from error
@@ -127,13 +126,3 @@ class Child:
                 # Whoever read it is gone: the job's own loss, and not its failure.
                 with suppress(OSError, ValueError):
                     stream.flush()
-
-
-def _encode(definition: Definition, result: object, limit: int) -> str:
-    text = definition.signature.encode_result(result)
-    if len(text) * 4 > limit and len(text.encode()) > limit:
-        raise ResultNotStorable(
-            f"{definition.kind} returned {len(text.encode()):,} bytes; the limit is {limit:,}; "
-            "store the data where it belongs and return its name"
-        )
-    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from backburner.errors import InvalidOption, JobNotFound, NotACall, StoreRefused
@@ -18,7 +19,7 @@ from backburner.ports.backend import Hint
 from backburner.ports.jobs import GroupAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from backburner.jobs.handles import Handles
     from backburner.jobs.hints import Hints
@@ -102,6 +103,10 @@ class Client:
             if option in options:
                 take(calls)
                 raise InvalidOption(f"create_tasks stores many jobs; one {option} cannot name them all", option=option)
+        if not isinstance(calls, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise NotACall(
+                f"create_tasks takes many calls, not {type(calls).__name__}: create_tasks([send_email(…), …])"
+            )
         taken = list(calls)
         parent = self.parent()
         each = cast("TaskOptions", options)

@@ -6,7 +6,6 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from backburner.errors import NotInAJob
-from backburner.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -49,6 +48,7 @@ class Current(Protocol):
     @property
     def state(self) -> object: ...  # noqa: D102
     def progress(self, done: int, total: int | None, /) -> Awaitable[None]: ...  # noqa: D102
+    def logger(self) -> Any: ...  # noqa: ANN401, D102 - whatever the app configured
 
     @property
     def stored(self) -> Run | None:
@@ -128,9 +128,7 @@ class JobContext(Generic[S]):
     def log(self) -> Any:  # noqa: ANN401 - whatever bound logger the app configured
         """A structlog logger with the job's id, kind, attempt and queue bound."""
         if self._log is None:
-            self._log = get_logger("backburner.job").bind(
-                id=self.id, kind=self.kind, attempt=self.attempt, queue=self.queue
-            )
+            self._log = self._run.logger().bind(id=self.id, kind=self.kind, attempt=self.attempt, queue=self.queue)
         return self._log
 
     @property

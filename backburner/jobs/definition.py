@@ -116,7 +116,10 @@ class Job(Generic[P, R]):
         _mark_coroutine_function(self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
-        """Bind the arguments; raises `InvalidArguments` at once when they do not fit."""
+        """Make a call of this job: store it by `create_task`, or await it to run it here.
+
+        Raises `InvalidArguments` at once when the arguments do not fit.
+        """
         definition = self.definition
         if definition.dependencies is None:
             return Call(definition, definition.signature.bind(args, kwargs), options=self._presets)

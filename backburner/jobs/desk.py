@@ -13,6 +13,7 @@ from backburner.codec.plain import encode_plain
 from backburner.errors import AlreadyEnded, ArgumentNotStorable, ClaimLost, InvalidOption, NotRunning, StoreError
 from backburner.jobs import outcome
 from backburner.jobs.call import take
+from backburner.jobs.done import DONE
 from backburner.jobs.effects import Effects
 from backburner.jobs.loop import trouble
 from backburner.jobs.run import Why
@@ -20,7 +21,7 @@ from backburner.model.clock import LONGEST
 from backburner.model.job import JobState, Settlement
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable
 
     from backburner.jobs.call import Call
     from backburner.jobs.executor import Executor
@@ -45,17 +46,6 @@ T = TypeVar("T")
 PROGRESS = 1.0
 #: Seconds between two looks at a transaction that its run left open.
 LOOK = 0.02
-
-
-class _Done:
-    """Something that is done already, for callers who await it."""
-
-    def __await__(self) -> Generator[object, None, None]:
-        return
-        yield
-
-
-_DONE = _Done()
 
 
 class Verdict(Enum):
@@ -117,7 +107,7 @@ class Desk:
     def progress(self, run: Run, done: int, total: int | None) -> Awaitable[None]:
         """Write how far a run has come, soon; what comes within a second of that is written together."""
         self.tell(run, done, total)
-        return _DONE
+        return DONE
 
     def tell(self, run: Run, done: int, total: int | None) -> None:
         """Do as `progress` does."""
@@ -156,7 +146,7 @@ class Desk:
         blocked: Future[None] = Future()
         self._hop(self._checkpoint, run, text, blocked)
         blocked.result()
-        return _DONE
+        return DONE
 
     def save(self, run: Run, text: str) -> asyncio.Future[None]:
         """Save a JSON text for the next run; on the engine's loop."""

@@ -9,7 +9,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from backburner.errors import PayloadNotReadable, ResultNotStorable, TransactionRolledBack
+from backburner.errors import PayloadNotReadable, TransactionRolledBack
 from backburner.jobs import outcome
 from backburner.jobs.context import JobContext, current_run
 from backburner.jobs.desk import Verdict
@@ -157,8 +157,7 @@ class Executor:
 
     async def _run(self, run: Run) -> None:
         definition = run.definition
-        # A thread cannot be stopped, so nothing cancels the wait for it.
-        run.begun = definition.executor != "thread"
+        run.begun = True
         current_run.set(run)
         raised: BaseException | None = None
         try:
@@ -170,7 +169,7 @@ class Executor:
                 raise _Misfit from error
             if definition.plain and not self._around:
                 result: object = await definition.fn(*args, **kwargs)
-                text = self.encode(definition, result)
+                text = definition.signature.encode_result(result, self._result_limit)
             else:
                 text = await self._perform(run, args, kwargs)
             settlement = outcome.completed(run.claim, text)
@@ -220,13 +219,7 @@ class Executor:
 
     def encode(self, definition: Definition, result: object) -> str:
         """Return a result as JSON text; raises `ResultNotStorable`."""
-        text = definition.signature.encode_result(result)
-        if len(text) > self._result_limit and len(text.encode()) > self._result_limit:
-            raise ResultNotStorable(
-                f"{definition.kind} returned {len(text.encode()):,} bytes; the limit is {self._result_limit:,}; "
-                "store the data where it belongs and return its name"
-            )
-        return text
+        return definition.signature.encode_result(result, self._result_limit)
 
     def _raised(self, run: Run, error: BaseException) -> tuple[Settlement, BaseException | None]:
         """Work out how a run that raised ends, and which error it tells of."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
@@ -110,7 +111,8 @@ class JobHandle(msgspec.Struct, Generic[R], eq=False, weakref=True):
         if self._unstored is not None:
             self._unstored.when_stored(lambda: self.add_done_callback(callback))
         else:
-            self._vigil.call_back(lambda error: None if error else callback(self))
+            context = copy_context()
+            self._vigil.call_back(lambda error: None if error else context.run(callback, self))
 
     async def _ended(self) -> Final:
         await self._stored()

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from backburner.codec.plain import encode_plain
 from backburner.errors import AlreadyEnded, NotInAJob, NotRunning
 from backburner.jobs.context import current_run
+from backburner.jobs.done import DONE
 from backburner.jobs.performer import perform_here
+from backburner.log import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator, Mapping
+    from collections.abc import Awaitable, Mapping
 
     from backburner.jobs.call import Call
     from backburner.jobs.context import Current
@@ -36,14 +38,6 @@ async def run_here(definition: Definition, bound: Mapping[str, object], given: M
         current_run.reset(token)
     await here.follow_up()
     return result
-
-
-class _Done:
-    """Something that is done already, for callers who await it."""
-
-    def __await__(self) -> Generator[object, None, None]:
-        return
-        yield
 
 
 class _Inline:
@@ -90,16 +84,20 @@ class _Inline:
         """What the engine's resources are; raises `NotRunning`."""
         return self._home().state
 
+    def logger(self) -> Any:  # noqa: ANN401 - whatever the app configured
+        """Where a job logs."""
+        return get_logger("backburner.job")
+
     def progress(self, done: int, total: int | None, /) -> Awaitable[None]:
         """Nobody sees it."""
         del done, total
-        return _Done()
+        return DONE
 
     def checkpoint(self, value: object, /) -> Awaitable[None]:
         """Keep a value in memory, checked as it would be."""
         encode_plain(value, "checkpoint")
         self.last_checkpoint = value
-        return _Done()
+        return DONE
 
     def then(self, call: Call[Any], options: CallOptions, /) -> str:
         """Make a follow-up, stored once the function has returned; raises `NotRunning`."""

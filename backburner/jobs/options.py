@@ -17,40 +17,40 @@ __all__ = ["BatchOptions", "CallOptions", "GroupOptions", "TaskOptions"]
 class GroupOptions(TypedDict, total=False):
     """What holds for each of many jobs. Durations are a `timedelta` or seconds; moments are aware."""
 
-    #: The job is due after this time, or at this moment; at most one of the two.
     delay: timedelta | float
+    """The job is due after this time, or at this moment; at most one of the two."""
     at: datetime
     queue: str
-    #: 0 (first) to 9 (last).
     priority: int
-    #: No run of the job, no retry either, starts later than this time from now, or this moment; it is cancelled then.
+    """0 (first) to 9 (last)."""
     expires: timedelta | float | datetime
-    #: Of jobs with the same key one is stored; whoever stores another is answered that one. None: none, also if declared.
+    """No run of the job, no retry either, starts later than this time from now, or this moment; it is cancelled then."""
     unique: Unique | None
+    """Of jobs with the same key one is stored; whoever stores another is answered that one. None: none, also if declared."""
     tags: Sequence[str]
     retry: str | RetryPolicy
-    #: How long a run may take; None for no limit.
     timeout: timedelta | float | None
+    """How long a run may take; None for no limit."""
 
 
 class BatchOptions(GroupOptions, total=False):
     """What `create_tasks` takes beside the calls."""
 
-    #: Your own connection to the same store, in a transaction: the jobs are stored in it.
     tx: object
+    """Your own connection to the same store, in a transaction: the jobs are stored in it."""
 
 
 class CallOptions(GroupOptions, total=False):
     """What holds for one job."""
 
-    #: The job's id. Storing an id twice stores one job: what makes a repeated `create_task` safe.
     id: str
+    """The job's id. Storing an id twice stores one job: what makes a repeated `create_task` safe."""
 
 
 class TaskOptions(CallOptions, total=False):
     """What `create_task` takes beside the call."""
 
-    #: Inside a job: names a child among its siblings, so that a parent which runs again finds it whatever its arguments.
     name: str
-    #: Your own connection to the same store, in a transaction: the job is stored in it, and never was if it rolls back.
+    """Inside a job: names a child among its siblings, so that a parent which runs again finds it whatever its arguments."""
     tx: object
+    """Your own connection to the same store, in a transaction: the job is stored in it, and never was if it rolls back."""

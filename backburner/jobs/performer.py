@@ -108,8 +108,10 @@ class Performer:
             if definition.dependencies is not None:
                 opened = await definition.dependencies.open_async(stack, {}, self._home.overrides)
             future = asyncio.wrap_future(self._threads.submit(work))
-            # Not `await future`: a thread cannot be stopped, so only an engine that gives the run up cancels this wait.
+            # A thread cannot be stopped: only an engine that gives the run up cancels this wait, and not the thread.
+            run.begun = False
             await asyncio.wait([future])
+            run.begun = True
             return future.result()
         raise AssertionError  # dependencies let the job's exceptions through
 

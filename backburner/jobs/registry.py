@@ -30,15 +30,7 @@ class Kinds:
 
     def add(self, definition: Definition) -> None:
         """Add a definition; raises `DuplicateKind` naming both places. The same one again changes nothing."""
-        names = (definition.kind, *definition.aliases)
-        for name in names:
-            known = self._definitions.get(name, definition)
-            if known is not definition:
-                raise DuplicateKind(
-                    f"{name} is registered twice: {known.place} and {definition.place}; "
-                    f'give one another name: @bb.job(name="…")'
-                )
-        self._definitions.update(dict.fromkeys(names, definition))
+        _add(self._definitions, definition)
         if self.home not in definition.homes:
             definition.homes.append(self.home)
         self.names = frozenset(self._definitions)
@@ -75,23 +67,18 @@ class Registry(Declares):
         self._engines: list[Kinds] = []
 
     def __repr__(self) -> str:
-        return f"<registry {self._prefix!r} of {len(self._definitions)} jobs>"
+        return f"<registry {self._prefix!r} of {len(set(self._definitions.values()))} jobs>"
 
     def attach(self, kinds: Kinds) -> None:
         """Let an engine know these jobs, now and later. The engine's to call; raises `DuplicateKind`."""
-        for definition in self._definitions.values():
+        for definition in dict.fromkeys(self._definitions.values()):
             kinds.add(definition)
         self._engines.append(kinds)
 
     def _declare(self, definition: Definition) -> None:
-        known = self._definitions.setdefault(definition.kind, definition)
-        if known is not definition:
-            raise DuplicateKind(
-                f"{definition.kind} is registered twice: {known.place} and {definition.place}; "
-                f'give one another name: @registry.job(name="…")'
-            )
         for kinds in self._engines:
             kinds.add(definition)
+        _add(self._definitions, definition)
 
 
 def check_registries(given: object) -> tuple[Registry, ...]:
@@ -103,3 +90,16 @@ def check_registries(given: object) -> tuple[Registry, ...]:
         if not isinstance(each, Registry):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidOption(f"jobs takes registries, not {each!r}; declare jobs with @registry.job", option="jobs")
     return registries
+
+
+def _add(known: dict[str, Definition], definition: Definition) -> None:
+    """Enter a definition under all its names, or raise `DuplicateKind`."""
+    names = (definition.kind, *definition.aliases)
+    for name in names:
+        other = known.get(name, definition)
+        if other is not definition:
+            raise DuplicateKind(
+                f"{name} is registered twice: {other.place} and {definition.place}; "
+                f'give one another name: @bb.job(name="…")'
+            )
+    known.update(dict.fromkeys(names, definition))

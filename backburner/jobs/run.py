@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from backburner.log import get_logger
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Mapping
@@ -110,6 +112,10 @@ class Run(msgspec.Struct, eq=False):
     def stored(self) -> Run | None:
         """The run of a stored job that this code belongs to."""
         return self
+
+    def logger(self) -> Any:  # noqa: ANN401 - whatever the app configured
+        """Where the job logs."""
+        return get_logger("backburner.job")
 
     def ordinal(self, kind: str, args: str) -> int:
         """Count the children of this kind with these arguments."""

@@ -124,12 +124,13 @@ class JobStore(Protocol):
         priority is due, and the queue's stored slots have room. Otherwise it is stored pending. A repeated write whose
         first answer was lost finds its births under the same node and token, and answers them as born again.
 
-        A job whose unique key is held by another is not stored; the holder is answered. So is the second of two such
-        jobs in one write. A conflict harms no other job of the group. An id stored before is looked at first.
+        A job whose unique key is held by another is not stored; the holder is answered, by the terms it was stored with,
+        and the smallest id where several hold it. So is the second of two such jobs in one write. A conflict harms no
+        other job of the group. An id stored before is looked at first.
 
-        A child (it names its ``parent``) whose id is stored and whose own group had cancelled it (it is cancelled for
-        the reason `GROUP_CANCELLED`) is stored anew: pending as given, its counters at zero, its history kept, its
-        token growing on. One that still runs and was asked to be cancelled for that reason is asked no more. Either is
+        A child (it names its ``parent``) whose id is stored with the same parent and whose own group had cancelled it (it
+        is cancelled for the reason `GROUP_CANCELLED`) is stored anew: pending as given and never born, its counters at
+        zero, its history kept, its token growing on; if its key is held by now, the holder is answered. One that still runs and was asked to be cancelled for that reason is asked no more. Either is
         answered as stored.
 
         With ``tx``, a connection of the caller's that this store can join, all is stored in the transaction open there:
@@ -169,9 +170,10 @@ class JobStore(Protocol):
         longer lent once it is settled otherwise.
 
         The follow-ups of a settlement are stored in this very step if it is applied, and only then; applied before,
-        they are stored already. A follow-up whose unique key is held is parked at the gate ``unique:<key>`` and does not
-        hold it. Whenever a key comes free here, by a `cancel` or by `recover`, the first that stands at its gate, by
-        priority, due time and id, is let into the line in the same step and holds the key from then on.
+        they are stored already. Whenever a key comes free here or by a `cancel`, the first that stands at its gate, by
+        priority, due time and id, is let into the line in the same step and holds the key from then on; only then are
+        follow-ups stored, so that a job may follow itself. One whose unique key is held is parked at the gate
+        ``unique:<key>`` and does not hold it.
 
         With ``tx``, as `enqueue` has it, all is written in the caller's transaction; nothing is claimed then.
         """
@@ -255,5 +257,8 @@ class JobAdmin(Protocol):
         ...
 
     async def release(self, limit: int) -> int:
-        """Let at most ``limit`` jobs through whose unique key has come free by the passing of time; return how many."""
+        """Let at most ``limit`` jobs through whose unique key has come free otherwise: by time, a claim, a deletion.
+
+        One a key; returns how many.
+        """
         ...
