@@ -199,7 +199,7 @@ class Signature:
             raise self._result_not_storable(value)
         if limit is not None and len(text) * 4 > limit and len(text.encode()) > limit:
             raise ResultNotStorable(
-                f"{self._kind} returned {len(text.encode()):,} bytes, {limit:,} are allowed; store the data where it "
+                f"{self._kind} returned {len(text.encode()):,} bytes; the limit is {limit:,}; store the data where it "
                 "belongs and return its name"
             )
         return text
