@@ -26,6 +26,10 @@ _JOBS: Mapping[str, Entry] = {
     "show": Entry("backburner.cli.jobs.show", "Show one job: arguments, attempts, errors, what it waits for."),
     "cancel": Entry("backburner.cli.jobs.cancel", "Cancel jobs, by id or by filter."),
 }
+_NODES: Mapping[str, Entry] = {
+    "list": Entry("backburner.cli.nodes.list", "List the nodes: who runs which queues, and who died."),
+    "drain": Entry("backburner.cli.nodes.drain", "Let a node take no new work and end what it runs."),
+}
 _DB: Mapping[str, Entry] = {
     "upgrade": Entry("backburner.cli.db.upgrade", "Create the store, or bring its schema up to date."),
     "plan": Entry("backburner.cli.db.plan", "Show what an upgrade would do, and its SQL."),
@@ -36,6 +40,7 @@ _PROGRAM: Mapping[str, Entry | click.Group] = {
     "demo": Entry("backburner.cli.demo", "Watch real work survive a kill -9."),
     "run": Entry("backburner.cli.run", "Run jobs in a worker process without a web app."),
     "jobs": LazyGroup("jobs", _JOBS, help="Look at jobs and cancel them."),
+    "nodes": LazyGroup("nodes", _NODES, help="Look at nodes and drain them."),
     "db": LazyGroup("db", _DB, help="Look after the store's schema."),
 }
 

@@ -36,7 +36,15 @@ __all__ = [
 T = TypeVar("T")
 
 #: How states look on a terminal.
-_COLOURS = {"dead": "red", "retrying": "yellow", "running": "cyan", "completed": "green", "cancelled": "dim"}
+_COLOURS = {
+    "dead": "red",
+    "retrying": "yellow",
+    "draining": "yellow",
+    "running": "cyan",
+    "completed": "green",
+    "alive": "green",
+    "cancelled": "dim",
+}
 
 #: Columns between two of a table's; and those in which a line of text can be made out.
 _GAP, _READABLE = 2, 30

@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import traceback
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -78,7 +78,7 @@ def _find(target: str) -> Backburner:
     module = _import(name)
     found = getattr(module, attribute, None)
     if isinstance(found, Backburner):
-        return found
+        return cast("Backburner", found)
     there = [known for known, value in vars(module).items() if isinstance(value, Backburner)]
     mend = f"it has {', '.join(f'{name}:{known}' for known in there)}" if there else "it has no Backburner at all"
     what = "has no such name" if found is None else f"is {type(found).__name__}, not a Backburner"

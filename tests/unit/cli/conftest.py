@@ -85,7 +85,14 @@ async def _fill(backend: Backend) -> None:
         await backend.schema.upgrade()
         await backend.jobs.enqueue([[_job(0), _job(1), _job(2), _job(3, tags=("vip",)), _job(4, delay=2 * _HOUR)]])
         await backend.nodes.publish(
-            NodeRecord(id=_NODE, host="web-1", pid=4711, started_at=0, queues={"default": 10}, kinds=("charge",)),
+            NodeRecord(
+                id=_NODE,
+                host="web-1",
+                pid=4711,
+                started_at=FakeClock().now(),
+                queues={"default": 10},
+                kinds=("charge",),
+            ),
             ttl=30 * SECOND,
         )
         claims = await backend.jobs.claim(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import sys
-import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
 
 from backburner import Backburner
+from tests.unit.cli.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.unit.cli.conftest import Run
 
@@ -50,50 +48,10 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(name, None)
 
 
-class _Worker:
-    """A worker process under way; what it says on stderr is read line by line."""
-
-    def __init__(self, directory: Path, *options: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "backburner", "run", "shop_app:bb", *options],
-            cwd=directory,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        # Whatever hangs, in the worker or in what is read from it, ends with its death.
-        self._last_resort = threading.Timer(60, self.process.kill)
-        self._last_resort.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._last_resort.cancel()
-        with self.process:
-            self.process.kill()
-
-    def hear(self, word: str) -> str:
-        """Wait for the line that contains the word."""
-        assert self.process.stderr is not None
-        said: list[str] = []
-        for line in self.process.stderr:
-            said.append(line)
-            if word in line:
-                return line
-        raise AssertionError(f"it ended without saying {word}: {''.join(said)}")
-
-    def end(self) -> tuple[int, str, str]:
-        """Wait for its end; return exit code and the rest of what it said."""
-        out, err = self.process.communicate()
-        return self.process.returncode, out, err
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stops_cleanly(app: Path, number: signal.Signals) -> None:
     """A worker runs, whatever `run=` says, logs its start and stop to stderr, and ends with 0 when told to."""
-    with _Worker(app, "--queues", "mail") as worker:
+    with Worker(app, "--queues", "mail") as worker:
         started = worker.hear("engine.started")
         assert str(app / "jobs.db") in started
         assert "queues=mail:5" in started
@@ -112,7 +70,7 @@ async def test_told_twice(app: Path) -> None:
 
     async with bb:
         handle = await bb.create_task(wait_for_ever())
-    with _Worker(app) as worker:
+    with Worker(app) as worker:
         worker.hear("job.runs")
         worker.process.send_signal(signal.SIGTERM)
         worker.process.send_signal(signal.SIGINT)

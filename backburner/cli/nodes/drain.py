@@ -1,0 +1,114 @@
+"""`backburner nodes drain`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from backburner.cli.exits import Exit
+from backburner.cli.nodes.choice import by_id, of_host
+from backburner.cli.nodes.idle import Idleness
+from backburner.cli.reading import reading
+from backburner.cli.render import Mode, View, json_option, listing, mode, note, progress
+from backburner.cli.store import opened, url_option
+from backburner.jobs.identity import Identity
+from backburner.model.clock import SECOND, SystemClock
+from backburner.model.duration import parse, short
+from backburner.ports.backend import Hint
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from backburner.ports.backend import Backend
+
+__all__ = ["command"]
+
+#: How long a wait may take unless it is said, in microseconds.
+_TIMEOUT = 300 * SECOND
+#: Ids that a line names.
+_NAMED = 3
+
+_Outcome = tuple[str, str]
+_VIEW: View[_Outcome] = View(
+    titles=("ID", "OUTCOME"),
+    cells=lambda outcome: outcome,
+    fields=lambda outcome: outcome,
+    value=lambda outcome: {"id": outcome[0], "outcome": outcome[1]},
+)
+
+
+@click.command("drain")
+@click.argument("node_id", metavar="[ID]", required=False)
+@click.option("--here", is_flag=True, help="Every living node of this host, such as a container's in its stop hook.")
+@click.option("--wait", is_flag=True, help="Return when nothing runs there any more.")
+@click.option(
+    "--timeout",
+    metavar="DURATION",
+    callback=reading(parse),
+    help=f"With --wait: at most so long.  [default: {short(_TIMEOUT)}]",
+)
+@json_option
+@url_option
+def command(
+    *, node_id: str | None, here: bool, wait: bool, timeout: int | None, as_json: bool, url: str | None
+) -> None:
+    """Drain a node, by its id or the beginning of it: it takes no new work, and ends what it runs.
+
+    It hears so at once, at worst with its next beat; its readiness turns off. Others take what is stored from then on.
+    It drains until its engine is stopped. A line is: id and outcome (draining; with --wait: idle, gone if it stopped,
+    busy if time ran out, dead). Exits with 1 if one is busy or dead.
+    """
+    if (node_id is None) is not here:
+        raise click.UsageError("name a node by its id, or say --here: one of the two")
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout says how long to --wait: give both")
+    patience = None if not wait else _TIMEOUT if timeout is None else timeout
+    asyncio.run(_drain(node_id, mode(as_json=as_json), url, patience))
+
+
+async def _drain(node_id: str | None, how: Mode, url: str | None, patience: int | None) -> None:
+    async with opened(url, write=True) as backend:
+        nodes = await backend.nodes.find()
+        chosen = of_host(nodes, Identity().host) if node_id is None else (by_id(nodes, node_id),)
+        outcomes = {node.id: await _ask(backend, node.id) for node in chosen}
+        await backend.notifier.notify(Hint.CONTROL)
+        if patience is None:
+            note("no new work is taken there, and what runs is ended; --wait waits for that")
+        else:
+            outcomes |= await _wait(
+                backend, [node for node, said in outcomes.items() if said == "draining"], patience / SECOND
+            )
+    await listing(how, _page(outcomes), _VIEW)
+    if {"busy", "dead"} & set(outcomes.values()):
+        raise click.exceptions.Exit(Exit.PARTLY)
+
+
+async def _ask(backend: Backend, node: str) -> str:
+    # Alive when it was chosen, it may have died since.
+    return "draining" if await backend.nodes.drain(node) else "dead"
+
+
+async def _wait(backend: Backend, nodes: Sequence[str], seconds: float) -> Mapping[str, str]:
+    idleness = Idleness(backend, nodes, SystemClock())
+    await idleness.look()
+    with progress(len(idleness.held)) as advance:
+        await idleness.wait(seconds, advance)
+    return {node: _became(node, idleness) for node in nodes}
+
+
+def _became(node: str, idleness: Idleness) -> str:
+    """Say what became of a node, and name to a person what it still runs."""
+    if node in idleness.dead:
+        return "dead"
+    runs = [job_id for job_id, holder in idleness.held.items() if holder == node]
+    if runs:
+        some = ", ".join(runs[:_NAMED])
+        note(f"{node} still runs {len(runs):,}: {some}{' …' if len(runs) > _NAMED else ''}")
+        return "busy"
+    return "gone" if node in idleness.gone else "idle"
+
+
+async def _page(outcomes: Mapping[str, str]) -> AsyncIterator[Sequence[_Outcome]]:
+    yield tuple(outcomes.items())
