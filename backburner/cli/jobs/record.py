@@ -7,10 +7,18 @@ import msgspec
 from backburner.cli.times import ago, iso
 from backburner.model.clock import SECOND
 from backburner.model.duration import about
-from backburner.model.job import UNKNOWN_GATE, JobRecord, JobState
+from backburner.model.job import (
+    GROUP_CANCELLED,
+    MISFIT_GATE,
+    SUSPECT_GATE,
+    UNIQUE_GATE,
+    UNKNOWN_GATE,
+    JobRecord,
+    JobState,
+)
 from backburner.model.query import Shown, shown
 
-__all__ = ["error_line", "gist", "job_json", "state_of"]
+__all__ = ["error_line", "gate_line", "gist", "job_json", "reason_line", "state_of"]
 
 
 def state_of(job: JobRecord, now: int) -> Shown:
@@ -28,7 +36,7 @@ def gist(job: JobRecord, now: int) -> str:
     error = error_line(job.error, job.message)
     match job.state:
         case JobState.PENDING if job.gate:
-            return gate_line(job.gate)
+            return gate_line(job)
         case JobState.PENDING:
             due = f"due {ago(job.due_at, now)}"
             return f"{due}; {error}" if error else due
@@ -38,17 +46,28 @@ def gist(job: JobRecord, now: int) -> str:
         case JobState.COMPLETED:
             return f"took {about((job.ended_at or 0) - (job.started_at or 0))}"
         case JobState.CANCELLED | JobState.DEAD:
+            reason = reason_line(job)
             # A rejection's reason quotes what was raised.
-            return (
-                job.reason if job.reason and job.message in job.reason else "; ".join(filter(None, (job.reason, error)))
-            )
+            return reason if reason and job.message in reason else "; ".join(filter(None, (reason, error)))
 
 
-def gate_line(gate: str) -> str:
-    """Say what a gate waits for."""
+def reason_line(job: JobRecord) -> str:
+    """Say why a job ended as it did; empty where nothing needs saying."""
+    if job.state is JobState.CANCELLED and job.reason == GROUP_CANCELLED:
+        return "cancelled with its group"
+    return job.reason or ""
+
+
+def gate_line(job: JobRecord) -> str:
+    """Say what the gate at which a job stands waits for."""
+    gate = job.gate
     if gate.startswith(UNKNOWN_GATE):
         return f"waits for a node that knows the kind {gate.removeprefix(UNKNOWN_GATE)}"
-    if gate == "suspect":
+    if gate.startswith(MISFIT_GATE):
+        return f"waits for a node whose {job.kind} fits: {job.message}"
+    if gate.startswith(UNIQUE_GATE):
+        return f"waits until the key {gate.removeprefix(UNIQUE_GATE)} is free"
+    if gate == SUSPECT_GATE:
         return "was running in two crashes; waits to run with no other suspect beside it"
     return f"stands at {gate}"
 
@@ -64,7 +83,12 @@ def job_json(job: JobRecord, now: int) -> dict[str, object]:
         "priority": job.priority,
         "tags": job.tags,
         "args": msgspec.Raw(job.args.encode()),
-        "result": None if job.result is None else msgspec.Raw(job.result.encode()),
+        "headers": _raw(job.headers),
+        "result": _raw(job.result),
+        "progress": None if job.done is None else {"done": job.done, "total": job.total},
+        "checkpoint": _raw(job.checkpoint),
+        "parent": job.parent,
+        "unique": job.unique,
         "attempt": job.attempt,
         "failures": job.failures,
         "crashes": job.crashes,
@@ -82,3 +106,8 @@ def job_json(job: JobRecord, now: int) -> dict[str, object]:
         "message": job.message or None,
         "fingerprint": job.fingerprint or None,
     }
+
+
+def _raw(text: str | None) -> msgspec.Raw | None:
+    """Hand on JSON text as it is stored."""
+    return None if text is None else msgspec.Raw(text.encode())

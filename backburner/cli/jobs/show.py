@@ -9,10 +9,11 @@ import click
 from rich.text import Text
 
 from backburner.cli.exits import Exit, Failed
+from backburner.cli.jobs.children import children_of
 from backburner.cli.jobs.lookup import look_up
-from backburner.cli.jobs.record import error_line, job_json, state_of
+from backburner.cli.jobs.record import error_line, job_json, reason_line, state_of
 from backburner.cli.jobs.waiting import waits_for
-from backburner.cli.render import Mode, json_option, mode, one, safe
+from backburner.cli.render import Mode, json_option, mode, note, one, safe
 from backburner.cli.store import opened, url_option
 from backburner.cli.times import ago, iso
 from backburner.model.duration import about, short
@@ -30,7 +31,7 @@ __all__ = ["command"]
 @json_option
 @url_option
 def command(*, job_id: str, as_json: bool, url: str | None) -> None:
-    """Show one job: arguments, state, every attempt and its error, what it waits for.
+    """Show one job: arguments, state, children, every attempt and its error, what it waits for.
 
     ID may be the beginning of an id, as long as no other begins so.
     """
@@ -45,10 +46,19 @@ async def _show(job_id: str, how: Mode, url: str | None) -> None:
         job, now = page.jobs[0], page.now
         history = await backend.reader.history(job.id)
         waits = await waits_for(backend, job, now)
-    value = {**job_json(job, now), "waits_for": waits or None, "attempts": [_attempt_json(item) for item in history]}
+        children = await children_of(backend.reader, job)
+    value = {
+        **job_json(job, now),
+        "waits_for": waits or None,
+        "children": children.value(),
+        "attempts": [_attempt_json(item) for item in history],
+    }
     attempts = [("attempt", *_attempt_line(item)) for item in history] if how is Mode.LINES else []
     text = [_attempt_text(item, full=item is history[-1]) for item in history]
-    one(how, value, [*_fields(job, now, waits), *attempts], text=text)
+    fields = [*_fields(job, now, waits), *children.fields(brief=how is Mode.TABLE), *attempts]
+    one(how, value, fields, text=text)
+    if not children.whole:
+        note("there may be more children: too many jobs were stored in the same millisecond to look at them all")
 
 
 def _fields(job: JobRecord, now: int, waits: str) -> Sequence[tuple[str, ...]]:
@@ -57,15 +67,20 @@ def _fields(job: JobRecord, now: int, waits: str) -> Sequence[tuple[str, ...]]:
     known = {
         "id": job.id,
         "kind": job.kind,
-        "state": f"{state}: {job.reason}" if job.reason else state,
+        "state": _state(job, state),
         "waits for": waits,
         "arguments": job.args,
+        "headers": job.headers or "",
         "result": job.result or "",
+        "progress": _progress(job),
+        "checkpoint": job.checkpoint or "",
         "queue": f"{job.queue}, priority {job.priority}",
         "tags": ", ".join(job.tags),
+        "unique key": job.unique or "",
+        "parent": job.parent or "",
         "tried": _tried(job),
         "node": job.node or "",
-        "stopping": "a person asked to cancel it" if job.cancel else "",
+        "stopping": _asked(job) if job.cancel else "",
         "timeout": short(job.timeout) if job.timeout else "",
         "created": _moment(job.created_at, now),
         "due": _moment(job.due_at, now),
@@ -75,6 +90,22 @@ def _fields(job: JobRecord, now: int, waits: str) -> Sequence[tuple[str, ...]]:
         "fingerprint": job.fingerprint,
     }
     return [(name, text) for name, text in known.items() if text]
+
+
+def _state(job: JobRecord, state: str) -> str:
+    reason = reason_line(job)
+    return f"{state}: {reason.removeprefix(f'{state} ')}" if reason else state
+
+
+def _progress(job: JobRecord) -> str:
+    if job.done is None:
+        return ""
+    return f"{job.done:,}" if job.total is None else f"{job.done:,} of {job.total:,}"
+
+
+def _asked(job: JobRecord) -> str:
+    # Only a child has a group; who asked is told once it has ended.
+    return f"a person{' or its group' if job.parent else ''} asked to cancel it"
 
 
 def _tried(job: JobRecord) -> str:

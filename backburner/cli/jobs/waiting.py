@@ -20,7 +20,7 @@ async def waits_for(backend: Backend, job: JobRecord, now: int) -> str:
     if job.state is not JobState.PENDING:
         return ""
     if job.gate:
-        return gate_line(job.gate)
+        return gate_line(job)
     if job.due_at > now:
         return f"its time, {iso(job.due_at)} ({ago(job.due_at, now)})"
     return await _paused(backend, job.queue) or await _nobody(backend, job) or f"a free slot in queue {job.queue}"

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backburner.backends.memory import MemoryBackend
+from backburner.cli.jobs.record import gist
 from backburner.cli.jobs.waiting import waits_for
+from backburner.jobs.outcome import misfit
 from backburner.model.clock import SECOND
 from backburner.model.job import SUSPECT_GATE, NewJob
 from backburner.model.node import NodeRecord, QueueRecord
@@ -72,6 +74,7 @@ async def test_a_slot(backend: MemoryBackend) -> None:
     ("gate", "words"),
     [
         ("unknown:charge", "waits for a node that knows the kind charge"),
+        ("unique:charge:7", "waits until the key charge:7 is free"),
         (SUSPECT_GATE, "was running in two crashes; waits to run with no other suspect beside it"),
         ("lane:x", "stands at lane:x"),
     ],
@@ -79,6 +82,19 @@ async def test_a_slot(backend: MemoryBackend) -> None:
 async def test_a_gate(backend: MemoryBackend, gate: str, words: str) -> None:
     """A job at a gate says what would let it through."""
     assert await _reason(backend, gate=gate) == words
+
+
+async def test_a_fitting_node(backend: MemoryBackend) -> None:
+    """A job whose arguments did not fit where it was tried waits for a node where they do, and says what did not fit."""
+    await _reason(backend)
+    await _node(backend, "charge")
+    batch = await backend.jobs.claim(ClaimRequest(node="n", queues={"mail": 1}, limit=1, kinds=frozenset({"charge"})))
+    error = ValueError("Object missing required field `cents`")
+    await backend.jobs.settle("n", [misfit(batch.claims[0], error, "3f9a")])
+    page = await backend.reader.get(["a"])
+    words = "waits for a node whose charge fits: Object missing required field `cents`"
+    assert await waits_for(backend, page.jobs[0], page.now) == words
+    assert gist(page.jobs[0], page.now) == words
 
 
 async def test_a_running_job_waits_for_nothing(backend: MemoryBackend) -> None:
