@@ -20,6 +20,7 @@ _PLAIN = load("insert_plain")
 _FULL = load("insert_full")
 _LINKED = load("insert_linked")
 _REVIVE = load("revive")
+_UNLIFT = load("unlift")
 _UNASK = load("unask")
 
 
@@ -50,6 +51,9 @@ def write_jobs(
         statements.append((_FULL, {"now": now, "node": node, "jobs": to_json(full)}))
     if linked:
         statements.append((_LINKED, {"now": now, "node": node, "jobs": to_json(linked)}))
+        parents = {job.parent for job in (*waiting, *(job for job, _ in born)) if job.parent is not None}
+        if parents:
+            statements.append((_UNLIFT, {"ids": to_json([*parents])}))
     if revived:
         statements.append((_REVIVE, {"now": now, "jobs": to_json([_linked_row(job, now, None) for job in revived])}))
     if unasked:
