@@ -76,6 +76,7 @@ async def _opened(path: Path) -> AsyncIterator[SqliteBackend]:
             keeper.execute("INSERT INTO backburner_jobs SELECT * FROM kept")
             keeper.execute("INSERT OR IGNORE INTO backburner_jobs SELECT * FROM pruned")
             keeper.execute("UPDATE backburner_jobs SET gate = 'unique:busy' WHERE id = :id", {"id": FIRST_WAITING})
+            keeper.execute("UPDATE backburner_jobs SET lifted = 1 WHERE id = '0child0000000001'")
             keeper.execute("DELETE FROM backburner_attempts")
 
 
@@ -184,6 +185,12 @@ async def _add_a_child(backend: SqliteBackend) -> None:
     assert group.duplicates == ()
 
 
+async def _add_a_late_child(backend: SqliteBackend) -> None:
+    job = NewJob(id="2late", kind="kind", queue="queue", args="{}", parent="0child0000000001")
+    (group,) = (await backend.jobs.enqueue([[job]])).groups
+    assert group.duplicates == ()
+
+
 async def _follow(backend: SqliteBackend) -> None:
     (claim,) = (await backend.jobs.claim(msgspec.structs.replace(DEMAND, limit=1))).claims
     jobs = (_unique(1, "busy"), _unique(2, "free"))
@@ -230,6 +237,7 @@ VERBS = (
     _conflict,
     _take_a_key,
     _add_a_child,
+    _add_a_late_child,
     _follow,
     _let_through,
     _release_nothing,
@@ -273,3 +281,22 @@ async def test_no_statement_walks_the_table(large: Path, verb: Callable[[SqliteB
         step for step in plan if re.match(r"SCAN (backburner_jobs|job|child|old|backburner_attempts)\b", step)
     ] == []
     assert [step for step in plan if "B-TREE FOR ORDER BY" in step] == []
+
+
+@pytest.mark.parametrize("verb", [_enqueue, _settle], ids=lambda verb: verb.__name__.strip("_"))
+async def test_the_checks_of_a_row_build_nothing(small: Path, verb: Callable[[SqliteBackend], Awaitable[None]]) -> None:
+    """What a row is checked for is compared at once: a list of states would be built anew for every row written."""
+    async with _opened(small) as backend:
+        meter = _Meter(backend)
+        await meter.start()
+        await verb(backend)
+        statements = [each for each in meter.statements if re.match(r"(INSERT|UPDATE|WITH)\b", each)]
+        assert statements
+
+        def explain(connection: sqlite3.Connection) -> list[list[str]]:
+            return [[row[1] for row in connection.execute(f"EXPLAIN {each}")] for each in statements]
+
+        programs = await backend._session.write(explain)
+    for steps in programs:
+        # The types of a row's values are looked at first, then its checks.
+        assert "OpenEphemeral" not in steps[steps.index("TypeCheck") :]

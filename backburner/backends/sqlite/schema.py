@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -59,10 +60,11 @@ class SqliteSchema:
         """Apply what is pending; returns the state before."""
         before = await self.state()
         for step in before.pending:
-            await self._session.write(lambda connection, step=step: self._apply(connection, step))  # type: ignore[misc]
+            # A step may write every job there is anew, however long that takes.
+            await self._session.write(partial(self._apply, step), limited=False)
         return before
 
-    def _apply(self, connection: sqlite3.Connection, step: Migration) -> None:
+    def _apply(self, step: Migration, connection: sqlite3.Connection) -> None:
         (ledger,) = connection.execute(_HAS_LEDGER).fetchone()
         state = self._compare(connection.execute(_VERSIONS).fetchall() if ledger else [])
         if step.version <= state.current:

@@ -81,9 +81,9 @@ class Session:
             )
         return self._writer
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a function in a transaction and return what it returns."""
-        return await self.writer.run(work)
+    async def write(self, work: Callable[[sqlite3.Connection], T], *, limited: bool = True) -> T:
+        """Run a function in a transaction, ended when it takes too long if it is ``limited``; return what it returns."""
+        return await self.writer.run(work, limited=limited)
 
     def _connect(self) -> sqlite3.Connection:
         self.locks.prove()

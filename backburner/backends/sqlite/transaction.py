@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ _STEPS = 500_000
 class Unit(Generic[T]):
     """One function to run in a transaction, and the caller who waits for what it returns."""
 
-    __slots__ = ("error", "future", "value", "work")
+    __slots__ = ("error", "future", "limited", "value", "work")
 
-    def __init__(self, work: Callable[[sqlite3.Connection], T], future: Future[T]) -> None:
+    def __init__(self, work: Callable[[sqlite3.Connection], T], future: Future[T], *, limited: bool) -> None:
         self.work = work
         self.future = future
+        #: Whether its transaction is ended when it takes too long.
+        self.limited = limited
         self.value: T | None = None
         self.error: Exception | None = None
 
@@ -59,6 +62,8 @@ class Transactor:
         connection = self._connection
         stored: Stored = "no"
         self._deadline = self._clock.monotonic() + self._place.timeout
+        if not all([unit.limited for unit in units]):  # noqa: C419 - a list takes half the time
+            self._deadline = inf
         try:
             connection.execute("BEGIN IMMEDIATE")
             if len(units) == 1:

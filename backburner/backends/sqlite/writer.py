@@ -62,12 +62,12 @@ class Writer:
         await asyncio.shield(self._ended)
         self._thread.join()
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a function in a transaction and return what it returns."""
+    async def run(self, work: Callable[[sqlite3.Connection], T], *, limited: bool = True) -> T:
+        """Run a function in a transaction, ended when it takes too long if it is ``limited``; return what it returns."""
         if self._closing:
             raise StoreUnavailable(f"The store at {self._place.path} is closed", stored="no")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(Unit(work, future))
+        self._queue.put(Unit(work, future, limited=limited))
         return await future
 
     def wake(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from backburner.backends.sqlite import schema as schema_module
 from backburner.backends.sqlite.backend import SqliteBackend
+from backburner.model.clock import SystemClock
 from backburner.model.job import CANCELLED, JobState, Settlement
 from backburner.ports.backend import Migration
 from backburner.ports.jobs import Keep
@@ -140,3 +141,39 @@ async def test_a_later_step_is_applied_to_a_store_with_jobs(
     monkeypatch.setattr(schema_module, "_STEPS", (*backend.schema.steps, Migration(9, "extra", sql, "sum")))
     assert (await backend.schema.upgrade()).current == 2
     assert (await backend.schema.state()).current == 9
+
+
+async def test_a_step_takes_the_time_it_needs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step may write every job anew, for longer than other transactions may take."""
+    backend = SqliteBackend(path, clock=SystemClock(), write_timeout=0.001)
+    await backend.open(create=True)
+    sql = """CREATE TABLE backburner_long AS
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000)
+        SELECT max(i) FROM n;
+    """
+    monkeypatch.setattr(schema_module, "_STEPS", (*backend.schema.steps, Migration(9, "long", sql, "sum")))
+    await backend.schema.upgrade()
+    assert (await backend.schema.state()).current == 9
+    await backend.close()
+
+
+async def test_what_an_older_version_stored_is_all_kept(
+    path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every column of a first version's jobs comes over as it was, whatever order they stand in."""
+    backend = SqliteBackend(path, clock=clock)
+    await backend.open(create=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema_module, "_STEPS", backend.schema.steps[:1])
+        await backend.schema.upgrade()
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.row_factory = sqlite3.Row
+        columns = old.execute("SELECT name, type FROM pragma_table_info('backburner_jobs')").fetchall()
+        # No two columns are alike; the state and the priority are among those allowed.
+        row = {name: place if kind == "INTEGER" else name for place, (name, kind) in enumerate(columns, 10)}
+        row |= {"state": "dead", "priority": 9}
+        names = ", ".join(row)
+        old.execute(f"INSERT INTO backburner_jobs ({names}) VALUES (:{names.replace(', ', ', :')})", row)  # noqa: S608 - names
+        await backend.schema.upgrade()
+        assert dict(old.execute(f"SELECT {names} FROM backburner_jobs").fetchone()) == row  # noqa: S608 - names
+    await backend.close()

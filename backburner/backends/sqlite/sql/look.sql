@@ -20,7 +20,10 @@ FROM (
             backoff, created_at, due_at, expires_at, :now, gate, headers, checkpoint)) AS claims,
         json_group_array(seq) AS seqs
     FROM (
-        SELECT * FROM backburner_jobs
+        SELECT
+            seq, id, kind, queue, args, priority, attempt, failures, crashes, interruptions, token, timeout, retry,
+            backoff, created_at, due_at, expires_at, gate, headers, checkpoint
+        FROM backburner_jobs
         WHERE state = 'pending' AND queue = :queue AND gate = :gate AND due_at <= :now
           AND priority IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
           AND (:kinds IS NULL OR kind IN (SELECT value FROM json_each(:kinds)))
