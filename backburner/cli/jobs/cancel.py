@@ -16,13 +16,15 @@ from backburner.cli.exits import Exit, Failed
 from backburner.cli.filters import Filters, filter_options, pages
 from backburner.cli.jobs.lookup import look_up
 from backburner.cli.jobs.record import state_of
-from backburner.cli.render import Mode, View, counted, json_option, listing, mode, note, one, progress
+from backburner.cli.outcomes import OUTCOMES
+from backburner.cli.render import Mode, counted, json_option, listing, mode, note, one, progress
 from backburner.cli.store import opened, url_option
 from backburner.model.query import Shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from backburner.cli.outcomes import Outcome
     from backburner.ports.jobs import JobAdmin, JobReader, Page
 
 __all__ = ["command"]
@@ -31,14 +33,6 @@ __all__ = ["command"]
 _BATCH = 500
 #: The states that have an end to be cancelled.
 _LIVE = (Shown.WAITING, Shown.SCHEDULED, Shown.RETRYING, Shown.RUNNING)
-
-_Outcome = tuple[str, str]
-_VIEW: View[_Outcome] = View(
-    titles=("ID", "OUTCOME"),
-    cells=lambda outcome: outcome,
-    fields=lambda outcome: outcome,
-    value=lambda outcome: {"id": outcome[0], "outcome": outcome[1]},
-)
 
 
 @click.command("cancel")
@@ -134,7 +128,7 @@ async def _carry_out(admin: JobAdmin, ids: Sequence[str], how: Mode) -> Counter[
     """Cancel in batches, telling each job's outcome; return how many had which."""
     outcomes = Counter[str]()
 
-    async def batches() -> AsyncIterator[Sequence[_Outcome]]:
+    async def batches() -> AsyncIterator[Sequence[Outcome]]:
         with progress(len(ids)) as advance:
             for start in range(0, len(ids), _BATCH):
                 answer = await _cancel_batch(admin, ids[start : start + _BATCH])
@@ -143,11 +137,11 @@ async def _carry_out(admin: JobAdmin, ids: Sequence[str], how: Mode) -> Counter[
                 # A person needs the count of what went well, and the names of the rest.
                 yield [told for told in answer if how is not Mode.TABLE or told[1] != "cancelled"]
 
-    await listing(how, batches(), _VIEW)
+    await listing(how, batches(), OUTCOMES)
     return outcomes
 
 
-async def _cancel_batch(admin: JobAdmin, ids: Sequence[str]) -> list[_Outcome]:
+async def _cancel_batch(admin: JobAdmin, ids: Sequence[str]) -> list[Outcome]:
     answer = await admin.cancel(ids)
     by_outcome = {
         "cancelled": answer.cancelled,

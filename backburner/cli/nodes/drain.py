@@ -10,8 +10,9 @@ import click
 from backburner.cli.exits import Exit
 from backburner.cli.nodes.choice import by_id, of_host
 from backburner.cli.nodes.idle import Idleness
+from backburner.cli.outcomes import OUTCOMES
 from backburner.cli.reading import reading
-from backburner.cli.render import Mode, View, json_option, listing, mode, note, progress
+from backburner.cli.render import Mode, json_option, listing, mode, note, progress
 from backburner.cli.store import opened, url_option
 from backburner.jobs.identity import Identity
 from backburner.model.clock import SECOND, SystemClock
@@ -21,6 +22,7 @@ from backburner.ports.backend import Hint
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from backburner.cli.outcomes import Outcome
     from backburner.ports.backend import Backend
 
 __all__ = ["command"]
@@ -29,14 +31,6 @@ __all__ = ["command"]
 _TIMEOUT = 300 * SECOND
 #: Ids that a line names.
 _NAMED = 3
-
-_Outcome = tuple[str, str]
-_VIEW: View[_Outcome] = View(
-    titles=("ID", "OUTCOME"),
-    cells=lambda outcome: outcome,
-    fields=lambda outcome: outcome,
-    value=lambda outcome: {"id": outcome[0], "outcome": outcome[1]},
-)
 
 
 @click.command("drain")
@@ -80,7 +74,7 @@ async def _drain(node_id: str | None, how: Mode, url: str | None, patience: int 
             outcomes |= await _wait(
                 backend, [node for node, said in outcomes.items() if said == "draining"], patience / SECOND
             )
-    await listing(how, _page(outcomes), _VIEW)
+    await listing(how, _page(outcomes), OUTCOMES)
     if {"busy", "dead"} & set(outcomes.values()):
         raise click.exceptions.Exit(Exit.PARTLY)
 
@@ -110,5 +104,5 @@ def _became(node: str, idleness: Idleness) -> str:
     return "gone" if node in idleness.gone else "idle"
 
 
-async def _page(outcomes: Mapping[str, str]) -> AsyncIterator[Sequence[_Outcome]]:
+async def _page(outcomes: Mapping[str, str]) -> AsyncIterator[Sequence[Outcome]]:
     yield tuple(outcomes.items())

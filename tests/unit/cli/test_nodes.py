@@ -104,8 +104,9 @@ def test_json(run: Run) -> None:
 
 def test_no_node(run: Run) -> None:
     """A store without nodes ends with 3, and one that is not there with 4."""
-    missing = run("nodes", "list")
-    assert (missing.code, missing.out) == (4, "")
+    for command in (["list"], ["drain", "web-1"]):
+        missing = run("nodes", *command)
+        assert (missing.code, missing.out) == (4, "")
     assert run("db", "upgrade").code == 0
     answer = run("nodes", "list")
     assert (answer.code, answer.out) == (3, "")
