@@ -8,6 +8,7 @@ from bench.measures.backlog import backlog
 from bench.measures.busy import busy
 from bench.measures.draining import drain, through
 from bench.measures.enqueue import bulk, one_by_one, producers
+from bench.measures.features import processes, providing
 from bench.measures.latency import start
 from bench.measures.pending import pending
 from bench.measures.rest import idle, importing, life
@@ -34,4 +35,6 @@ MEASURES: Mapping[str, Callable[[Stage], Iterator[Line]]] = {
     "idle": idle,
     "life": life,
     "import": importing,
+    "provide": providing,
+    "process": processes,
 }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import runpy
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PROMISES = ROOT / "docs" / "promises.md"
-IDEMPOTENT, APP, LIFESPAN, MORE = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+IDEMPOTENT, APP, LIFESPAN, MORE, FAMILY = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +98,15 @@ def test_the_longer_example_prints_what_it_says(directory: Path, capsys: pytest.
     assert states == "cancelled scheduled"
     assert "dead letter (rejected: there are no negative reports)" in death
     assert (directory / "weekly.txt").read_text() == "0\n1\n2\n"
+
+
+async def test_the_family_of_jobs_does_what_it_says(directory: Path) -> None:
+    """The README's parent, children, follow-up, dependency, resources and process job, as the program they are."""
+    script = directory / "family.py"
+    script.write_text(FAMILY)
+    process = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=PIPE, stderr=PIPE, cwd=directory)
+    out, err = await process.communicate()
+    assert (process.returncode, out.decode().split()) == (0, ["8", "Progress(done=2,", "total=2)", "counted.txt"]), err
 
 
 def test_the_condition_on_the_command_line_is_one() -> None:

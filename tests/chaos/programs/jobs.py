@@ -16,6 +16,9 @@ from backburner.resilience.backoff import constant
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
+    from typing import Unpack
+
+    from backburner.app import Options
 
 __all__ = ["Plant", "write"]
 
@@ -33,14 +36,14 @@ def write(folder: Path, event: str, **fields: object) -> None:
 class Plant:
     """An engine on the store of a folder, and its jobs, the same in every process."""
 
-    def __init__(self, folder: Path, **options: object) -> None:
+    def __init__(self, folder: Path, **options: Unpack[Options]) -> None:
         self.folder = folder
         #: What the `hold` waits for, in its first attempt.
         self.go = asyncio.Event()
         #: Where this process kills itself; nowhere by default.
         self.kill_at = ""
-        settings: dict[str, object] = {"retry": RetryPolicy(attempts=3, backoff=constant(0.01)), "grace": 5}
-        self.bb = Backburner(f"sqlite:///{folder}/jobs.db", **(settings | options))  # type: ignore[arg-type]
+        settings: Options = {"retry": RetryPolicy(attempts=3, backoff=constant(0.01)), "grace": 5, **options}
+        self.bb = Backburner(f"sqlite:///{folder}/jobs.db", **settings)
 
         @self.bb.job
         async def step(number: int) -> int:
