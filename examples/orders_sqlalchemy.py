@@ -9,7 +9,7 @@ stock, and becomes a dead letter that has changed nothing.
 Read it from the top: the shop's tables, what jobs share, what each of them is provided with, the jobs, the program.
 """
 
-# ruff: noqa: B008 - a dependency is declared by a default
+
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What `Provide` answers, for the type checkers: never run, only checked, by mypy and pyright in strict mode."""
 
-# ruff: noqa: B008 - a dependency is declared by a default
+
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ async def outer() -> AsyncGenerator[list[str]]:
         raise Closed([*seen, repr(error)]) from error
 
 
-def inner(seen: list[str] = Provide(outer)) -> Generator[list[str]]:  # noqa: B008 - a declaration
+def inner(seen: list[str] = Provide(outer)) -> Generator[list[str]]:
     """Open in the job's own thread."""
     seen.append("inner")
     yield seen
@@ -212,7 +212,7 @@ def inner(seen: list[str] = Provide(outer)) -> Generator[list[str]]:  # noqa: B0
 
 
 @jobs.job(executor="process")
-def provided(word: str, *, seen: list[str] = Provide(inner)) -> list[str]:  # noqa: B008 - a declaration
+def provided(word: str, *, seen: list[str] = Provide(inner)) -> list[str]:
     """Use what was opened, and a loop of its own."""
     if word == "fail":
         raise LookupError(word)

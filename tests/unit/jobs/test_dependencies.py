@@ -1,6 +1,6 @@
 """Dependencies: who is opened, where, once, in which order; and what is refused where it is declared."""
 
-# ruff: noqa: B008 - a dependency is declared by a default
+
 
 from __future__ import annotations
 
