@@ -1,0 +1,87 @@
+"""Compare what a no-op job costs in machine instructions with another commit: `python bench/instructions.py cbaf107`.
+
+Counted by valgrind (which has to be installed), so that whatever else the machine does is of no matter: a run with few
+jobs and one with many, each in a process of its own; the difference is the jobs' own. Prints a line a store: the
+instructions a job here, those there, and their ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parents[1]
+COUNTED = HERE / "bench" / "counted.py"
+FEW, MANY = 500, 2_500
+_COUNT = re.compile(r"Collected : (\d+)")
+
+
+def main() -> None:
+    """Count here and there, and print both and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("commit", help="what to compare with")
+    parser.add_argument("--store", action="append", choices=("memory", "sqlite"), help="one of them; both unless given")
+    options = parser.parse_args()
+    valgrind, git = (_tool(name) for name in ("valgrind", "git"))
+    with tempfile.TemporaryDirectory(prefix="instructions-") as directory:
+        there = Path(directory)
+        _unpack(git, options.commit, there)
+        for store in options.store or ("memory", "sqlite"):
+            now, before = (_per_job(valgrind, checkout, store) for checkout in (HERE, there))
+            print(
+                f"{store}: {now:,.0f} instructions a job, {before:,.0f} at {options.commit}: ratio {now / before:.4f}"
+            )
+
+
+def _tool(name: str) -> str:
+    return shutil.which(name) or sys.exit(f"{name} is not installed, and this needs it")
+
+
+def _unpack(git: str, commit: str, directory: Path) -> None:
+    """Write the package down as it was at a commit; the repository notes nothing."""
+    archive = subprocess.run([git, "-C", HERE, "archive", commit, "backburner"], check=True, stdout=subprocess.PIPE)
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(directory, filter="data")
+
+
+def _per_job(valgrind: str, checkout: Path, store: str) -> float:
+    # The first run compiles what it imports and keeps that; it is not counted.
+    _run([], checkout, store, 1)
+    few, many = (_count(valgrind, checkout, store, jobs) for jobs in (FEW, MANY))
+    return (many - few) / (MANY - FEW)
+
+
+def _count(valgrind: str, checkout: Path, store: str, jobs: int) -> int:
+    told = _run([valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"], checkout, store, jobs)
+    found = _COUNT.search(told)
+    assert found is not None, told
+    return int(found[1])
+
+
+def _run(counter: list[str], checkout: Path, store: str, jobs: int) -> str:
+    """Run the program on a checkout's package, in a new directory; return what was written to stderr."""
+    fixed = {"PYTHONPATH": str(checkout), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": ""}
+    with tempfile.TemporaryDirectory(prefix="instructions-") as directory:
+        done = subprocess.run(
+            [*counter, sys.executable, COUNTED, store, str(jobs)],
+            cwd=directory,
+            env=os.environ | fixed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        sys.exit(f"{checkout}: the program failed\n{done.stderr}")
+    return done.stderr
+
+
+if __name__ == "__main__":
+    main()
