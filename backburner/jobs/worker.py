@@ -195,6 +195,7 @@ class Worker:
         if not self.draining:
             self.draining = True
             self._claimer.stop()
+            self._presence.wake()
             self._kit.listener(Signal.NODE_DRAINING, node=self._node.id, runs=len(self._executor.runs))
 
     def hurry(self) -> None:
@@ -264,6 +265,9 @@ class Worker:
             self._claimer.wake()
         else:
             await self._publish()
+        if self.draining:
+            # So that whoever looks at the nodes sees it; a new id starts without it.
+            await self._backend.nodes.drain(self._node.id)
 
     def _new_keeper(self) -> LeaseKeeper:
         return LeaseKeeper(

@@ -196,7 +196,7 @@ async def _release(harness: Harness) -> Attempt:
         return [(await read(harness.backend, job.id)).gate for job in jobs]
 
     return Attempt(
-        lambda: harness.backend.admin.release(10), look, [f"{UNIQUE_GATE}{key.key}" for key in keys], ["", ""]
+        lambda: harness.backend.admin.release(1_000), look, [f"{UNIQUE_GATE}{key.key}" for key in keys], ["", ""]
     )
 
 

@@ -54,8 +54,8 @@ def settle(
             _apply(database, row, settlement, now)
             if settlement.jobs:
                 following += settlement.jobs
-            if row.job.unique is not None:
-                freed.append(row.job.unique.key)
+        if row.job.unique is not None and settlement.state is not _RUNNING:
+            freed.append(row.job.unique.key)
         if settlement.state is _PENDING and row.state is JobState.CANCELLED:
             cancelled[settlement.id] = row.reason or CANCELLED
     # Who waits for a key comes before the follow-up of the one that held it.

@@ -86,8 +86,11 @@ def _settle(node: str, settlements: Sequence[Settlement], now: int) -> Steps[Out
         applied, cancelled = sorted_.applied, sorted_.cancelled
         if applied:
             yield from _write(applied, now)
-    if plain or applied:
-        yield from let_through((each.id for each in settlements), now)
+    if plain or ends:
+        # Looked at only if somebody waits for a key.
+        yield from let_through(
+            (each.id for each in settlements if each.state is not _RUNNING and each.id not in stale), now
+        )
     # Who waits for a key comes before the follow-up of the one that held it.
     jobs = [job for each in applied for job in each.jobs]
     if jobs:

@@ -165,7 +165,7 @@ def set_traps(family: Family) -> None:
             family.reached("settled")
         return answer
 
-    def trapped_make(unit: Unit[Any], work: Callable[[Connection], Any], future: Future[Any]) -> None:
+    def trapped_make(unit: Unit[Any], work: Callable[[Connection], Any], future: Future[Any], *, limited: bool) -> None:
         armed = family.completing
 
         def trapped_work(connection: Connection) -> object:
@@ -174,7 +174,7 @@ def set_traps(family: Family) -> None:
                 family.reached("written")
             return value
 
-        make(unit, trapped_work, future)
+        make(unit, trapped_work, future, limited=limited)
 
     setattr(SqliteJobStore, "settle", trapped_settle)  # noqa: B010 - a trap, known as such to the type checkers
     setattr(Unit, "__init__", trapped_make)  # noqa: B010
