@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
+from backburner.errors import TransactionOpen
 from backburner.model.job import JobState
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ class JobHandle(msgspec.Struct, Generic[R], eq=False, weakref=True):
         vigil = self._vigil
         final = vigil.final
         if final is None:
-            future = vigil.join()
+            try:
+                future = vigil.join()
+            except TransactionOpen:
+                future = yield from vigil.look_and_join().__await__()
             try:
                 final = yield from future
             finally:
@@ -119,7 +123,10 @@ class JobHandle(msgspec.Struct, Generic[R], eq=False, weakref=True):
         vigil = self._vigil
         if vigil.final is not None:
             return vigil.final
-        future = vigil.join()
+        try:
+            future = vigil.join()
+        except TransactionOpen:
+            future = await vigil.look_and_join()
         try:
             return await future
         finally:

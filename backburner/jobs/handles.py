@@ -122,6 +122,11 @@ class Handles:
         self._watched[vigil.id] = vigil
         self._loop.wake()
 
+    async def look(self, job_id: str, /) -> None:
+        """See whether the store shows a job whose connection stands in a transaction: maybe in a later one."""
+        if (await self._reader.get((job_id,))).jobs:
+            self._joined.seen(job_id)
+
     async def status(self, job_id: str, /) -> JobStatus:
         """Read a job; raises `JobNotFound`."""
         if not self._open:

@@ -101,6 +101,9 @@ class _Inline:
 
     def then(self, call: Call[Any], options: CallOptions, /) -> str:
         """Make a follow-up, stored once the function has returned; raises `NotRunning`."""
+        from backburner.jobs.call import take  # noqa: PLC0415 - calls run here: that module imports this one
+
+        take(call)
         job = self._home().running.orders.follow_up(call, options, self)
         if self._over:
             raise AlreadyEnded(f"{self.kind} has ended: then has to come before")

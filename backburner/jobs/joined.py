@@ -54,5 +54,9 @@ class Joined:
                 f"job {job_id} was stored in a transaction that is still open: commit it, then await the handle"
             )
 
+    def seen(self, job_id: str) -> None:
+        """Know that the store shows a job: the transaction it was stored in has committed."""
+        self.open = [(tx, owner, ids - {job_id}) for tx, owner, ids in self.open]
+
     def _forget_ended(self) -> None:
         self.open = [entry for entry in self.open if entry[1]() is not None and self.is_open(entry[0])]

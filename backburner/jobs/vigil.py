@@ -37,6 +37,10 @@ class Watcher(Protocol):
         """See to it that the vigil is told how its job ends; raises `NotRunning` and `TransactionOpen`."""
         ...
 
+    async def look(self, job_id: str, /) -> None:
+        """See whether a job is there after all for which `watch` raised `TransactionOpen`."""
+        ...
+
     async def status(self, job_id: str, /) -> JobStatus:
         """Read a job."""
         ...
@@ -70,6 +74,11 @@ class Vigil(msgspec.Struct, eq=False, weakref=True):
         if run is not None:
             run.lend()
         return future
+
+    async def look_and_join(self) -> asyncio.Future[Final]:
+        """Wait from now on, unless the job is hidden in a transaction: its connection may have gone on to a later one."""
+        await self.watcher.look(self.id)
+        return self.join()
 
     def leave(self, future: asyncio.Future[Final]) -> None:
         """Wait no more."""

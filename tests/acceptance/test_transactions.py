@@ -203,6 +203,26 @@ async def test_awaiting_what_ones_open_transaction_stored_raises_at_once(
         assert await handle == 1
 
 
+@pytest.mark.parametrize("how", ["await", "wait"])
+async def test_awaiting_what_an_earlier_transaction_stored(bb: Backburner, tmp_path: Path, how: str) -> None:
+    """Its connection may stand in a later transaction by now: what the earlier one committed is there to wait for."""
+    ship = declare(bb)
+    async with bb, connected(tmp_path) as connection:
+        await insert(connection, 1)
+        committed = await bb.create_task(ship(1), tx=connection)
+        await connection.commit()
+        # Read, so that the lock stays free for the job's own end.
+        await connection.execute("BEGIN")
+        await orders(connection)
+        assert (await committed if how == "await" else await committed.wait()) == 1
+        await connection.rollback()
+        await insert(connection, 2)
+        hidden = await bb.create_task(ship(2), tx=connection)
+        with pytest.raises(TransactionOpen):
+            await hidden
+        await connection.rollback()
+
+
 async def test_awaiting_a_group_in_its_open_transaction_raises(bb: Backburner, tmp_path: Path) -> None:
     """A group's handle stores the group in the transaction, and says that it cannot be waited for."""
     ship = declare(bb)
