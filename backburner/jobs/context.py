@@ -148,8 +148,8 @@ class JobContext(Generic[S]):
         """Save a value for the next run, should this one not complete; durable once awaited.
 
         In a `def` job it is a plain call, durable when it returns. The value is one that JSON gives back equal: texts,
-        numbers, lists, dicts with texts for keys. Raises `ArgumentNotStorable`, and `ClaimLost` when the job is
-        another's by now.
+        numbers, lists, dicts with texts for keys. Raises `ArgumentNotStorable`, `ClaimLost` when the job is another's by
+        now, and `StoreBusy` when the store stays locked, perhaps by a transaction of the job's own: end that before.
         """
         return self._run.checkpoint(value)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
-from backburner.errors import ClaimLost, StoreError, StoreRefused, StoreUnavailable
+from backburner.errors import ClaimLost, StoreBusy, StoreError, StoreRefused, StoreUnavailable
 from backburner.jobs import outcome
 from backburner.jobs.loop import Loop
 from backburner.model.job import JobState, Settlement
@@ -26,7 +27,8 @@ __all__ = ["Asker", "Note", "Settle", "Settler", "Subject", "Witness"]
 BATCH = 2_000
 
 Subject: TypeAlias = "Claim | JobRecord"
-#: Who hears what became of a note: None once it is durable, else why it never will be.
+#: Who hears what became of a note: None once it is durable, else why it never will be. Before that, `StoreBusy` each
+#: time that the store stayed locked: whoever waits for the note may be the one who locks it.
 Told: TypeAlias = "Callable[[Exception | None], None]"
 #: Whose end, how it ended, the error it tells of; for a note, who hears of it.
 Item: TypeAlias = "tuple[Subject, Settlement, BaseException | None, Told | None]"
@@ -44,7 +46,7 @@ class Note(Protocol):
     """Where settlements go that leave their job running."""
 
     def __call__(self, job: Subject, settlement: Settlement, told: Told, /) -> None:
-        """Take one; ``told`` hears of it once."""
+        """Take one; ``told`` hears of it."""
         ...
 
 
@@ -178,6 +180,8 @@ class Settler:
                 self._apart = True
             elif unforeseen or isinstance(error, StoreRefused):
                 self._isolate(error)
+            elif isinstance(error, StoreBusy):
+                _tell_busy(items, error)
             raise
         del self._waiting[: len(items)]
         self._most = min(BATCH, self._most * 2)
@@ -216,3 +220,10 @@ class Settler:
             return
         refusal = outcome.storable(f"the store refused how this run ended: {error}")
         self._waiting[0] = (job, outcome.unwritable(settlement, refusal), error, None)
+
+
+def _tell_busy(items: Sequence[Item], error: StoreBusy) -> None:
+    """Let those who wait for notes go, each with an error of its own; what they noted stays in line."""
+    for _, _, _, told in items:
+        if told is not None:
+            told(copy(error))

@@ -6,14 +6,16 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
+import aiosqlite
 import pytest
 
-from backburner import JobDead, current_job
+from backburner import JobDead, StoreBusy, current_job
 from backburner.errors import AlreadyEnded
 from backburner.testing import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from backburner import Backburner, Job, JobHandle
     from backburner.jobs.status import Progress
@@ -88,7 +90,7 @@ async def test_a_checkpoint_is_handed_to_the_next_run(bb: Backburner) -> None:
 
 
 async def test_def_jobs_tell_and_save_by_plain_calls(bb: Backburner) -> None:
-    """In a thread, and in a process, `progress` and `checkpoint` are plain calls; the checkpoint is durable then."""
+    """In a thread both are plain calls, and the checkpoint is durable then; jobs in processes: `test_process_jobs`."""
     saved, release = threading.Event(), threading.Event()
 
     @bb.job
@@ -109,6 +111,28 @@ async def test_def_jobs_tell_and_save_by_plain_calls(bb: Backburner) -> None:
         assert (status.state, status.progress, status.checkpoint) == ("running", (1, 2), 41)
         release.set()
         assert await handle == 41
+
+
+async def test_a_checkpoint_within_a_transaction_of_the_jobs_own(
+    make_sqlite: Callable[..., Backburner], tmp_path: Path
+) -> None:
+    """The write would wait for the job, and the job for the write: after ``write_timeout`` `StoreBusy` says so."""
+    bb = make_sqlite(write_timeout=0.1)
+
+    @bb.job
+    async def walk() -> str:
+        async with aiosqlite.connect(tmp_path / "jobs.db") as connection:
+            await connection.execute("CREATE TABLE own (number INTEGER)")
+            await connection.execute("INSERT INTO own VALUES (1)")
+            with pytest.raises(StoreBusy, match="transaction is still open"):
+                await current_job().checkpoint(1)
+            await connection.commit()
+        return "walked"
+
+    async with bb:
+        handle = await bb.create_task(walk(), retry="none")
+        assert await handle == "walked"
+        assert (await handle.status()).checkpoint == 1
 
 
 async def test_another_engine_reads_both(make_sqlite: Callable[..., Backburner]) -> None:

@@ -335,6 +335,20 @@ async def test_a_refused_note_is_dropped_and_its_run_told(stage: Stage, desk: De
     assert desk.settler.pending == frozenset()
 
 
+async def test_who_waits_for_a_note_is_told_that_the_store_is_locked(stage: Stage, desk: Desk) -> None:
+    """It may be locked by whoever waits for the note, who would wait for ever. The note itself stays in line."""
+    one, two = await desk.held("a", "b")
+    heard: list[Exception | None] = []
+    stage.orders.fail("settle", StoreBusy("locked", stored="no"))
+    desk.settler.note(one, note(one, "[1]"), heard.append)
+    desk.settler.settle(two, outcome.completed(two, "1"))
+    await stage.wait(60)
+    busy, last = heard
+    assert isinstance(busy, StoreBusy)
+    assert (str(busy), busy.stored, last) == ("locked", "no", None)
+    assert (stage.database.jobs["a"].checkpoint, stage.row("b")[0]) == ("[1]", "completed")
+
+
 async def test_a_note_outlives_an_outage(stage: Stage, desk: Desk) -> None:
     """A note waits for the store as an end does; only an engine that stops without it tells that it may not be written."""
     (one,) = await desk.held("a")
