@@ -69,5 +69,6 @@ class MemoryJobAdmin:
             if released >= limit:
                 break
             released += database.let_through(key, now)
-        database.changed(self._connection, Hint.JOBS)
+        if released:
+            database.changed(self._connection, Hint.JOBS)
         return released
