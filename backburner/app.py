@@ -224,13 +224,13 @@ class Backburner(Declares, Generic[S]):
 
         Options are those of `TaskOptions`. Inside a job it is a child: stored once, however often its parent runs. With
         ``tx=``, your own connection to the same store in a transaction, it is stored in that. A job that exists already,
-        by its id or its unique key, is answered by its handle, ``existed`` set. Everything wrong with the call is refused before anything is written, by a
-        `CallRefused`. Raises `StoreBusy` or `StoreUnavailable` when the store takes longer than ``write_timeout``; both
-        say whether the job may have been stored, and ``create_task(call, id=…)`` with the id they name repeats safely.
-        Cancelled while it waits for its turn, nothing is stored; cancelled later, the job may exist.
+        by its id or its unique key, is answered by its handle, ``existed`` set.
+
+        Everything wrong with the call is refused before anything is written, by a `CallRefused`. Raises `StoreBusy` or
+        `StoreUnavailable` when the store takes longer than ``write_timeout``; both say whether the job may have been
+        stored, and ``create_task(call, id=…)`` with the id they name repeats safely. Cancelled while it waits for its
+        turn, nothing is stored; cancelled later, the job may exist.
         """
-        if self._engine is None:
-            take(call)
         if self._engine is None:
             take(call)
             raise NotRunning
@@ -238,8 +238,6 @@ class Backburner(Declares, Generic[S]):
 
     async def create_tasks(self, calls: Iterable[Call[Any]], **options: Unpack[BatchOptions]) -> list[JobHandle[Any]]:
         """Store many calls in one write: all of them or none; ``options`` hold for each. Handles come in order."""
-        if self._engine is None:
-            take(calls)
         if self._engine is None:
             take(calls)
             raise NotRunning

@@ -121,7 +121,10 @@ class JobContext(Generic[S]):
 
     @property
     def state(self) -> S:
-        """What the engine's ``lifespan=`` yielded; raises `NotInThisProcess` in a process job."""
+        """What the engine's ``lifespan=`` yielded.
+
+        Raises `NotInThisProcess` in a process job, and `NotRunning` in a call awaited where no engine runs.
+        """
         return cast("S", self._run.state)
 
     @property
@@ -157,7 +160,8 @@ class JobContext(Generic[S]):
         """Store a follow-up in the very step that completes this job: never without it, never twice. Returns its id.
 
         The call is checked and encoded now. It is dropped unless this run completes. One whose unique key is held then
-        waits for the key. Raises `CallRefused`, and `AlreadyEnded` once the run is over or completed.
+        waits for the key. Raises `CallRefused`, `AlreadyEnded` once the run is over or completed, and `NotRunning` in a
+        call awaited where no engine runs.
         """
         return self._run.then(call, options)
 
@@ -166,7 +170,8 @@ class JobContext(Generic[S]):
 
         Raises `ClaimLost` when the job is not this run's any more: let that roll the transaction back. From here the
         transaction decides: after a rollback the run counts as failed and is tried again. Raises `AlreadyEnded` the
-        second time, `TransactionRefused` for what the store cannot join, `NotInThisProcess` in process jobs.
+        second time, `TransactionRefused` for what the store cannot join, `NotInThisProcess` in process jobs, and
+        `NotInAJob` in a call awaited directly.
         """
         await self._run.complete(result, tx)
 

@@ -39,10 +39,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildError(Foreign):
-    """A process job raised.
-
-    Its account is the child's.
-    """
+    """A process job raised. Its account is the child's."""
 
     def __init__(self, told: Report, kind: type[BaseException]) -> None:
         words = Account(told.name, told.message, told.traceback, told.fingerprint)
