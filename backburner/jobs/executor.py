@@ -204,7 +204,10 @@ class Executor:
     ) -> BaseException | None:
         """Finish a run that completed itself: as its transaction ended, so did the run."""
         run.begun = False  # from here nothing of the job's own is left to cancel
-        verdict = await self._desk.verdict(run, tx)
+        try:
+            verdict = await self._desk.verdict(run, tx)
+        except asyncio.CancelledError:
+            verdict = Verdict.OPEN  # an engine that gives the run up has settled it; what is left is to free its slot
         if verdict is Verdict.COMMITTED:
             self._finish(run, None, raised)
             return raised

@@ -456,6 +456,27 @@ async def test_a_store_away_is_asked_again_how_the_transaction_ended(stage: Stag
     await own.floor.close()
 
 
+async def test_given_up_while_its_transaction_is_looked_up(stage: Stage) -> None:
+    """An engine that stops waits no longer for a store that does not answer; slot and run are free for who waits for that."""
+    own = Own(stage)
+    run = await own.begin()
+    own.commit()
+    asked = asyncio.Event()
+
+    async def hang(_ids: Sequence[str]) -> object:
+        asked.set()
+        return await asyncio.Event().wait()
+
+    own.ledger.get = hang  # type: ignore[method-assign]
+    own.go_on.set()
+    await asked.wait()
+    own.floor.executor.end(run, Why.SHUTDOWN)
+    own.floor.executor.abandon()
+    await stage.settle()
+    assert own.floor.ends["a"].ending is Ending.INTERRUPTED
+    await own.floor.close()
+
+
 async def test_a_beat_after_the_commit_does_not_end_the_run(stage: Stage) -> None:
     """Committed, the store has no claim of the job any more; the run goes on to its own end and is not told as lost."""
     own = Own(stage)
