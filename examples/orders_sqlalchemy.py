@@ -9,8 +9,6 @@ stock, and becomes a dead letter that has changed nothing.
 Read it from the top: the shop's tables, what jobs share, what each of them is provided with, the jobs, the program.
 """
 
-
-
 from __future__ import annotations
 
 import asyncio

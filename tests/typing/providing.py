@@ -1,7 +1,5 @@
 """What `Provide` answers, for the type checkers: never run, only checked, by mypy and pyright in strict mode."""
 
-
-
 from __future__ import annotations
 
 import functools

@@ -1,7 +1,5 @@
 """Dependencies: who is opened, where, once, in which order; and what is refused where it is declared."""
 
-
-
 from __future__ import annotations
 
 import asyncio

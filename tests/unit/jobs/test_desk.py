@@ -15,10 +15,12 @@ from backburner.errors import (
     ClaimLost,
     InvalidOption,
     NotACall,
+    NotRunning,
     StoreUnavailable,
     TransactionOpen,
     UnknownKind,
 )
+from backburner.jobs import desk
 from backburner.jobs.context import current_job, current_run
 from backburner.jobs.definition import Job
 from backburner.jobs.desk import LOOK, PROGRESS
@@ -27,12 +29,12 @@ from backburner.model.job import Ending, JobState
 from backburner.ports.jobs import Settled
 from backburner.ports.telemetry import Signal
 from tests.unit.jobs.floor import Floor
+from tests.unit.jobs.told import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.model.job import Settlement
-    from tests.unit.jobs.told import Stage
 
 
 def progress(floor: Floor) -> list[tuple[int, int | None] | None]:
@@ -109,6 +111,48 @@ async def test_a_thread_tells_and_saves_by_plain_calls(stage: Stage, floor: Floo
     assert progress(floor) == [(1, 2)]
     await stage.wait(10)
     assert len(floor.notes) == 2
+
+
+@pytest.mark.parametrize("ask", ["checkpoint", "then"])
+def test_a_thread_that_outlives_its_loop_waits_for_no_answer(monkeypatch: pytest.MonkeyPatch, ask: str) -> None:
+    """A `def` job that goes on when the program has left the loop is refused what it asks for: nobody would answer."""
+    monkeypatch.setattr(desk, "SILENCE", 0.01)
+    loop = asyncio.new_event_loop()
+    left, refused = threading.Event(), threading.Event()
+
+    def work() -> None:
+        job = current_job()
+        left.wait()
+        try:
+            if ask == "checkpoint":
+                job.checkpoint(1)
+            else:
+                job.then(call)
+        except NotRunning:
+            refused.set()
+
+    async def begin() -> tuple[Stage, Floor, Any]:
+        stage = Stage()
+        await stage.open()
+        floor = Floor(stage)
+        stage.define(_next)
+        begun = _call(floor)
+        floor.start(work)
+        await stage.settle()
+        return stage, floor, begun
+
+    async def end() -> None:
+        await floor.ended()
+        await floor.close()
+        await stage.backend.close()
+
+    stage, floor, call = loop.run_until_complete(begin())
+    left.set()
+    in_time = refused.wait(5)
+    loop.run_until_complete(end())
+    loop.close()
+    assert in_time
+    call.used = True
 
 
 # ---- checkpoints ---------------------------------------------------------------------------------------------------
