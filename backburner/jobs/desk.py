@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from enum import Enum, auto
 from functools import partial
 from threading import get_ident
@@ -46,6 +46,8 @@ T = TypeVar("T")
 PROGRESS = 1.0
 #: Seconds between two looks at a transaction that its run left open.
 LOOK = 0.02
+#: Seconds without an answer after which a job's thread looks whether the engine's loop runs.
+SILENCE = 1.0
 
 
 class Verdict(Enum):
@@ -145,7 +147,7 @@ class Desk:
             return self.save(run, text)
         blocked: Future[None] = Future()
         self._hop(self._checkpoint, run, text, blocked)
-        blocked.result()
+        self._answer(blocked)
         return DONE
 
     def save(self, run: Run, text: str) -> asyncio.Future[None]:
@@ -328,4 +330,11 @@ class Desk:
                 answer.set_exception(error)
 
         self._hop(work)
+        return self._answer(answer)
+
+    def _answer(self, answer: Future[T]) -> T:
+        """Wait in a job's thread; a loop that was left while the thread went on answers nobody any more."""
+        while not wait([answer], SILENCE).done:
+            if not self._loop.is_running():
+                raise NotRunning
         return answer.result()
