@@ -63,3 +63,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     where: tuple[Condition, ...] = ()
     #: Ids that start so.
     prefix: str = ""
+    #: The children of this job, for as long as they name it.
+    parent: str | None = None
+    #: Run, or run last, by this node; what it runs now is this and the one state `Shown.RUNNING`.
+    node: str | None = None

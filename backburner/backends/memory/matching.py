@@ -44,6 +44,8 @@ def matches(row: Row, where: JobFilter, now: int) -> bool:
         and (where.since is None or row.created_at >= where.since)
         and (where.until is None or row.created_at < where.until)
         and job.id.startswith(where.prefix)
+        and (where.parent is None or where.parent == job.parent)
+        and (where.node is None or where.node == row.node)
         and (not where.where or _holds(job.args, where.where))
     )
 

@@ -22,12 +22,35 @@ __all__ = ["SqliteJobReader"]
 
 _GET = load("get")
 _HISTORY = load("history")
-_FIND = load("find")
-_COUNT = load("count")
 
 _decode_records = msgspec.json.Decoder(tuple[JobRecord, ...]).decode
 _decode_attempts = msgspec.json.Decoder(tuple[Attempt, ...]).decode
 _decode_counts = msgspec.json.Decoder(dict[Shown, int]).decode
+
+#: A field that may be left open is no bound to an index; what stands in its place where it is given.
+_PARENT = ("(:parent IS NULL OR parent = :parent)", "parent = :parent")
+_NODE = ("(:node IS NULL OR node = :node)", "node = :node AND state = 'running'")
+
+
+class _Filtered:
+    """A statement by a filter; those who ask for a job's children, or for what a node runs, have the index of it."""
+
+    __slots__ = ("_all", "_children", "_held")
+
+    def __init__(self, name: str) -> None:
+        self._all = load(name)
+        self._children = self._all.replace(*_PARENT)
+        self._held = self._all.replace(*_NODE)
+
+    def text(self, where: JobFilter) -> str:
+        """Return the statement for a filter."""
+        if where.parent is not None:
+            return self._children
+        return self._held if where.node is not None and where.states == (Shown.RUNNING,) else self._all
+
+
+_FIND = _Filtered("find")
+_COUNT = _Filtered("count")
 
 
 class SqliteJobReader:
@@ -52,13 +75,14 @@ class SqliteJobReader:
         now = self._session.clock.now()
         # One more than asked for tells whether there is a next page.
         parameters = _parameters(where, now) | {"after": after, "limit": limit + 1}
-        found = _decode_records(await self._session.reads.one(_FIND, parameters))
+        found = _decode_records(await self._session.reads.one(_FIND.text(where), parameters))
         page = found[:limit]
         return Page(now, page, page[-1].id if page and len(found) > limit else None)
 
     async def count(self, where: JobFilter) -> Mapping[Shown, int]:
         """Count the jobs that match, by the state shown."""
-        return _decode_counts(await self._session.reads.one(_COUNT, _parameters(where, self._session.clock.now())))
+        parameters = _parameters(where, self._session.clock.now())
+        return _decode_counts(await self._session.reads.one(_COUNT.text(where), parameters))
 
 
 def _parameters(where: JobFilter, now: int) -> dict[str, object]:
@@ -66,6 +90,8 @@ def _parameters(where: JobFilter, now: int) -> dict[str, object]:
     return {
         "now": now,
         "prefix": where.prefix,
+        "parent": where.parent,
+        "node": where.node,
         "kinds": _any_of(where.kinds),
         "queues": _any_of(where.queues),
         "states": _any_of(where.states),

@@ -9,7 +9,18 @@ import pytest
 from backburner.model.clock import SECOND
 from backburner.model.job import Ending, JobState
 from backburner.model.query import Condition, JobFilter, Shown
-from backburner.testing.contracts.making import add, add_claimed, add_each, ended, ids, new, publish, read, settle
+from backburner.testing.contracts.making import (
+    add,
+    add_claimed,
+    add_each,
+    claim,
+    ended,
+    ids,
+    new,
+    publish,
+    read,
+    settle,
+)
 
 if TYPE_CHECKING:
     from backburner.model.job import NewJob
@@ -47,6 +58,8 @@ CONDITIONS: list[tuple[Condition, bool]] = [
     (Condition(("missing",), "=", 1), False),
     (Condition(("missing", "deeper"), "!=", 1), False),
 ]
+
+RUNS = (Shown.RUNNING,)
 
 
 async def _found(backend: Backend, **where: Any) -> list[str]:  # noqa: ANN401 - any field of a filter
@@ -108,6 +121,59 @@ class ReadingContract:
         await add(harness.backend, id="50xxoff")
         for prefix in ("50%", "50%_", "50%_off[", "50%_off[*"):
             assert await _found(harness.backend, prefix=prefix) == [job.id]
+
+    async def test_filters_of_parents(self, harness: Harness) -> None:
+        """The children of a job are found and counted, page by page, whether it is stored or not; none for nobody."""
+        backend = harness.backend
+        parent = await add(backend)
+        first, second, third = [await add(backend, parent=parent.id, kind=kind) for kind in "xyx"]
+        orphan = await add(backend, parent="gone")
+        await add(backend, parent=first.id)
+        assert await _found(backend, parent=parent.id) == ids([first, second, third])
+        assert await _found(backend, parent=parent.id, kinds=("x",)) == ids([first, third])
+        assert await _found(backend, parent="gone") == [orphan.id]
+        assert await _found(backend, parent=orphan.id) == await _found(backend, parent="") == []
+        page = await backend.reader.find(JobFilter(parent=parent.id), limit=2)
+        assert (ids(page.jobs), page.after) == (ids([third, second]), second.id)
+        page = await backend.reader.find(JobFilter(parent=parent.id), limit=2, after=page.after)
+        assert (ids(page.jobs), page.after) == ([first.id], None)
+        assert await backend.reader.count(JobFilter(parent=parent.id)) == {Shown.WAITING: 3}
+
+    async def test_filters_of_nodes(self, harness: Harness) -> None:
+        """Jobs are found by the node that runs them or ran them last; what it runs now by the state too."""
+        backend = harness.backend
+        for node in ("one", "two"):
+            await publish(backend, node)
+        done = await ended(backend, JobState.COMPLETED, "one")
+        failed = await add_claimed(backend, "one")
+        await settle(backend, failed, JobState.PENDING, node="one", failed=1, ending=Ending.FAILED, delay=SECOND)
+        mine = [await add_claimed(backend, "one", parent=parent) for parent in ("parent", None)]
+        theirs = await add_claimed(backend, "two", parent="parent")
+        await add(backend, delay=SECOND)
+        assert await _found(backend, node="one") == [done, failed.id, *ids(mine)]
+        assert await _found(backend, node="one", states=(Shown.COMPLETED, *RUNS)) == [done, *ids(mine)]
+        assert await _found(backend, node="one", states=RUNS) == ids(mine)
+        assert await _found(backend, node="one", states=RUNS, parent="parent") == [mine[0].id]
+        assert await _found(backend, node="two", states=RUNS) == await _found(backend, node="two") == [theirs.id]
+        assert await _found(backend, node="nobody") == await _found(backend, node="nobody", states=RUNS) == []
+
+    async def test_runs_of_a_node(self, harness: Harness) -> None:
+        """What a node runs is counted, and read page by page; a job goes with the node that runs it next."""
+        backend = harness.backend
+        for node in ("one", "two"):
+            await publish(backend, node)
+        first, second = [await add_claimed(backend, "one") for _ in range(2)]
+        await add_claimed(backend, "two")
+        where = JobFilter(node="one", states=RUNS)
+        assert await backend.reader.count(where) == {Shown.RUNNING: 2}
+        page = await backend.reader.find(where, limit=1)
+        assert (ids(page.jobs), page.after) == ([second.id], second.id)
+        page = await backend.reader.find(where, limit=1, after=page.after)
+        assert (ids(page.jobs), page.after) == ([first.id], None)
+        await settle(backend, second, JobState.PENDING, node="one", ending=Ending.INTERRUPTED)
+        assert ids(await claim(backend, "two")) == [second.id]
+        assert await _found(backend, node="one") == [first.id]
+        assert second.id in await _found(backend, node="two", states=RUNS)
 
     async def test_filters_of_tags(self, harness: Harness) -> None:
         """Any of the tags asked for finds a job; a tag is matched whole."""

@@ -1,4 +1,6 @@
         id >= :prefix AND substr(id, 1, length(:prefix)) = :prefix
+        AND (:parent IS NULL OR parent = :parent)
+        AND (:node IS NULL OR node = :node)
         AND (:kinds IS NULL OR kind IN (SELECT value FROM json_each(:kinds)))
         AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
         AND (:since IS NULL OR created_at >= :since)

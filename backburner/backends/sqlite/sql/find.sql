@@ -5,7 +5,8 @@ SELECT json_group_array(
 )
 FROM (
     SELECT * FROM backburner_jobs
-    WHERE (:after IS NULL OR id < :after) AND
+    -- A blob is above every text. An alternative would be no bound to the index of ids.
+    WHERE id < coalesce(:after, x'') AND
 -- include filter
     ORDER BY id DESC
     LIMIT :limit

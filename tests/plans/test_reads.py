@@ -1,0 +1,158 @@
+"""What a read by parent, by node or of a later page costs does not depend on how many other jobs there are."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backburner.backends.sqlite.backend import SqliteBackend
+from backburner.model.query import JobFilter, Shown
+from backburner.testing import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+#: As in the costs of verbs: a deeper tree costs a few steps more a row.
+TOLERANCE = 1.1
+
+#: Above all ids of the crowd: a small family, a node with little to do, and one that runs a crowd of its own.
+FEW = """
+PRAGMA synchronous = OFF;
+BEGIN;
+INSERT INTO backburner_jobs (id, kind, queue, priority, created_at, due_at, args, parent)
+VALUES ('3child1', 'kind', 'queue', 5, 1, 1, '{}', '3parent'), ('3child2', 'kind', 'queue', 5, 1, 1, '{}', '3parent');
+INSERT INTO backburner_jobs (id, kind, queue, state, priority, created_at, due_at, attempt, node, args)
+VALUES ('3run1', 'kind', 'queue', 'running', 5, 1, 1, 1, 'calm', '{}'),
+    ('3run2', 'kind', 'queue', 'running', 5, 1, 1, 1, 'calm', '{}');
+INSERT INTO backburner_jobs (id, kind, queue, state, priority, created_at, due_at, attempt, node, args)
+SELECT '3busy' || id, kind, queue, 'running', priority, 1, 1, 1, 'busy', '{}'
+FROM backburner_jobs WHERE id >= '0child' AND id < '0child:';
+COMMIT;
+"""
+
+CHILDREN = JobFilter(parent="3parent")
+RUNS = JobFilter(node="calm", states=(Shown.RUNNING,))
+
+
+@pytest.fixture(scope="module")
+def stores(small: Path, large: Path) -> Iterator[tuple[Path, Path]]:
+    """Bring both stores with what is asked for in them, which is gone afterwards."""
+    for path in (small, large):
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.executescript(FEW)
+    yield small, large
+    for path in (small, large):
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("DELETE FROM backburner_jobs WHERE id >= '3'")
+
+
+@pytest.fixture
+async def backends(stores: tuple[Path, Path]) -> AsyncIterator[tuple[SqliteBackend, SqliteBackend]]:
+    """Open both."""
+    few, many = [SqliteBackend(path, clock=FakeClock()) for path in stores]
+    await few.open(create=False)
+    await many.open(create=False)
+    yield few, many
+    await few.close()
+    await many.close()
+
+
+async def _find(backend: SqliteBackend, where: JobFilter, *expected: str, after: str | None = None) -> None:
+    page = await backend.reader.find(where, limit=2, after=after)
+    assert tuple(job.id for job in page.jobs) == expected
+
+
+async def _children(backend: SqliteBackend) -> None:
+    await _find(backend, CHILDREN, "3child2", "3child1")
+
+
+async def _count_children(backend: SqliteBackend) -> None:
+    assert await backend.reader.count(CHILDREN) == {Shown.WAITING: 2}
+
+
+async def _runs(backend: SqliteBackend) -> None:
+    await _find(backend, RUNS, "3run2", "3run1")
+
+
+async def _count_runs(backend: SqliteBackend) -> None:
+    assert await backend.reader.count(RUNS) == {Shown.RUNNING: 2}
+
+
+async def _later_page(backend: SqliteBackend) -> None:
+    await _find(backend, JobFilter(), "0ended0000000009", "0ended0000000008", after="0ended0000000010")
+
+
+async def _later_page_of_a_kind(backend: SqliteBackend) -> None:
+    where = JobFilter(kinds=("kind",), prefix="0e")
+    await _find(backend, where, "0ended0000000009", "0ended0000000008", after="0ended0000000010")
+
+
+READS = (_children, _count_children, _runs, _count_runs, _later_page, _later_page_of_a_kind)
+
+
+@pytest.mark.parametrize("read", READS, ids=lambda read: read.__name__.strip("_"))
+async def test_a_crowd_costs_nothing(
+    backends: tuple[SqliteBackend, SqliteBackend], read: Callable[[SqliteBackend], Awaitable[None]]
+) -> None:
+    """Beside two million jobs, and a hundred thousand that another node runs, a read takes no more steps."""
+    steps: list[int] = []
+    for backend in backends:
+        taken = 0
+
+        def tick() -> int:
+            nonlocal taken
+            taken += 1
+            return 0
+
+        # The first read opens the connection.
+        await backend.reader.get([])
+        connection = backend._session.reads._connection
+        assert connection is not None
+        await connection.set_progress_handler(tick, 1)
+        await read(backend)
+        await connection.set_progress_handler(None, 0)  # type: ignore[arg-type]
+        steps.append(taken)
+    few, many = steps
+    assert few > 0
+    assert many <= few * TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("read", "index"),
+    [
+        (_children, "backburner_jobs_children (parent=?)"),
+        (_count_children, "backburner_jobs_children (parent=?)"),
+        (_runs, "backburner_jobs_held (node=?)"),
+        (_count_runs, "backburner_jobs_held (node=?)"),
+        (_later_page, "sqlite_autoindex_backburner_jobs_1 (id>? AND id<?)"),
+    ],
+    ids=lambda value: value.__name__.strip("_") if callable(value) else "",
+)
+async def test_nothing_is_scanned(
+    backends: tuple[SqliteBackend, SqliteBackend],
+    read: Callable[[SqliteBackend], Awaitable[None]],
+    index: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The statement as it is prepared, its values unknown, searches the jobs by the index that is meant for it."""
+    backend = backends[1]
+    asked: list[tuple[str, Any]] = []
+    reads = backend._session.reads
+    ask = reads.all
+
+    async def spy(sql: str, parameters: Any = ()) -> list[Any]:  # noqa: ANN401 - as the original
+        asked.append((sql, parameters))
+        return await ask(sql, parameters)
+
+    monkeypatch.setattr(reads, "all", spy)
+    await read(backend)
+    ((sql, parameters),) = asked
+    plan = [row[3] for row in await ask(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    assert [step for step in plan if re.match(r"(SCAN|SEARCH) backburner_jobs\b", step)] == [
+        f"SEARCH backburner_jobs USING INDEX {index}"
+    ]
