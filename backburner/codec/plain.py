@@ -15,8 +15,11 @@ __all__ = ["encode_plain"]
 _decode = decoder(Any).decode
 
 
-def encode_plain(value: object, name: str) -> str:
-    """Return a value as JSON text; raises `ArgumentNotStorable`, with its path under ``name``, as arguments do."""
+def encode_plain(value: object, name: str, limit: int | None = None) -> str:
+    """Return a value as JSON text, of at most ``limit`` bytes.
+
+    Raises `ArgumentNotStorable`, with its path under ``name``, as arguments do.
+    """
     try:
         raw = write(value)
         fits = same(value, _decode(raw))
@@ -25,6 +28,12 @@ def encode_plain(value: object, name: str) -> str:
     text = raw.decode()
     if not fits or has_nul(text):
         raise _not_storable(value, name)
+    if limit is not None and len(text.encode()) > limit:
+        raise ArgumentNotStorable(
+            f"the {name} takes {len(text.encode()):,} bytes, {limit:,} are allowed; store the data where it belongs and "
+            "save its name",
+            path=name,
+        )
     return text
 
 

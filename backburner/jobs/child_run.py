@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from backburner.codec.plain import encode_plain
-from backburner.errors import AlreadyEnded, ArgumentNotStorable, InvalidOption, NotInThisProcess
+from backburner.errors import AlreadyEnded, NotInThisProcess
 from backburner.jobs.child_log import logger_to
 from backburner.jobs.done import DONE
+from backburner.jobs.effects import check_progress
 from backburner.jobs.frames import Checkpoint, Progress, Then
 from backburner.jobs.order import Orders
-from backburner.model.clock import LONGEST, SystemClock
+from backburner.model.clock import SystemClock
 from backburner.model.ids import Ids
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from backburner.jobs.call import Call
     from backburner.jobs.child_pipe import Pipe
     from backburner.jobs.frames import Work
-    from backburner.jobs.options import CallOptions, TaskOptions
+    from backburner.jobs.options import CallOptions
 
 __all__ = ["ChildRun"]
 
@@ -37,14 +37,12 @@ class ChildRun:
         self._work = work
         self._pipe = pipe
         self._checkpoint = work.checkpoint
-        self._ordinals: Counter[tuple[str, str]] = Counter()
         self._orders = Orders(None, _ids, argument_limit=work.argument_limit)
         self.id = work.id
         self.kind = work.kind
         self.queue = work.queue
         self.attempt = work.attempt
         self.token = work.token
-        self.created_at = work.created_at
         self.headers: Mapping[str, str] = work.headers
         #: Set when it has ended; what a thread of the job's still asks for is refused then.
         self.over = False
@@ -76,31 +74,16 @@ class ChildRun:
         """Return a logger whose lines the engine's process writes."""
         return logger_to(self._pipe.send)
 
-    def ordinal(self, kind: str, args: str) -> int:
-        """Count what it stores of this kind with these arguments: 0 for the first."""
-        before = self._ordinals[kind, args]
-        self._ordinals[kind, args] = before + 1
-        return before
-
     def progress(self, done: int, total: int | None, /) -> Awaitable[None]:
         """Tell how far it has come."""
-        for name, value in (("done", done), ("total", total)):
-            if not (value is None and name == "total") and not (type(value) is int and 0 <= value <= LONGEST):
-                raise InvalidOption(f"progress takes whole numbers from 0, not {name}={value!r}", option=name)
+        check_progress(done, total)
         if not self.over:
             self._pipe.send(Progress(done, total))
         return DONE
 
     def checkpoint(self, value: object, /) -> Awaitable[None]:
         """Save a value for the next run; it is durable when this returns."""
-        text = encode_plain(value, "checkpoint")
-        limit = self._work.result_limit
-        if len(text.encode()) > limit:
-            raise ArgumentNotStorable(
-                f"the checkpoint takes {len(text.encode()):,} bytes, {limit:,} are allowed; store the data where it "
-                "belongs and save its name",
-                path="checkpoint",
-            )
+        text = encode_plain(value, "checkpoint", self._work.result_limit)
         self._require("a checkpoint")
         self._pipe.ask(Checkpoint(text))
         self._checkpoint = text
@@ -108,7 +91,7 @@ class ChildRun:
 
     def then(self, call: Call[Any], options: CallOptions, /) -> str:
         """Have a follow-up stored with its completion."""
-        job = self._orders.follow_up(call, cast("TaskOptions", options), self)
+        job = self._orders.follow_up(call, options, self)
         self._require("then")
         self._pipe.ask(Then(job))
         return job.id

@@ -16,6 +16,7 @@ from backburner.errors import InvalidOption, NotAJob
 from backburner.jobs.call import Call
 from backburner.jobs.dependencies import Dependencies
 from backburner.jobs.options import CallOptions
+from backburner.jobs.process_place import place_of
 from backburner.jobs.unique import Unique
 from backburner.model.job import DEFAULT_PRIORITY, PRIORITIES
 from backburner.model.names import check_name
@@ -208,7 +209,7 @@ def define(
         unique=unique,
     )
     definition = Definition(
-        fn, kind=kind, executor=_executor(fn, executor), options=options, aliases=_check_aliases(kind, aliases)
+        fn, kind=kind, executor=_executor(fn, kind, executor), options=options, aliases=_check_aliases(kind, aliases)
     )
     if unique is not None:
         unique.check(kind, definition.signature.names)
@@ -248,17 +249,13 @@ def check_tags(value: Sequence[str]) -> tuple[str, ...]:
     return tuple(check_name(tag, "a tag") for tag in value)
 
 
-def _executor(fn: Callable[..., object], given: str | None) -> Executor:
+def _executor(fn: Callable[..., object], kind: str, given: str | None) -> Executor:
     if inspect.iscoroutinefunction(fn):
         if given is not None:
             raise InvalidOption(f"{fn.__name__} is async and runs on the loop; leave executor= out", option="executor")
         return "loop"
     if given == "process":
-        if "<locals>" in fn.__qualname__:
-            raise InvalidOption(
-                f"{fn.__qualname__} cannot be found by another process: a process job is defined at the top of a module",
-                option="executor",
-            )
+        place_of(fn, kind)
         return "process"
     if given not in {None, "thread"}:
         raise InvalidOption(

@@ -10,14 +10,13 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from backburner.codec.plain import encode_plain
-from backburner.errors import AlreadyEnded, ArgumentNotStorable, ClaimLost, InvalidOption, NotRunning, StoreError
+from backburner.errors import AlreadyEnded, ClaimLost, NotRunning, StoreError
 from backburner.jobs import outcome
 from backburner.jobs.call import take
 from backburner.jobs.done import DONE
-from backburner.jobs.effects import Effects
+from backburner.jobs.effects import Effects, check_progress
 from backburner.jobs.loop import trouble
 from backburner.jobs.run import Why
-from backburner.model.clock import LONGEST
 from backburner.model.job import JobState, Settlement
 
 if TYPE_CHECKING:
@@ -113,9 +112,7 @@ class Desk:
 
     def tell(self, run: Run, done: int, total: int | None) -> None:
         """Do as `progress` does."""
-        for name, value in (("done", done), ("total", total)):
-            if not (value is None and name == "total") and not (type(value) is int and 0 <= value <= LONGEST):
-                raise InvalidOption(f"progress takes whole numbers from 0, not {name}={value!r}", option=name)
+        check_progress(done, total)
         if get_ident() == self._thread:
             self._progress(run, (done, total))
         else:
@@ -136,13 +133,7 @@ class Desk:
 
     def checkpoint(self, run: Run, value: object) -> Awaitable[None]:
         """Save a value for the next run."""
-        text = encode_plain(value, "checkpoint")
-        if len(text.encode()) > self._limit:
-            raise ArgumentNotStorable(
-                f"the checkpoint takes {len(text.encode()):,} bytes, {self._limit:,} are allowed; store the data where "
-                "it belongs and save its name",
-                path="checkpoint",
-            )
+        text = encode_plain(value, "checkpoint", self._limit)
         if get_ident() == self._thread:
             return self.save(run, text)
         blocked: Future[None] = Future()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from backburner.errors import InvalidOption
+from backburner.model.clock import LONGEST
+
 if TYPE_CHECKING:
     from backburner.model.clock import Timer
     from backburner.model.job import NewJob, Settlement
 
-__all__ = ["Effects"]
+__all__ = ["Effects", "check_progress"]
 
 
 class Effects:
@@ -43,3 +46,10 @@ class Effects:
         before = self.ordinals[kind, args]
         self.ordinals[kind, args] = before + 1
         return before
+
+
+def check_progress(done: object, total: object) -> None:
+    """Raise `InvalidOption` unless these are whole numbers from 0 on; the total may be None."""
+    for name, value in (("done", done), ("total", total)):
+        if not (value is None and name == "total") and not (type(value) is int and 0 <= value <= LONGEST):
+            raise InvalidOption(f"progress takes whole numbers from 0, not {name}={value!r}", option=name)

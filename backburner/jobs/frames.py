@@ -80,7 +80,6 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     token: int
     #: JSON text.
     args: str
-    created_at: int
     headers: dict[str, str] = {}
     #: JSON text: what an earlier run saved.
     checkpoint: str | None = None

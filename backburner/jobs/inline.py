@@ -94,7 +94,7 @@ class _Inline:
         return DONE
 
     def checkpoint(self, value: object, /) -> Awaitable[None]:
-        """Keep a value in memory, checked as it would be."""
+        """Keep a value in memory, if JSON would give it back."""
         encode_plain(value, "checkpoint")
         self.last_checkpoint = value
         return DONE

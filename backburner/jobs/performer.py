@@ -127,7 +127,6 @@ class Performer:
             attempt=claim.attempt,
             token=claim.token,
             args=claim.args,
-            created_at=claim.created_at,
             headers=dict(run.headers),
             checkpoint=claim.checkpoint,
             result_limit=self._result_limit,

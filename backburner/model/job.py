@@ -68,7 +68,7 @@ class Ending(StrEnum):
     FAILED = "failed"
     #: It raised `Reject`, or its arguments could not be read.
     REJECTED = "rejected"
-    #: Its node died; counts as a crash, never as a failure.
+    #: Its node died, or its own process; counts as a crash, never as a failure.
     CRASHED = "crashed"
     #: Its node stopped or lost its store; counts as nothing.
     INTERRUPTED = "interrupted"

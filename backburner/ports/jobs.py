@@ -128,10 +128,10 @@ class JobStore(Protocol):
         and the smallest id where several hold it. So is the second of two such jobs in one write. A conflict harms no
         other job of the group. An id stored before is looked at first.
 
-        A child (it names its ``parent``) whose id is stored with the same parent and whose own group had cancelled it (it
-        is cancelled for the reason `GROUP_CANCELLED`) is stored anew: pending as given and never born, its counters at
-        zero, its history kept, its token growing on; if its key is held by now, the holder is answered. One that still runs and was asked to be cancelled for that reason is asked no more. Either is
-        answered as stored.
+        A child (it names its ``parent``) whose id is stored with the same parent and whose own group had cancelled it
+        (it is cancelled for the reason `GROUP_CANCELLED`) is stored anew: pending as given and never born, its counters
+        at zero, its history kept, its token growing on; if its key is held by now, the holder is answered. One that
+        still runs and was asked to be cancelled for that reason is asked no more. Either is answered as stored.
 
         With ``tx``, a connection of the caller's that this store can join, all is stored in the transaction open there:
         it is seen once that commits, and never was if that rolls back. Nothing is born then, and a group refused for its
@@ -150,11 +150,11 @@ class JobStore(Protocol):
 
         A due job whose kind is not in ``kinds`` is parked at the gate ``unknown:<kind>``, out of the line, and told of
         in ``parked``. Jobs parked so whose kind is in ``kinds`` are handed out like those of the line. So are jobs at a
-        gate ``misfit:<kind>:<signatures>`` of a kind that ``signatures`` names a signature for that is not one of those.
-        A run whose slot is lent does not count against an operator's slots. Of the jobs at
-        the gate ``suspect`` at most one is handed out, and none unless ``suspect`` is set. The cost does not depend on
-        how many jobs are finished, scheduled or parked. An expired job is handed out like any other: its claim says so
-        by ``expires_at <= claimed_at``.
+        gate ``misfit:<kind>:<signatures>`` of a kind that ``signatures`` names a signature for that is not one of
+        those. A run whose slot is lent does not count against an operator's slots. Of the jobs at the gate ``suspect``
+        at most one is handed out, and none unless ``suspect`` is set. The cost does not depend on how many jobs are
+        finished, scheduled or parked. An expired job is handed out like any other: its claim says so by ``expires_at <=
+        claimed_at``.
         """
         ...
 

@@ -70,7 +70,6 @@ class Stage:
             attempt=1,
             token=7,
             args=args,
-            created_at=0,
             result_limit=1 << 20,
             argument_limit=1 << 18,
         )
