@@ -1,4 +1,4 @@
-"""The children of a job, found by their ids."""
+"""The children of a job."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from backburner.cli.filters import pages
 from backburner.cli.jobs.record import state_of
 from backburner.cli.render import counted
-from backburner.model.ids import Ids
 from backburner.model.query import JobFilter
 
 if TYPE_CHECKING:
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Children", "children_of"]
 
-#: The first characters of an id, which tell its millisecond.
-_MOMENT = 10
-#: Jobs looked at: all those whose ids begin like the children's.
-_LOOKED_AT = 5_000
+#: Children that are read.
+_READ = 5_000
 #: Children that a person is shown one by one.
 _SHOWN = 20
 
@@ -53,15 +50,10 @@ class Children:
 
 
 async def children_of(reader: JobReader, parent: JobRecord) -> Children:
-    """Find the jobs that were stored in a job's runs.
-
-    Their ids begin with the moment at which the parent was stored, so few jobs are looked at, and at most 5,000. Not
-    found are children stored under an ``id=`` of the caller's own; they name their parent themselves.
-    """
-    where = JobFilter(prefix=Ids.derived(parent.created_at)[:_MOMENT])
+    """Find the jobs that were stored in a job's runs, those with the largest 5,000 ids if there are more."""
     found: list[JobRecord] = []
     now, whole = 0, True
-    async for page in pages(reader, where, _LOOKED_AT):
+    async for page in pages(reader, JobFilter(parent=parent.id), _READ):
         now, whole = page.now, page.after is None
-        found += (job for job in page.jobs if job.parent == parent.id)
+        found += page.jobs
     return Children(sorted(found, key=lambda job: (job.created_at, job.id)), now, whole)

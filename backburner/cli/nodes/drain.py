@@ -87,21 +87,24 @@ async def _ask(backend: Backend, node: str) -> str:
 async def _wait(backend: Backend, nodes: Sequence[str], seconds: float) -> Mapping[str, str]:
     idleness = Idleness(backend, nodes, SystemClock())
     await idleness.look()
-    with progress(len(idleness.held)) as advance:
+    with progress(idleness.running) as advance:
         await idleness.wait(seconds, advance)
-    return {node: _became(node, idleness) for node in nodes}
+    return {node: await _became(node, idleness) for node in nodes}
 
 
-def _became(node: str, idleness: Idleness) -> str:
+async def _became(node: str, idleness: Idleness) -> str:
     """Say what became of a node, and name to a person what it still runs."""
     if node in idleness.dead:
         return "dead"
-    runs = [job_id for job_id, holder in idleness.held.items() if holder == node]
-    if runs:
-        some = ", ".join(runs[:_NAMED])
-        note(f"{node} still runs {len(runs):,}: {some}{' …' if len(runs) > _NAMED else ''}")
-        return "busy"
-    return "gone" if node in idleness.gone else "idle"
+    if node in idleness.gone:
+        return "gone"
+    count = idleness.held.get(node, 0)
+    if not count:
+        return "idle"
+    # What has ended since it was counted is not named.
+    some = ", ".join(await idleness.some(node, _NAMED))
+    note(f"{node} still runs {count:,}: {some}{' …' if count > _NAMED else ''}")
+    return "busy"
 
 
 async def _page(outcomes: Mapping[str, str]) -> AsyncIterator[Sequence[Outcome]]:

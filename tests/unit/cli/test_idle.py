@@ -66,12 +66,12 @@ async def test_it_waits_for_the_last_run(house: _House) -> None:
     await house.run("mine", "a", "b")
     await house.run("other", "c")
     await house.idleness.look()
-    assert house.idleness.held == {"a": "mine", "b": "mine"}
+    assert house.idleness.held == {"mine": 2}
     waiting = house.wait(60)
     await house.clock.settle()
     await house.end("mine", "a")
     await house.clock.advance(PAUSE)
-    assert house.idleness.held == {"b": "mine"}
+    assert house.idleness.held == {"mine": 1}
     await house.end("mine", "b")
     await house.clock.advance(PAUSE)
     assert not waiting.done()
@@ -88,15 +88,16 @@ async def test_a_claim_before_it_heard(house: _House) -> None:
     await house.run("mine", "late")
     await house.clock.advance(2 * PAUSE)
     assert not waiting.done()
-    assert house.idleness.held == {"late": "mine"}
+    assert house.idleness.held == {"mine": 1}
     await house.end("mine", "late")
     await house.clock.advance(2 * PAUSE)
     await waiting
 
 
 async def test_time_runs_out(house: _House) -> None:
-    """When time is over what still runs is known."""
+    """When time is over it is known how much still runs, and what."""
     await house.run("mine", "a")
+    await house.run("other", "b")
     await house.idleness.look()
     waiting = house.wait(2)
     await house.clock.settle()
@@ -104,7 +105,8 @@ async def test_time_runs_out(house: _House) -> None:
     assert not waiting.done()
     await house.clock.advance(PAUSE)
     await waiting
-    assert house.idleness.held == {"a": "mine"}
+    assert house.idleness.held == {"mine": 1}
+    assert await house.idleness.some("mine", 3) == ["a"]
 
 
 async def test_a_node_that_stops(house: _House) -> None:

@@ -84,13 +84,31 @@ def test_many_children(family: str, run: Run, monkeypatch: pytest.MonkeyPatch) -
     assert run("jobs", "show", family).out.count("\nchild\t") == 3
 
 
-def test_too_many_to_look_at(family: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where more jobs begin like the children than are looked at, it is said that some may be missing."""
+def test_more_children_than_are_read(family: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are more children than are read, it is said that some are missing."""
     assert run("jobs", "show", family).err == ""
-    monkeypatch.setattr(children, "_LOOKED_AT", 2)
+    monkeypatch.setattr(children, "_READ", 2)
     answer = run("jobs", "show", family)
     assert answer.err.startswith("there may be more children: ")
-    assert answer.out.count("\nchild\t") <= 2
+    assert answer.out.count("\nchild\t") == 2
+
+
+def test_children_by_ids_of_their_own(shop: str, run: Run) -> None:
+    """A child is found by the parent it names, however its id begins; what only has a like id is none."""
+    asyncio.run(_named_as_they_like(shop))
+    lines = _fields(run("jobs", "show", "01jd4").out)
+    assert [values[0] for name, *values in lines if name == "child"] == ["a-child", "z-child"]
+
+
+async def _named_as_they_like(url: str) -> None:
+    """Store two children of a job of the shop, and a job with an id like its own."""
+    backend = urls.connect(urls.parse(url, base=Path("/")), clock=FakeClock(), write_timeout=5)
+    await backend.open(create=False)
+    try:
+        children = [NewJob(id=name, kind="k", queue="q", args="{}", parent="01jd4") for name in ("z-child", "a-child")]
+        await backend.jobs.enqueue([[*children, NewJob(id="01jd4-other", kind="k", queue="q", args="{}")]])
+    finally:
+        await backend.close()
 
 
 def test_a_child(family: str, run: Run) -> None:
