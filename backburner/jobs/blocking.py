@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from backburner.errors import NotACall, NotRunning, OnTheLoop
 from backburner.jobs.call import Call
+from backburner.jobs.context import current_run
 from backburner.jobs.crossing import Crossing
 from backburner.jobs.handle import JobHandle
 from backburner.jobs.store_thread import StoreThread, Storing
@@ -97,7 +98,8 @@ class Blocking:
     def result(self, handle: JobHandle[R], timeout: timedelta | float | None = None) -> R:
         """Wait for a job to end and return its result; a `def` job that waits here lends its slot.
 
-        Raises what awaiting the handle raises, and `TimeoutError` after ``timeout``, which leaves the job alone.
+        Raises what awaiting the handle raises, and `TimeoutError` after ``timeout``, which leaves the job alone. In a
+        job that is told to end, the wait soon ends too, by `asyncio.CancelledError` as an await would.
         Raises `OnTheLoop` as `create_task` does.
         """
         if not isinstance(handle, JobHandle):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -112,7 +114,9 @@ class Blocking:
             forks = self._forks
             crossing = self._cross(wait)
             left = None if until is None else max(0.0, until - self._clock.monotonic())
-            if not self._wait_for(crossing, left):
+            if not self._wait_for(crossing, left, _stopping):
+                if _stopping():
+                    raise asyncio.CancelledError
                 raise TimeoutError(f"job {handle.id} has not ended within {timeout} s; it goes on")
             if forks == self._forks or not isinstance(crossing.answer.exception(), NotRunning):
                 return crossing.answer.result()
@@ -152,10 +156,10 @@ class Blocking:
                 self._thread = thread
             return sent
 
-    def _wait_for(self, crossing: Crossing[T], timeout: float | None) -> bool:
+    def _wait_for(self, crossing: Crossing[T], timeout: float | None, over: Callable[[], bool] = lambda: False) -> bool:
         """Wait for an answer; return whether it came. It is given up when it did not, or the wait is interrupted."""
         try:
-            came = crossing.wait(timeout, patience=self._patience, clock=self._clock)
+            came = crossing.wait(timeout, patience=self._patience, clock=self._clock, over=over)
         except BaseException:
             crossing.give_up()
             raise
@@ -186,6 +190,12 @@ class Blocking:
         engine = self._running()
         self._foreign = engine.loop if engine is not None else None
         self._spoilt = self._spoilt or engine is not None or self._thread is not None
+
+
+def _stopping() -> bool:
+    """Tell whether this code belongs to a job that was told to end."""
+    run = current_run.get(None)
+    return run is not None and run.stopping
 
 
 def _refuse_on_loop(what: str, instead: str) -> None:

@@ -49,8 +49,8 @@ class Crossing(Generic[T]):
         except RuntimeError:
             self.fail(NotRunning("the engine's event loop is closed: nothing was done"))
 
-    def wait(self, timeout: float | None, *, patience: float, clock: Clock) -> bool:
-        """Wait for the answer, at most ``timeout`` seconds; return whether it came.
+    def wait(self, timeout: float | None, *, patience: float, clock: Clock, over: Callable[[], bool]) -> bool:
+        """Wait for the answer, at most ``timeout`` seconds and until ``over`` says so; return whether it came.
 
         Raises `StoreUnavailable` once the loop has been silent for ``patience`` seconds, `NotRunning` once it is closed.
         """
@@ -64,6 +64,8 @@ class Crossing(Generic[T]):
                     return False
             if wait([self.answer], look).done:
                 break
+            if over():
+                return False
             silent = 0 if self._heard else silent + 1
             if silent >= LOOKS:
                 raise self._silent(patience)

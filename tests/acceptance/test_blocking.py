@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from backburner import Backburner, JobDead, NotRunning, Reject
+from backburner import Backburner, JobCancelled, JobDead, NotRunning, Reject, current_job
 from backburner.errors import CallRefused, OnTheLoop
 
 if TYPE_CHECKING:
@@ -147,6 +148,35 @@ async def test_a_def_job_waits_for_its_child_in_the_only_slot(make: Callable[...
 
     async with bb, asyncio.timeout(PATIENCE):
         assert await (await bb.create_task(parent(1))) == 2
+
+
+@pytest.mark.parametrize("why", ["timeout", "cancel", "stop"])
+async def test_a_def_job_that_waits_for_itself_is_ended(make_sqlite: Callable[..., Backburner], why: str) -> None:
+    """A wait ends with the job that waits: out of time, cancelled, or stopped, also where nobody would ever answer."""
+    bb = make_sqlite(grace=0)
+    waits, ended = asyncio.Event(), threading.Event()
+
+    @bb.job(timeout=0.05 if why == "timeout" else None)
+    def work() -> None:
+        bb_loop.call_soon_threadsafe(waits.set)
+        try:
+            bb.blocking.result(bb.handle(current_job().id, work))
+        finally:
+            ended.set()
+
+    bb_loop = asyncio.get_running_loop()
+    async with bb:
+        handle = await bb.create_task(work(), retry="none")
+        await waits.wait()
+        if why == "cancel":
+            await handle.cancel()
+        if why != "stop":
+            with pytest.raises(JobDead if why == "timeout" else JobCancelled):
+                await handle
+            assert ended.is_set()
+    async with make_sqlite(run=False) as later:
+        state = (await later.handle(handle.id, work).status()).state
+    assert (state, ended.is_set()) == ({"timeout": "dead", "cancel": "cancelled", "stop": "waiting"}[why], True)
 
 
 async def test_a_parent_that_runs_again_finds_its_child(bb: Backburner) -> None:
