@@ -17,7 +17,6 @@ from backburner.errors import (
     NotInAJob,
     TransactionOpen,
     TransactionRefused,
-    TransactionRolledBack,
 )
 
 if TYPE_CHECKING:
@@ -264,7 +263,6 @@ async def test_another_task_waits_for_the_transaction(bb: Backburner, tmp_path: 
         await insert(connection, 1)
         await bb.create_task(ship(1), tx=connection)
         other = asyncio.create_task(bb.create_task(ship(2)))
-        asyncio.get_running_loop().call_later(0.05, other.get_name)
         await asyncio.wait([other], timeout=0.05)
         assert not other.done()
         await connection.commit()
@@ -294,11 +292,9 @@ async def test_what_is_no_connection_is_refused(bb: Backburner) -> None:
             await bb.create_tasks([ship(1)], tx="jobs.db")
 
 
-async def test_memory_joins_nothing(make: Callable[..., Backburner], url: str) -> None:
+async def test_memory_joins_nothing() -> None:
     """A store in memory says that it has no transactions, and what does."""
-    if url != "memory://":
-        return
-    bb = make()
+    bb = Backburner("memory://")
     ship = declare(bb)
     async with bb:
         with pytest.raises(TransactionRefused, match="use a file in its place"):
@@ -376,7 +372,6 @@ async def test_rolled_back_the_run_failed_and_is_tried_again(bb: Backburner, sho
         assert await handle == "done"
         assert (await handle.status()).failures == 1
         assert await shop.shipped() == [2]
-    assert TransactionRolledBack("why").args
 
 
 async def test_rolled_back_for_good_it_is_a_dead_letter_that_says_so(bb: Backburner, shop: Shop) -> None:

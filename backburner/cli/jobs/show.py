@@ -58,7 +58,7 @@ async def _show(job_id: str, how: Mode, url: str | None) -> None:
     fields = [*_fields(job, now, waits), *children.fields(brief=how is Mode.TABLE), *attempts]
     one(how, value, fields, text=text)
     if not children.whole:
-        note("there may be more children: too many jobs were stored in the same millisecond to look at them all")
+        note("there may be more children: only the last 5,000 are read")
 
 
 def _fields(job: JobRecord, now: int, waits: str) -> Sequence[tuple[str, ...]]:
