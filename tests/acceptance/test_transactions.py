@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import aiosqlite
 import pytest
 
-from backburner import ClaimLost, Job, JobDead, RetryPolicy, Unique, constant, current_job
+from backburner import Backburner, ClaimLost, Job, JobDead, RetryPolicy, Unique, constant, current_job
 from backburner.errors import (
     AlreadyEnded,
     CallRefused,
@@ -22,8 +22,6 @@ from backburner.errors import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
-
-    from backburner import Backburner
 
 
 @pytest.fixture
