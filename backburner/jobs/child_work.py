@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from backburner.jobs.child_pipe import Pipe
     from backburner.jobs.definition import Definition
     from backburner.jobs.dependencies import Dependencies
-    from backburner.jobs.frames import Place, Work
+    from backburner.jobs.frames import Work
     from backburner.jobs.planning import Opened
+    from backburner.jobs.process_place import Place
 
 __all__ = ["Child"]
 

@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from backburner.jobs.process_place import Place
 from backburner.jobs.process_report import Report
 from backburner.model.job import NewJob
 
@@ -23,7 +24,6 @@ __all__ = [
     "Load",
     "Log",
     "LogLevel",
-    "Place",
     "Progress",
     "Refusal",
     "Result",
@@ -40,20 +40,6 @@ F = TypeVar("F")
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 _PREFIX = 4
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where the module that declares a job is found."""
-
-    #: What to import, unless ``file`` is set.
-    module: str
-    #: The program that the engine's process was started with, when the job is declared there.
-    file: str | None
-    #: Whether the job is declared in that program, whichever way it is found.
-    main: bool
-    #: The name of the job's function in it, and the job's kind.
-    name: str
-    kind: str
 
 
 # ---- from the engine -----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, ExitStack
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from backburner.jobs.processes import Processes, Work, place_of
+from backburner.jobs.process_place import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from backburner.jobs.home import Home
     from backburner.jobs.kit import Kit
     from backburner.jobs.planning import Overrides
+    from backburner.jobs.processes import Processes
     from backburner.jobs.run import Run
     from backburner.jobs.threads import Threads
     from backburner.model.job import NewJob
@@ -116,6 +117,8 @@ class Performer:
         raise AssertionError  # dependencies let the job's exceptions through
 
     async def _in_a_process(self, run: Run) -> str:
+        from backburner.jobs.processes import Processes, Work  # noqa: PLC0415 - loaded for the first process job alone
+
         if self._processes is None:
             self._processes = Processes(self._process_limit, kit=self._kit)
         claim, definition = run.claim, run.definition

@@ -17,7 +17,8 @@ from backburner.jobs.frames import Inbox, from_child, pack
 from backburner.shield import to_the_end
 
 if TYPE_CHECKING:
-    from backburner.jobs.frames import FromChild, FromEngine, Place
+    from backburner.jobs.frames import FromChild, FromEngine
+    from backburner.jobs.process_place import Place
 
 __all__ = ["ChildProcess"]
 

@@ -10,7 +10,7 @@ from backburner.errors import NotInThisProcess
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from backburner.jobs.frames import Place
+    from backburner.jobs.process_place import Place
 
 __all__ = ["loading", "refuse_while_loading"]
 

@@ -6,13 +6,28 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from backburner.errors import NotAJob
-from backburner.jobs.frames import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["place_of"]
+__all__ = ["Place", "place_of"]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where the module that declares a job is found."""
+
+    #: What to import, unless ``file`` is set.
+    module: str
+    #: The program that the engine's process was started with, when the job is declared there.
+    file: str | None
+    #: Whether the job is declared in that program, whichever way it is found.
+    main: bool
+    #: The name of the job's function in it, and the job's kind.
+    name: str
+    kind: str
 
 
 def place_of(fn: Callable[..., object], kind: str) -> Place:
