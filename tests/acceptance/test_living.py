@@ -79,7 +79,7 @@ async def test_a_thread_that_ignores_the_stop_is_given_back(make: Callable[..., 
     try:
         async with bb:
             handle = await bb.create_task(deaf())
-            await asyncio.to_thread(started.wait)
+            assert await asyncio.to_thread(started.wait, 30)
         release.set()
         async with bb:
             assert await bb.handle(handle.id, deaf) == "done"

@@ -106,7 +106,7 @@ async def test_def_jobs_tell_and_save_by_plain_calls(bb: Backburner) -> None:
 
     async with bb:
         handle = await bb.create_task(walk())
-        await asyncio.to_thread(saved.wait)
+        assert await asyncio.to_thread(saved.wait, 30)
         status = await handle.status()
         assert (status.state, status.progress, status.checkpoint) == ("running", (1, 2), 41)
         release.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import pytest
 
 from backburner import Backburner, JobDead, JobHandle, NotRunning, StoreUnavailable
 from backburner.errors import InvalidOption, NotACall, OnTheLoop
+from backburner.jobs import crossing
 from backburner.jobs.blocking import Blocking
 from backburner.jobs.vigil import Final, Vigil
 from backburner.model.job import JobState
@@ -134,8 +136,11 @@ def engine_in_a_thread() -> Iterator[tuple[Engine, Callable[[], None]]]:
             stops[0]()
         thread.join(WAIT)
 
-    yield made[0], stop
-    stop()
+    try:
+        yield made[0], stop
+    finally:
+        # Also after a failure: the thread would outlive the run, and keep it from ending.
+        stop()
 
 
 # ---- beside an engine ----------------------------------------------------------------------------------------------
@@ -268,12 +273,21 @@ def test_a_loop_that_does_not_run_is_told() -> None:
     loop.close()
 
 
-def test_ctrl_c_cancels_what_is_under_way() -> None:
+def test_ctrl_c_cancels_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted, a caller stops waiting, and the engine is told that nobody does."""
+    waits = threading.Event()
+
+    def wait(*args: Any) -> Any:  # noqa: ANN401 - as it is called
+        waits.set()
+        return concurrent.futures.wait(*args)
+
+    monkeypatch.setattr(crossing, "wait", wait)
     with engine_in_a_thread() as (engine, _):
         engine.go.clear()
 
         def interrupt() -> None:
+            # Earlier there is nobody yet who stops waiting.
+            assert waits.wait(WAIT)
             assert engine.asked.wait(WAIT)
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
