@@ -18,10 +18,10 @@ from backburner.errors import (
 )
 from backburner.jobs.call import Call
 from backburner.jobs.context import JobContext, current_job
-from backburner.jobs.definition import Job
 from backburner.jobs.dependencies import Provide
 from backburner.jobs.group import TaskGroup
 from backburner.jobs.handle import JobHandle
+from backburner.jobs.job import Job
 from backburner.jobs.registry import Registry
 from backburner.jobs.signals import Cancel, Reject, Retry, Snooze
 from backburner.jobs.status import JobStatus

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from msgspec import UnsetType
 
     from backburner.jobs.call import Call
-    from backburner.jobs.definition import Definition, Job
+    from backburner.jobs.definition import Definition
     from backburner.jobs.executor import Around
     from backburner.jobs.handle import JobHandle
+    from backburner.jobs.job import Job
     from backburner.jobs.options import BatchOptions, TaskOptions
     from backburner.jobs.queues import Queues
     from backburner.jobs.registry import Registry
@@ -139,7 +140,7 @@ class Backburner(Declares, Generic[S]):
         jobs = check_registries(options.pop("jobs", ()))
         self._extras = Extras(
             lifespan=_callable(lifespan, "lifespan"),
-            around=tuple(_callable(each, "around") for each in options.pop("around", ())),
+            around=_wrappers(options.pop("around", ())),
             headers=_callable(options.pop("headers", None), "headers"),
         )
         unknown = options.keys() - Options.__annotations__.keys()
@@ -331,6 +332,18 @@ class Backburner(Declares, Generic[S]):
 
 
 def _callable(value: T, option: str) -> T:
-    if value is not None and not callable(value):
+    if value is None:
+        return value
+    if hasattr(value, "__aenter__"):
+        raise InvalidOption(
+            f"{option}={value!r} is the manager already: give the function that makes it", option=option
+        )
+    if not callable(value):
         raise InvalidOption(f"{option}={value!r} cannot be called", option=option)
     return value
+
+
+def _wrappers(given: Sequence[Around]) -> tuple[Around, ...]:
+    if callable(given):
+        raise InvalidOption(f"around takes several wrappers, not one: around=[{given!r}]", option="around")
+    return tuple(_callable(each, "around") for each in given)

@@ -20,6 +20,7 @@ from backburner.jobs.joined import Joined
 from backburner.jobs.order import Orders
 from backburner.jobs.process_loading import refuse_while_loading
 from backburner.jobs.queues import Queues
+from backburner.jobs.resources import Resources
 from backburner.jobs.worker import LAST_WRITES, Plan, Worker
 from backburner.model.clock import SECOND
 from backburner.model.ids import Ids
@@ -203,7 +204,9 @@ class Engine:
             return
         self._exit.callback(setattr, home, "state", None)
         try:
-            home.state = await self._exit.enter_async_context(lifespan())
+            resources = Resources(lifespan())
+            self._exit.push_async_callback(resources.close)
+            home.state = await resources.open()
         except Exception as error:
             name = getattr(lifespan, "__qualname__", repr(lifespan))
             raise ResourceFailed(

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import reprlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import msgspec
 
 from backburner.errors import CallNotUsed
+from backburner.jobs.definition import Definition
 from backburner.jobs.inline import run_here
+from backburner.jobs.options import CallOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
-
-    from backburner.jobs.definition import Definition
-    from backburner.jobs.options import CallOptions
+    from collections.abc import Generator
 
 __all__ = ["Call", "take"]
 

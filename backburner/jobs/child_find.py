@@ -10,7 +10,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from typing import TYPE_CHECKING
 
 from backburner.errors import UnknownKind
-from backburner.jobs.definition import Job
+from backburner.jobs.job import Job
 from backburner.jobs.process_loading import loading
 from backburner.jobs.process_report import MAIN
 

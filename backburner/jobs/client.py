@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from backburner.errors import InvalidOption, JobNotFound, NotACall, StoreRefused
 from backburner.jobs.call import Call, take
 from backburner.jobs.context import current_run
-from backburner.jobs.definition import Job
 from backburner.jobs.handle import JobHandle
+from backburner.jobs.job import Job
 from backburner.jobs.run import Why
 from backburner.jobs.vigil import Final
 from backburner.model.job import CANCELLED, GROUP_CANCELLED, JobState

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from msgspec import UNSET, UnsetType
 
-from backburner.jobs.definition import Job, define
+from backburner.jobs.definition import define
+from backburner.jobs.job import Job
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from datetime import timedelta
     from typing import ParamSpec
 
-    from backburner.jobs.definition import Decorator, Definition
+    from backburner.jobs.definition import Definition
+    from backburner.jobs.job import Decorator
     from backburner.jobs.unique import Unique
     from backburner.resilience.retry import RetryPolicy
 
@@ -72,7 +74,7 @@ class Declares(ABC):
         """Declare a function as a job, as ``@bb.job`` or ``@bb.job(queue="mail", …)``.
 
         ``name`` is the kind under which it is stored, the function's own name by default: to rename the function, keep
-        the name, or list the old one in ``aliases``. ``queue``, ``priority`` (0 first, 9 last), ``expires``, ``unique``
+        the name, or list the old kind, whole, in ``aliases``. ``queue``, ``priority`` (0 first, 9 last), ``expires``, ``unique``
         and ``tags`` are for calls that say nothing else; ``retry`` and ``timeout`` (None: no limit) in place of the
         engine's. An async function runs on the loop, a `def` in a thread, or with ``executor="process"`` in a process of
         its own. Raises `NotAJob`, `DuplicateKind` or `InvalidOption`.

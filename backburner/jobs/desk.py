@@ -287,7 +287,7 @@ class Desk:
         if not self._runs(run):
             raise AlreadyEnded(f"{run.kind} {run.id} has ended: {what} has to come before")
         if self._completed(run):
-            raise AlreadyEnded(f"{run.kind} {run.id} has completed itself already: {what} has to come before")
+            raise AlreadyEnded(f"{run.kind} {run.id} has completed itself already: {what} comes too late")
 
     @staticmethod
     def _completed(run: Run) -> bool:

@@ -124,7 +124,9 @@ class Executor:
             return  # committed, its own completion ended the claim; what became of that is looked up at its end
         run.why = why
         self._watch(run, self._clock.monotonic() + STUCK_AFTER)
-        if why is Why.SHUTDOWN and run.definition.executor == "process":
+        if run.waiting is not None:
+            run.waiting()
+        elif why is Why.SHUTDOWN and run.definition.executor == "process":
             # It may yet save something; what does not end is killed when it is given up.
             self._performer.stopping(run)
         elif run.begun and run.task is not None:
@@ -134,6 +136,30 @@ class Executor:
         """Tell every run to end."""
         for run in tuple(self.runs.values()):
             self.end(run, why)
+
+    def end_waiting(self) -> None:
+        """Give back what still waits for a thread or a process: the engine stops."""
+        for run in tuple(self.runs.values()):
+            if run.waiting is not None:
+                self.end(run, Why.SHUTDOWN)
+
+    def kill(self) -> None:
+        """Kill the processes of runs that were told to end: nobody waits for them any more."""
+        for run in tuple(self.runs.values()):
+            if run.why is not None and run.definition.executor == "process" and run.task is not None:
+                run.task.cancel()
+
+    def wait(self, run: Run, waiting: Callable[[], object]) -> None:
+        """Know that a run waits for a thread or a process, which is no part of its time."""
+        run.waiting = waiting
+        if run.why is None:
+            run.deadline = _NEVER
+
+    def begin(self, run: Run) -> None:
+        """Know that its wait is over."""
+        run.waiting = None
+        if run.why is None and self.runs.get(run.id) is run:
+            run.deadline = self._deadline(run.claim, run.definition)
 
     def abandon(self) -> None:
         """Give back the jobs of runs that would not end; what they still do is not written."""

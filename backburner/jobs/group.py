@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import reprlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -177,7 +178,9 @@ class TaskGroup:
         """Group all that went wrong; a dead job is told of once, also if the body raised what its handle did."""
         told = {error.job_id for error in errors if isinstance(error, JobFailed)}
         dead = [failure for job_id, failure in self._failures.items() if job_id not in told]
-        return BaseExceptionGroup("errors in a TaskGroup", [*errors, *failures, *dead])
+        every = [*errors, *failures, *dead]
+        # The first stands in the message too: a parent that dies of it is told by that alone.
+        return BaseExceptionGroup(f"errors in a TaskGroup: {reprlib.repr(str(every[0]))}", every)
 
     async def _watch(self) -> None:
         """End when the body has and all jobs have; raise once one is dead, which ends the body too."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 
 import msgspec
 
 from backburner.errors import TransactionOpen
+from backburner.jobs.vigil import Vigil
 from backburner.model.job import JobState
 
 if TYPE_CHECKING:
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
 
     from backburner.jobs.definition import Definition
     from backburner.jobs.status import JobStatus
-    from backburner.jobs.vigil import Final, Vigil
+    from backburner.jobs.vigil import Final
 
 __all__ = ["JobHandle", "Unstored"]
 
 R = TypeVar("R")
+
+#: What hands type from habit.
+_HABITS = frozenset({"result", "get", "exception", "ready", "successful"})
 
 
 class Unstored(Protocol):
@@ -52,6 +56,14 @@ class JobHandle(msgspec.Struct, Generic[R], eq=False, weakref=True):
         final = self._vigil.final
         state = final.state if final is not None else "not known to be done"
         return f"<handle of {self._vigil.definition.kind} {self.id}: {state}>"
+
+    if not TYPE_CHECKING:  # a checker knows what a handle has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Tell hands that type from habit what to write here."""
+            if name in _HABITS:
+                raise AttributeError(f"a handle has no {name}(): await it, in a thread by bb.blocking.result(handle)")
+            raise AttributeError(f"a handle has no attribute {name!r}")
 
     @property
     def id(self) -> str:

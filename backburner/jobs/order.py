@@ -13,7 +13,8 @@ import msgspec
 from backburner.codec.payloads import canonical, has_nul
 from backburner.errors import ArgumentNotStorable, InvalidOption, NotACall, UnknownKind
 from backburner.jobs.call import Call, take
-from backburner.jobs.definition import Job, check_priority, check_tags, check_timeout
+from backburner.jobs.definition import check_priority, check_tags, check_timeout
+from backburner.jobs.job import Job
 from backburner.jobs.options import CallOptions, TaskOptions
 from backburner.jobs.unique import Unique
 from backburner.model.ids import Ids

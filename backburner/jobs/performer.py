@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -87,13 +87,18 @@ class Performer:
     async def _in_a_thread(self, run: Run, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, str]:
         encode = self._desk.executor.encode
         definition = run.definition
+        loop = asyncio.get_running_loop()
 
         def call(provided: Mapping[str, object]) -> tuple[object, str]:
             result = definition.fn(*args, **kwargs, **provided)
             return result, encode(definition, result)
 
+        executor = self._desk.executor
+
         def work() -> tuple[object, str]:
             run.thread = get_ident()
+            with suppress(RuntimeError):  # the loop was closed without a stop
+                loop.call_soon_threadsafe(executor.begin, run)
             try:
                 if run.why is not None:
                     raise asyncio.CancelledError
@@ -108,10 +113,13 @@ class Performer:
             opened: Any = None
             if definition.dependencies is not None:
                 opened = await definition.dependencies.open_async(stack, {}, self._home.overrides)
-            future = asyncio.wrap_future(self._threads.submit(work))
+            submitted = self._threads.submit(work)
+            executor.wait(run, submitted.cancel)
+            future = asyncio.wrap_future(submitted)
             # A thread cannot be stopped: only an engine that gives the run up cancels this wait, and not the thread.
             run.begun = False
             await asyncio.wait([future])
+            run.waiting = None
             run.begun = True
             return future.result()
         raise AssertionError  # dependencies let the job's exceptions through
@@ -135,6 +143,9 @@ class Performer:
             result_limit=self._result_limit,
             argument_limit=self._argument_limit,
         )
+        task = run.task
+        if task is not None:
+            self._desk.executor.wait(run, task.cancel)
         return await self._processes.run(work, _Host(run, self._desk))
 
 
@@ -144,6 +155,10 @@ class _Host:
     def __init__(self, run: Run, desk: Desk) -> None:
         self._run = run
         self._desk = desk
+
+    def begin(self) -> None:
+        """Know that a process has been found for it."""
+        self._desk.executor.begin(self._run)
 
     def progress(self, done: int, total: int | None) -> None:
         """Take how far it has come."""

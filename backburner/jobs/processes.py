@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from backburner.errors import BackburnerError, NotRunning
 from backburner.jobs.frames import Answer, Checkpoint, Error, Load, Log, Progress, Refusal, Result, Stop, Then, Work
@@ -30,6 +30,10 @@ LEAVE = 5.0
 
 class Host(Protocol):
     """What a run asks of its engine, from another process."""
+
+    def begin(self) -> None:
+        """Know that a process has been found for it."""
+        ...
 
     def progress(self, done: int, total: int | None) -> None:
         """Take how far it has come."""
@@ -59,8 +63,6 @@ class Processes:
         self._children: set[ChildProcess] = set()
         self._idle: list[ChildProcess] = []
         self._busy: dict[str, ChildProcess] = {}
-        #: The tasks of runs that wait for a process.
-        self._waiting: dict[str, asyncio.Task[Any] | None] = {}
         self._closed = False
 
     async def run(self, work: Work, host: Host) -> str:
@@ -70,17 +72,14 @@ class Processes:
         `asyncio.CancelledError`, for which the child is killed at once. However it ends, what ran it has ended or waits
         for its next run.
         """
-        self._waiting[work.id] = asyncio.current_task()
-        try:
-            await self._turns.acquire()
-        finally:
-            del self._waiting[work.id]
+        await self._turns.acquire()
         try:
             child = self._take()
         except BaseException:
             self._turns.release()
             raise
         self._busy[work.id] = child
+        host.begin()
         warm = False
         try:
             end = await self._converse(child, work, host)
@@ -98,13 +97,10 @@ class Processes:
         return end.text
 
     def stopping(self, work_id: str) -> None:
-        """Show a run that it is asked to end; one that still waits for a process is cancelled."""
+        """Show a run that it is asked to end."""
         child = self._busy.get(work_id)
-        waiting = self._waiting.get(work_id)
         if child is not None:
             child.send(Stop(work_id))
-        elif waiting is not None:
-            waiting.cancel()
 
     async def close(self) -> None:
         """End every child: those without work by themselves, those that run something by a kill."""

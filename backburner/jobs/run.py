@@ -11,7 +11,7 @@ from backburner.log import get_logger
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from backburner.jobs.call import Call
     from backburner.jobs.definition import Definition
@@ -56,6 +56,8 @@ class Run(msgspec.Struct, eq=False):
     #: The thread that runs it, while one does.
     thread: int | None = None
     why: Why | None = None
+    #: While it waits for a thread or a process, and nothing of it has begun: ends that wait.
+    waiting: Callable[[], object] | None = None
     #: Its end was written down while it still ran; what it comes to no longer matters.
     settled: bool = False
     effects: Effects | None = None

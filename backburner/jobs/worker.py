@@ -154,6 +154,7 @@ class Worker:
         #: The id whose lease was lost.
         self._fallen = ""
         self._grace_over = asyncio.Event()
+        self._hurried = False
         #: It takes no more work.
         self.draining = False
         self._presence = Loop("presence", self._come_back, kit=kit)
@@ -172,10 +173,13 @@ class Worker:
         """End, losing nothing: runs may finish within the grace, then they are interrupted and given back."""
         self._kinds.changed = None
         self._claimer.stop()
+        self._executor.end_waiting()
         await self._presence.stop()
         await self._steward.stop()
         if not await self._idle_within(self._plan.grace / SECOND, self._grace_over):
             self._executor.end_all(Why.SHUTDOWN)
+            if self._hurried:
+                self._executor.kill()
             await self._idle_within(LAST_WRITES, asyncio.Event())
         self._executor.abandon()
         await self._performer.close()
@@ -199,8 +203,10 @@ class Worker:
             self._kit.listener(Signal.NODE_DRAINING, node=self._node.id, runs=len(self._executor.runs))
 
     def hurry(self) -> None:
-        """Let a stop, under way or still to come, wait for no grace."""
+        """Let a stop, under way or still to come, wait for no grace, nor for a process to end by itself."""
+        self._hurried = True
         self._grace_over.set()
+        self._executor.kill()
 
     def heard(self, hint: Hint) -> None:
         """Take a hint from elsewhere."""

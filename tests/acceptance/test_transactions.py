@@ -470,9 +470,9 @@ async def test_it_is_completed_once(bb: Backburner, shop: Shop) -> None:
             await shop.effect(connection)
             job = current_job()
             await job.complete(None, tx=connection)
-            with pytest.raises(AlreadyEnded, match="completed itself already: complete has to come before"):
+            with pytest.raises(AlreadyEnded, match="completed itself already: complete comes too late"):
                 await job.complete(None, tx=connection)
-            with pytest.raises(AlreadyEnded, match="completed itself already: then has to come before"):
+            with pytest.raises(AlreadyEnded, match="completed itself already: then comes too late"):
                 job.then(shop.after())
             said.append("refused")
             await connection.commit()

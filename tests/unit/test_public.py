@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pydoc
+
+import pytest
+
 import backburner
 from backburner import errors
 
@@ -31,3 +35,9 @@ def test_every_error_is_one_of_ours() -> None:
 def test_an_error_speaks_without_words() -> None:
     """An error raised without a message says its docstring's first line."""
     assert str(errors.NotRunning()).startswith("The engine is not running")
+
+
+@pytest.mark.parametrize("name", backburner.__all__)
+def test_help_shows_every_name(name: str) -> None:
+    """`help` and a prompt can show everything that is public."""
+    assert name in pydoc.plain(pydoc.render_doc(getattr(backburner, name)))

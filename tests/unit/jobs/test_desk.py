@@ -22,8 +22,8 @@ from backburner.errors import (
 )
 from backburner.jobs import desk
 from backburner.jobs.context import current_job, current_run
-from backburner.jobs.definition import Job
 from backburner.jobs.desk import LOOK, PROGRESS
+from backburner.jobs.job import Job
 from backburner.jobs.run import Why
 from backburner.model.job import Ending, JobState
 from backburner.ports.jobs import Settled

@@ -25,7 +25,7 @@ from tests.unit.jobs.told import Ear, seeded
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from backburner.jobs.definition import Job
+    from backburner.jobs.job import Job
     from backburner.model.job import NewJob
 
 
@@ -38,6 +38,9 @@ class Told:
         self.jobs: list[NewJob] = []
         self.refusal: Exception | None = None
         self.heard = asyncio.Event()
+
+    def begin(self) -> None:
+        """It has a process now."""
 
     def progress(self, done: int, total: int | None) -> None:
         self.numbers.append((done, total))
