@@ -62,6 +62,28 @@ async def test_an_interrupted_run_loses_no_attempt(make: Callable[..., Backburne
     assert (status.attempt, status.failures, status.crashes, status.interruptions) == (2, 0, 0, 1)
 
 
+async def test_the_wait_for_a_thread_is_no_part_of_a_runs_time(make: Callable[..., Backburner]) -> None:
+    """A `def` job's timeout begins in its thread."""
+    bb = make(threads=1)
+    go = threading.Event()
+
+    @bb.job
+    def first() -> None:
+        go.wait(30)
+
+    @bb.job(timeout=0.1, retry="none")
+    def second() -> str:
+        return "done"
+
+    async with bb:
+        holds = await bb.create_task(first())
+        waits = await bb.create_task(second())
+        assert not await waits.wait(timeout=0.3)
+        go.set()
+        assert await waits == "done"
+        await holds
+
+
 async def test_a_thread_that_ignores_the_stop_is_given_back(make: Callable[..., Backburner], url: str) -> None:
     """A `def` job that does not look at `stopping` does not hold up the stop for ever, and its job is not lost."""
     if url == "memory://":

@@ -74,6 +74,33 @@ async def test_its_timeout_kills_it(bb: Backburner, tmp_path: Path) -> None:
         await handle
 
 
+async def test_the_wait_for_a_process_is_no_part_of_its_time(make: Callable[..., Backburner]) -> None:
+    """Its timeout begins with it: a job that waits for a process does not die of that."""
+    async with make(jobs=[jobs.jobs], processes=1, grace=0) as bb:
+        first = await bb.create_task(jobs.wait_for_stop())
+        await begun(first)
+        second = await bb.create_task(jobs.double(2), timeout=0.2, retry="none")
+        assert not await second.wait(timeout=0.5)
+        await first.cancel()
+        assert await second == 4
+
+
+async def test_a_stop_begins_nothing_and_hurried_kills_what_runs(
+    make: Callable[..., Backburner], tmp_path: Path
+) -> None:
+    """What waits for a process is given back at once; a hurried stop asks nobody twice."""
+    bb = make(jobs=[jobs.jobs], processes=1, grace=60)
+    async with bb:
+        first = await bb.create_task(jobs.hang(str(tmp_path)))
+        await begun(first)
+        second = await bb.create_task(jobs.double(2))
+        bb.hurry()
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 4
+    assert not first.done()
+    assert not second.done()
+
+
 async def test_it_follows_up(bb: Backburner) -> None:
     """A follow-up is stored with its completion, and never without."""
     with pytest.raises(JobDead, match="no"):

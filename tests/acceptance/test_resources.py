@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from backburner import (
@@ -56,6 +57,28 @@ async def pools() -> AsyncGenerator[Pool]:
 
 
 # ---- lifespan= -----------------------------------------------------------------------------------------------------
+
+
+current: ContextVar[str] = ContextVar("current", default="none")
+
+
+async def test_they_are_closed_by_the_task_that_opened_them(make: Callable[..., Backburner]) -> None:
+    """Task groups and context variables in them are left where they were entered, whoever stops the engine."""
+
+    @asynccontextmanager
+    async def resources() -> AsyncGenerator[str]:
+        token = current.set("open")
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.sleep_forever)
+            yield "ready"
+            group.cancel_scope.cancel()
+        current.reset(token)
+
+    bb = make(lifespan=resources)
+    await asyncio.create_task(bb.__aenter__())
+    assert bb.state == "ready"
+    await asyncio.create_task(bb.__aexit__(None, None, None))
+    assert not bb.running
 
 
 async def test_resources_open_before_jobs_run_and_close_after_the_last(url: str) -> None:

@@ -176,11 +176,11 @@ async def test_a_run_sees_that_it_is_to_stop(stage: Stage) -> None:
 
 
 async def test_a_run_that_waits_need_not_begin(stage: Stage) -> None:
-    """Told to stop before a process was free for it, a run ends there and then."""
+    """Cancelled before a process was free for it, a run ends there and then, and harms no other."""
     busy = [asyncio.ensure_future(stage.run(jobs.wait_for_stop, id=name)) for name in "bc"]
     waits = asyncio.ensure_future(stage.run(jobs.double, '{"number": 1}'))
     await stage.host.heard.wait()
-    stage.processes.stopping("a")
+    waits.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waits
     for name in "bc":
