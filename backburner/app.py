@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, cast, overload
 
 from backburner import config
 from backburner.engine import Engine, Extras
-from backburner.errors import AlreadyRunning, InvalidOption, NotRunning
+from backburner.errors import AlreadyRunning, BackburnerError, InvalidOption, NotRunning
 from backburner.jobs.blocking import Blocking
 from backburner.jobs.call import take
 from backburner.jobs.declaring import Declares
 from backburner.jobs.group import TaskGroup
 from backburner.jobs.kit import Kit
+from backburner.jobs.process_loading import refuse_in_child
 from backburner.jobs.registry import Kinds, check_registries
 from backburner.model.clock import SECOND, SystemClock
 from backburner.observability.logs import LogListener, guarded
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from msgspec import UnsetType
 
     from backburner.jobs.call import Call
+    from backburner.jobs.client import Client
     from backburner.jobs.definition import Definition
     from backburner.jobs.executor import Around
     from backburner.jobs.handle import JobHandle
@@ -232,17 +235,17 @@ class Backburner(Declares, Generic[S]):
         stored, and ``create_task(call, id=…)`` with the id they name repeats safely. Cancelled while it waits for its
         turn, nothing is stored; cancelled later, the job may exist.
         """
-        if self._engine is None:
-            take(call)
-            raise NotRunning
-        return await self._engine.client.create_task(call, options)
+        return await self._client_for(call).create_task(call, options)
 
+    @overload
+    async def create_tasks(self, calls: Iterable[Call[R]], **options: Unpack[BatchOptions]) -> list[JobHandle[R]]: ...
+    @overload
+    async def create_tasks(
+        self, calls: Iterable[Call[Any]], **options: Unpack[BatchOptions]
+    ) -> list[JobHandle[Any]]: ...
     async def create_tasks(self, calls: Iterable[Call[Any]], **options: Unpack[BatchOptions]) -> list[JobHandle[Any]]:
         """Store many calls in one write: all of them or none; ``options`` hold for each. Handles come in order."""
-        if self._engine is None:
-            take(calls)
-            raise NotRunning
-        return await self._engine.client.create_tasks(calls, options)
+        return await self._client_for(calls).create_tasks(calls, options)
 
     def TaskGroup(self, *, tx: object = None) -> TaskGroup:  # noqa: N802 - as asyncio has it
         """Return a group: ``async with bb.TaskGroup() as group``, then ``group.create_task(…)``."""
@@ -285,8 +288,22 @@ class Backburner(Declares, Generic[S]):
 
     def _running(self) -> Engine:
         if self._engine is None:
+            refuse_in_child()
             raise NotRunning
         return self._engine
+
+    def _client_for(self, calls: object) -> Client:
+        """Return where calls are stored from here; refused, they are known to have been handed over."""
+        try:
+            engine = self._running()
+            if engine.loop is not asyncio.get_running_loop():
+                raise NotRunning(
+                    "the engine runs on another event loop than this: from a thread, write bb.blocking.create_task(…)"
+                )
+        except BackburnerError:
+            take(calls)
+            raise
+        return engine.client
 
     async def _start(self, settings: config.Settings) -> None:
         if self._engine is not None:

@@ -235,6 +235,8 @@ class Executor:
         except asyncio.CancelledError:
             verdict = Verdict.OPEN  # an engine that gives the run up has settled it; what is left is to free its slot
         if verdict is Verdict.COMMITTED:
+            if raised is not None:
+                self._listener(Signal.JOB_LATE_ERROR, error=raised, kind=run.kind, id=run.id, attempt=run.attempt)
             self._finish(run, None, raised)
             return raised
         if verdict is Verdict.ROLLED_BACK and raised is None:

@@ -1,4 +1,4 @@
-"""Whether this process is a child that imports a job's module at this moment."""
+"""Whether this process is a child, and imports a job's module at this moment."""
 
 from __future__ import annotations
 
@@ -12,9 +12,24 @@ if TYPE_CHECKING:
 
     from backburner.jobs.process_place import Place
 
-__all__ = ["loading", "refuse_while_loading"]
+__all__ = ["become_child", "loading", "refuse_in_child", "refuse_while_loading"]
 
 _places: list[Place] = []
+_child: list[bool] = []
+
+
+def become_child() -> None:
+    """Know that this process runs process jobs, and nothing else."""
+    _child.append(True)
+
+
+def refuse_in_child() -> None:
+    """Raise `NotInThisProcess` where a process job asks for the engine, which runs in the process that started this."""
+    if _child:
+        raise NotInThisProcess(
+            "a process job runs in a process of its own, without its engine: store by bb.blocking.create_task(…) or "
+            "current_job().then(…), open what it needs by Provide(…)"
+        )
 
 
 @contextmanager

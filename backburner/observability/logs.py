@@ -34,6 +34,7 @@ _RECORDS = {
     Signal.JOB_INTERRUPTED: _Record("backburner.job", "info"),
     Signal.JOB_LAPSED: _Record("backburner.job", "warning"),
     Signal.JOB_LOST: _Record("backburner.job", "warning"),
+    Signal.JOB_LATE_ERROR: _Record("backburner.job", "warning", traceback=True),
     Signal.JOB_STUCK: _Record("backburner.job", "error"),
     Signal.KIND_UNKNOWN: _Record("backburner.job", "warning"),
     Signal.JOB_MISFIT: _Record("backburner.job", "warning"),

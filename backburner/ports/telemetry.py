@@ -27,6 +27,8 @@ class Signal(StrEnum):
     JOB_LAPSED = "job.lapsed"
     #: A run no longer held its claim; what it did was not written.
     JOB_LOST = "job.lost"
+    #: A run raised after its own transaction had completed it; the job stays completed.
+    JOB_LATE_ERROR = "job.late_error"
     #: A run goes on after it was told to end.
     JOB_STUCK = "job.stuck"
     #: Jobs were parked: they wait for a node that knows their kind.

@@ -125,7 +125,7 @@ async def test_one_call_is_not_many(bb: Backburner, send: Send) -> None:
     """A single call given to create_tasks is told how to write many."""
     async with bb:
         with pytest.raises(NotACall, match=r"create_tasks\(\[send\(…\), …\]\)"):
-            await bb.create_tasks(send("a"))  # type: ignore[arg-type]
+            await bb.create_tasks(send("a"))  # type: ignore[call-overload]
 
 
 async def test_what_is_no_call(bb: Backburner, send: Send) -> None:

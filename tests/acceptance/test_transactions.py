@@ -404,8 +404,10 @@ async def test_an_exception_inside_the_transaction_is_that_jobs_failure(bb: Back
         assert await shop.shipped() == []
 
 
-async def test_raised_after_the_commit_the_job_is_completed(bb: Backburner, shop: Shop) -> None:
-    """The transaction decides: what the run raises after its commit changes nothing."""
+async def test_raised_after_the_commit_the_job_is_completed(
+    bb: Backburner, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The transaction decides: what the run raises after its commit changes nothing, and is told of."""
 
     @bb.job
     async def ship() -> str:
@@ -421,6 +423,7 @@ async def test_raised_after_the_commit_the_job_is_completed(bb: Backburner, shop
         status = await handle.status()
         assert (status.state, status.attempt, status.failures) == ("completed", 1, 0)
     assert shop.attempts == [1]
+    assert ["job.late_error" in record.getMessage() for record in caplog.records].count(True) == 1
 
 
 async def test_a_lost_claim_raises_and_its_effects_roll_back(

@@ -52,6 +52,7 @@ async def use() -> None:
         assert_type(await handle.cancel(), bool)
         assert_type(bb.handle("id", send_later), JobHandle[int])
         many = await bb.create_tasks([send_later("a"), send_later("b")], at=datetime.now(UTC))  # noqa: TID251
+        assert_type(many, list[JobHandle[int]])
         assert [await one for one in many]
 
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backburner import Backburner, CallNotUsed, NotRunning, Registry, current_job
-from backburner.errors import AlreadyEnded, ArgumentNotStorable, DuplicateKind, InvalidOption, NotACall, NotInAJob
+from backburner.errors import (
+    AlreadyEnded,
+    ArgumentNotStorable,
+    DuplicateKind,
+    InvalidOption,
+    NotACall,
+    NotInAJob,
+    NotInThisProcess,
+)
+from backburner.jobs import process_loading
 from tests.unit.jobs.engines import House
 
 if TYPE_CHECKING:
@@ -75,9 +84,9 @@ async def test_a_call_that_was_handed_over_does_not(house: House) -> None:
         with pytest.raises(AlreadyEnded):
             group.create_task(send())
         await refused(bb.create_task(send(), delya=1))  # type: ignore[call-arg]
-        await refused(bb.create_tasks([send(), send()], id="x"))  # type: ignore[call-arg]
+        await refused(bb.create_tasks([send(), send()], id="x"))  # type: ignore[call-overload]
         await refused(bb.create_tasks([send(), "send"]))  # type: ignore[list-item]
-        await refused(bb.create_tasks(send()))  # type: ignore[arg-type]
+        await refused(bb.create_tasks(send()))  # type: ignore[call-overload]
         await refused(bb.create_task(send(object())))  # type: ignore[arg-type]
 
     with warnings.catch_warnings(record=True) as caught:
@@ -298,3 +307,29 @@ def test_what_a_registry_refuses() -> None:
         Backburner("memory://", jobs=registry)  # type: ignore[call-overload]
     with pytest.raises(InvalidOption, match="jobs takes registries"):
         Backburner("memory://", jobs=[work])  # type: ignore[list-item]
+
+
+async def test_another_loop_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """A loop of one's own beside the engine's cannot wait for it: the words name the way in for threads."""
+    bb = Backburner("memory://")
+
+    @bb.job
+    async def greet() -> None: ...
+
+    def from_a_loop_of_its_own() -> None:
+        with pytest.raises(NotRunning, match=r"bb\.blocking\.create_task"):
+            asyncio.run(bb.create_task(greet()))
+
+    async with bb:
+        await asyncio.to_thread(from_a_loop_of_its_own)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_process_jobs_engine_is_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the process of a process job the engine says so, and what to write there."""
+    monkeypatch.setattr(process_loading, "_child", [True])
+    bb = Backburner("memory://")
+    with pytest.raises(NotInThisProcess, match="Provide"):
+        _ = bb.state
+    with pytest.raises(NotInThisProcess, match=r"bb\.blocking"):
+        bb.TaskGroup()
