@@ -81,7 +81,8 @@ class Handles:
 
     def vigil(self, job_id: str, definition: Definition) -> Vigil:
         """Return the vigil of a job."""
-        known = self._find(job_id)
+        reference = self._known.get(job_id)
+        known = None if reference is None else reference()
         # What ended, or was missing, may have been stored since under the same id.
         if known is not None and known.final is None:
             return known

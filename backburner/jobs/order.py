@@ -74,7 +74,7 @@ class Orders:
         argument_limit: int,
         headers: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
-        self._kinds = kinds
+        self._known = None if kinds is None else kinds.definitions
         self._ids = ids
         self._argument_limit = argument_limit
         self._headers = headers
@@ -97,7 +97,7 @@ class Orders:
         if call.options:
             options = cast("TaskOptions", {**call.options, **options})
         definition = call.definition
-        if self._kinds is not None and definition not in self._kinds:
+        if self._known is not None and self._known.get(definition.kind) is not definition:
             raise UnknownKind(
                 f"{definition.kind} ({definition.place}) is not a job of this engine; "
                 "decorate it with this engine's job decorator, or give the engine its Registry"
@@ -138,7 +138,7 @@ class Orders:
 
     def check_kind(self, kind: str) -> None:
         """Raise `UnknownKind` for a kind that may not be stored here."""
-        if self._kinds is not None and self._kinds.get(kind) is None:
+        if self._known is not None and kind not in self._known:
             raise UnknownKind(f"{kind} is not a job of this engine; give the engine its Registry")
 
     def _prepare_with(

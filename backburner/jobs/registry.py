@@ -21,7 +21,8 @@ class Kinds:
     """Definitions by kind and by alias; two of one name are refused."""
 
     def __init__(self) -> None:
-        self._definitions: dict[str, Definition] = {}
+        #: By kind and by alias; grows, and is never replaced.
+        self.definitions: dict[str, Definition] = {}
         self.home = Home()
         self.names: frozenset[str] = frozenset()
         #: Called when a kind was added.
@@ -30,28 +31,25 @@ class Kinds:
 
     def add(self, definition: Definition) -> None:
         """Add a definition; raises `DuplicateKind` naming both places. The same one again changes nothing."""
-        _add(self._definitions, definition)
+        _add(self.definitions, definition)
         if self.home not in definition.homes:
             definition.homes.append(self.home)
-        self.names = frozenset(self._definitions)
+        self.names = frozenset(self.definitions)
         self._signatures = None
         if self.changed is not None:
             self.changed()
 
     def get(self, kind: str) -> Definition | None:
         """Return the definition of a kind, or None."""
-        return self._definitions.get(kind)
+        return self.definitions.get(kind)
 
     @property
     def signatures(self) -> dict[str, str]:
         """A name for what the stored arguments of each kind must look like here."""
         if self._signatures is None:
-            known = self._definitions.items()
+            known = self.definitions.items()
             self._signatures = {name: definition.signature.schema_name for name, definition in known}
         return self._signatures
-
-    def __contains__(self, definition: Definition) -> bool:
-        return self._definitions.get(definition.kind) is definition
 
 
 class Registry(Declares):
