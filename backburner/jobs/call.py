@@ -22,7 +22,7 @@ __all__ = ["Call", "take"]
 R = TypeVar("R")
 
 
-class Call(msgspec.Struct, Generic[R], eq=False, gc=False):
+class Call(msgspec.Struct, Generic[R], eq=False):
     """A job bound to arguments, not yet stored. Awaiting it runs it right here: no store, no retry, no timeout."""
 
     definition: Definition
