@@ -79,8 +79,9 @@ async def test_the_wait_for_a_process_is_no_part_of_its_time(make: Callable[...,
     async with make(jobs=[jobs.jobs], processes=1, grace=0) as bb:
         first = await bb.create_task(jobs.wait_for_stop())
         await begun(first)
-        second = await bb.create_task(jobs.double(2), timeout=0.2, retry="none")
-        assert not await second.wait(timeout=0.5)
+        # Longer than a new process takes to begin.
+        second = await bb.create_task(jobs.double(2), timeout=1.5, retry="none")
+        assert not await second.wait(timeout=1.7)
         await first.cancel()
         assert await second == 4
 
