@@ -204,7 +204,7 @@ class Engine:
             return
         self._exit.callback(setattr, home, "state", None)
         try:
-            resources = Resources(lifespan())
+            resources = Resources(lifespan(), self._kit)
             self._exit.push_async_callback(resources.close)
             home.state = await resources.open()
         except Exception as error:

@@ -39,6 +39,7 @@ __all__ = [
     "ProcessDied",
     "ResourceFailed",
     "ResultNotStorable",
+    "RunSkipped",
     "SchemaTooNew",
     "SchemaTooOld",
     "StoreBusy",
@@ -194,6 +195,10 @@ class NotInThisProcess(BackburnerError, RuntimeError):
 
 class AlreadyEnded(BackburnerError, RuntimeError):
     """The run has ended, or was completed already: this has to come before."""
+
+
+class RunSkipped(BackburnerError, RuntimeError):
+    """A wrapper of around= returned without awaiting run(), so the job did not run: await it, or raise Cancel or Reject."""
 
 
 class ProcessDied(BackburnerError):

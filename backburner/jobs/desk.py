@@ -17,7 +17,9 @@ from backburner.jobs.done import DONE
 from backburner.jobs.effects import Effects, check_progress
 from backburner.jobs.loop import trouble
 from backburner.jobs.run import Why
+from backburner.model.clock import SECOND
 from backburner.model.job import JobState, Settlement
+from backburner.resilience.retry import LOOP_BACKOFF
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -94,6 +96,7 @@ class Desk:
         self._limit = limit
         self._clock = kit.clock
         self._listener = kit.listener
+        self._random = kit.random
         self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
 
@@ -213,24 +216,26 @@ class Desk:
         """Find out what became of a run's own transaction; while that is open, until it is told to end."""
         failures = 0
         while True:
+            pause = LOOK
             if not self._joined.is_open(tx):
                 try:
                     return await self._look_up(run)
                 except StoreError as error:
                     failures += 1
                     self._listener(trouble(error), error=error, loop="completion", failures=failures)
+                    pause = LOOP_BACKOFF.delay(failures, previous=None, random=self._random) / SECOND
             if run.why is not None:
                 return Verdict.OPEN
-            await self._pause()
+            await self._pause(pause)
 
     async def _look_up(self, run: Run) -> Verdict:
         found = {record.token: record.state for record in (await self._reader.get((run.id,))).jobs}
         verdicts = {JobState.COMPLETED: Verdict.COMMITTED, JobState.RUNNING: Verdict.ROLLED_BACK}
         return verdicts.get(found.get(run.token, JobState.DEAD), Verdict.LOST)
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float) -> None:
         over = asyncio.Event()
-        timer = self._clock.call_later(LOOK, over.set)
+        timer = self._clock.call_later(seconds, over.set)
         try:
             await over.wait()
         finally:

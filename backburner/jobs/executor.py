@@ -9,7 +9,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from backburner.errors import PayloadNotReadable, TransactionRolledBack
+from backburner.errors import PayloadNotReadable, RunSkipped, TransactionRolledBack
 from backburner.jobs import outcome
 from backburner.jobs.context import JobContext, current_run
 from backburner.jobs.desk import Verdict
@@ -140,8 +140,9 @@ class Executor:
     def end_waiting(self) -> None:
         """Give back what still waits for a thread or a process: the engine stops."""
         for run in tuple(self.runs.values()):
-            if run.waiting is not None:
-                self.end(run, Why.SHUTDOWN)
+            # One that has just begun, unheard of here, cannot be cancelled and has its grace.
+            if run.why is None and run.waiting is not None and run.waiting():
+                run.why = Why.SHUTDOWN
 
     def kill(self) -> None:
         """Kill the processes of runs that were told to end: nobody waits for them any more."""
@@ -149,7 +150,7 @@ class Executor:
             if run.why is not None and run.definition.executor == "process" and run.task is not None:
                 run.task.cancel()
 
-    def wait(self, run: Run, waiting: Callable[[], object]) -> None:
+    def wait(self, run: Run, waiting: Callable[[], bool]) -> None:
         """Know that a run waits for a thread or a process, which is no part of its time."""
         run.waiting = waiting
         if run.why is None:
@@ -211,9 +212,11 @@ class Executor:
     async def _perform(self, run: Run, args: tuple[object, ...], kwargs: dict[str, object]) -> str:
         """Run what is more than a plain call on the loop; returns the result as JSON text."""
         text = "null"
+        ran = False
 
         async def innermost() -> object:
-            nonlocal text
+            nonlocal text, ran
+            ran = True
             result, text = await self._performer.perform(run, args, kwargs)
             return result
 
@@ -221,8 +224,9 @@ class Executor:
         context: JobContext[Any] = JobContext(run)
         for around in reversed(self._around):
             work = partial(around, context, work)  # type: ignore[assignment]
-        called = work()
-        await called
+        await work()
+        if not ran:
+            raise RunSkipped
         return text
 
     async def _finish_own(

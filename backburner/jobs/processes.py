@@ -12,7 +12,6 @@ from backburner.errors import BackburnerError, NotRunning
 from backburner.jobs.frames import Answer, Checkpoint, Error, Load, Log, Progress, Refusal, Result, Stop, Then, Work
 from backburner.jobs.process_child import ChildProcess
 from backburner.jobs.process_loading import refuse_while_loading
-from backburner.jobs.process_place import place_of
 from backburner.jobs.process_report import ChildError, revive
 from backburner.log import get_logger
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from backburner.jobs.kit import Kit
     from backburner.model.job import NewJob
 
-__all__ = ["ChildError", "Host", "Processes", "Work", "place_of"]
+__all__ = ["ChildError", "Host", "Processes", "Work"]
 
 #: Seconds for a child without work to end by itself.
 LEAVE = 5.0

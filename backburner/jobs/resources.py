@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from backburner.ports.telemetry import Signal
+
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
+
+    from backburner.jobs.kit import Kit
 
 __all__ = ["Resources"]
 
@@ -18,8 +22,9 @@ class Resources:
     stopped by another than the one that started it.
     """
 
-    def __init__(self, manager: AbstractAsyncContextManager[object]) -> None:
+    def __init__(self, manager: AbstractAsyncContextManager[object], kit: Kit) -> None:
         self._manager = manager
+        self._listener = kit.listener
         self._closing = asyncio.Event()
         self._opened: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
@@ -48,5 +53,11 @@ class Resources:
                 await self._closing.wait()
         except Exception as error:
             if self._opened.done():
+                if not self._closing.is_set():
+                    # Told now, raised when the engine stops: its jobs go on without what has failed.
+                    self._listener(Signal.LOOP_FAILED, error=error, loop="resources", failures=1)
                 raise
             self._opened.set_exception(error)
+        finally:
+            if not self._opened.done():
+                self._opened.cancel()  # a manager that was cancelled must leave nobody waiting for it

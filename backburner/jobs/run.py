@@ -56,8 +56,8 @@ class Run(msgspec.Struct, eq=False):
     #: The thread that runs it, while one does.
     thread: int | None = None
     why: Why | None = None
-    #: While it waits for a thread or a process, and nothing of it has begun: ends that wait.
-    waiting: Callable[[], object] | None = None
+    #: While it waits for a thread or a process, and nothing of it has begun: ends that wait; False when it is over.
+    waiting: Callable[[], bool] | None = None
     #: Its end was written down while it still ran; what it comes to no longer matters.
     settled: bool = False
     effects: Effects | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from backburner import (
@@ -60,6 +61,49 @@ async def pools() -> AsyncGenerator[Pool]:
 
 
 current: ContextVar[str] = ContextVar("current", default="none")
+
+
+async def test_one_that_is_cancelled_while_it_opens_leaves_nobody_waiting(make: Callable[..., Backburner]) -> None:
+    """The start ends by that cancellation, and the engine may be entered again."""
+
+    @asynccontextmanager
+    async def resources() -> AsyncGenerator[None]:
+        raise asyncio.CancelledError
+        yield
+
+    bb = make(lifespan=resources)
+    with pytest.raises(asyncio.CancelledError):
+        await bb.__aenter__()
+    assert not bb.running
+
+
+async def test_one_that_fails_while_jobs_run_is_told_of(
+    make: Callable[..., Backburner], caplog: pytest.LogCaptureFixture
+) -> None:
+    """At once, in the log, and again as the engine stops."""
+    fail, told = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def resources() -> AsyncGenerator[None]:
+        async def background() -> None:
+            await fail.wait()
+            told.set()
+            raise ConnectionError("the pool is gone")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(background)
+            yield
+
+    bb = make(lifespan=resources)
+    await bb.__aenter__()
+    fail.set()
+    await told.wait()
+    for _ in range(10):
+        await anyio.lowlevel.checkpoint()
+    assert any("loop.failed" in record.getMessage() for record in caplog.records)
+    with pytest.raises(ExceptionGroup):
+        await bb.__aexit__(None, None, None)
+    assert not bb.running
 
 
 async def test_they_are_closed_by_the_task_that_opened_them(make: Callable[..., Backburner]) -> None:
@@ -379,8 +423,8 @@ async def test_around_that_raises_keeps_the_job_from_running(url: str) -> None:
     assert runs == [3]
 
 
-async def test_around_that_skips_the_run_completes_the_job(url: str) -> None:
-    """A wrapper that does not call ``run()`` skips the job: it completes with no result."""
+async def test_around_that_skips_the_run_fails_it(url: str) -> None:
+    """A wrapper that forgets to await ``run()`` completes nothing: the job did not run, and says so."""
 
     async def skip(ctx: JobContext[Any], run: Run) -> str:
         if "skipped" not in ctx.headers:
@@ -397,7 +441,8 @@ async def test_around_that_skips_the_run_completes_the_job(url: str) -> None:
     async with bb:
         assert await (await bb.create_task(work())) == "done"
         headers["skipped"] = "yes"
-        assert await (await bb.create_task(work())) is None
+        with pytest.raises(JobDead, match="without awaiting run"):
+            await (await bb.create_task(work(), retry="none"))
         headers.clear()
         assert await (await bb.create_task(work())) == "done"
 

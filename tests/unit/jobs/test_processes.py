@@ -17,7 +17,8 @@ from backburner import Cancel, Reject, Retry, Snooze
 from backburner.errors import ClaimLost, NotAJob, NotRunning, PayloadNotReadable, ProcessDied, ResultNotStorable
 from backburner.jobs.child_memory import LEAK
 from backburner.jobs.kit import Kit
-from backburner.jobs.processes import ChildError, Processes, Work, place_of
+from backburner.jobs.process_place import place_of
+from backburner.jobs.processes import ChildError, Processes, Work
 from backburner.model.clock import SystemClock
 from tests.chaos.programs import process_jobs as jobs
 from tests.unit.jobs.told import Ear, seeded
