@@ -85,7 +85,7 @@ class Options(TypedDict, total=False):
     around: Sequence[Around]
     """Wraps every run: ``async def traced(ctx, run): with span(ctx.kind): await run()``. The first is the outermost.
 
-    What one raises ends the run; what it returns is not looked at.
+    What one raises ends the run; what it returns is not looked at. One that returns without awaiting ``run()`` fails it.
     """
     headers: Callable[[], Mapping[str, str]] | None
     """Called where a job is stored; what it answers travels with the job and its children (`JobContext.headers`)."""
