@@ -29,12 +29,18 @@ __all__ = [
     "JobFailed",
     "JobNotFound",
     "LeaseLost",
+    "LetterFileRefused",
+    "LockLost",
+    "LockNotHeld",
+    "LockTimeout",
     "NotACall",
     "NotAJob",
     "NotInAJob",
     "NotInThisProcess",
     "NotRunning",
+    "NothingMatches",
     "OnTheLoop",
+    "OperationNotFound",
     "PayloadNotReadable",
     "ProcessDied",
     "ResourceFailed",
@@ -44,6 +50,7 @@ __all__ = [
     "SchemaTooOld",
     "StoreBusy",
     "StoreCorrupt",
+    "StoreDenied",
     "StoreError",
     "StoreFull",
     "StoreMissing",
@@ -56,6 +63,8 @@ __all__ = [
     "TransactionRefused",
     "TransactionRolledBack",
     "UnknownKind",
+    "UnknownLimit",
+    "UnknownPath",
     "UnknownRetryPolicy",
     "UnknownUrlOption",
 ]
@@ -93,6 +102,10 @@ class UnknownRetryPolicy(InvalidOption):
     """No retry policy of that name exists."""
 
 
+class UnknownLimit(InvalidOption, LookupError):
+    """No limit or breaker of that name exists."""
+
+
 class NotACall(CallRefused, TypeError):
     """create_task takes a call of a job, such as send_email("a@b.c")."""
 
@@ -106,7 +119,14 @@ class InvalidDependency(NotAJob):
 
 
 class InvalidArguments(CallRefused, TypeError):
-    """The arguments do not fit the job's signature."""
+    """The arguments do not fit the job's signature.
+
+    ``path`` is where, as in `ArgumentNotStorable`; None if no single place is to blame.
+    """
+
+    def __init__(self, message: str | None = None, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class ArgumentNotStorable(CallRefused, ValueError):
@@ -142,12 +162,42 @@ class PayloadNotReadable(BackburnerError, ValueError):
         self.path = path
 
 
+class UnknownPath(CallRefused, LookupError):
+    """The stored arguments have nothing at this path.
+
+    ``path`` is the part of it that is not there: ``user.adress`` of ``user.adress.city``.
+    """
+
+    def __init__(self, message: str | None = None, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class DuplicateKind(CallRefused, ValueError):
     """Two jobs have the same kind."""
 
 
 class UnknownKind(CallRefused, LookupError):
     """No job of that kind is registered here."""
+
+
+class NothingMatches(CallRefused, LookupError):
+    """No dead letter matches."""
+
+
+class OperationNotFound(CallRefused, LookupError):
+    """There is no such replay or purge; ended ones are kept as long as dead letters are."""
+
+
+class LetterFileRefused(CallRefused, ValueError):
+    """A file of dead letters is broken, or is none; nothing of it was stored.
+
+    ``line`` says where, counted from 1.
+    """
+
+    def __init__(self, message: str | None = None, *, line: int) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class InvalidUrl(CallRefused, ValueError):
@@ -256,6 +306,10 @@ class StoreMissing(StoreError):
     """There is no store at this address."""
 
 
+class StoreDenied(StoreError):
+    """The store does not let this user in, or does not let it do that."""
+
+
 class StoreReadOnly(StoreError):
     """The store is read-only."""
 
@@ -286,6 +340,21 @@ class SchemaTooOld(StoreError):
 
 class LeaseLost(StoreError):
     """This node's lease is not live: it may not claim until it has a new one."""
+
+
+# ---- what a lock raises --------------------------------------------------------------------------------------------
+
+
+class LockTimeout(BackburnerError, TimeoutError):
+    """The lock was held by others for as long as it was waited for."""
+
+
+class LockLost(BackburnerError):
+    """The lock's lease could not be renewed in time: another may hold it."""
+
+
+class LockNotHeld(BackburnerError, RuntimeError):
+    """The lock is not held, or held already, by this object."""
 
 
 # ---- what awaiting a handle raises ---------------------------------------------------------------------------------

@@ -40,11 +40,14 @@ def model_fault(error: object) -> tuple[tuple[object, ...], str, str] | None:
     return tuple(first["loc"]), str(first["type"]), str(first["msg"])
 
 
-def model_schema(kind: type) -> object | None:
-    """Return the JSON Schema of what a pydantic model reads; None for anything else, and where pydantic has none."""
+def model_schema(kind: type, place: str = "#/$defs/{model}") -> object | None:
+    """Return the JSON Schema of what a pydantic model reads; None for anything else, and where pydantic has none.
+
+    ``place`` is where the models that it refers to, which stand in its ``$defs``, will be found.
+    """
     model: Any = kind
     try:
-        return model.model_json_schema() if _is_model(kind) else None
+        return model.model_json_schema(ref_template=place) if _is_model(kind) else None
     except RuntimeError:  # PydanticInvalidForJsonSchema: of a function, of a class of the app's
         return None
 

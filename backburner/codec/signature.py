@@ -12,6 +12,7 @@ import msgspec
 from backburner.codec.annotations import NOTHING, Annotation, annotation_text, resolve
 from backburner.codec.payloads import UNFIT, decoder, has_nul, write
 from backburner.codec.refusals import misfit, refusal
+from backburner.codec.schema import schema_of
 from backburner.codec.shapes import name_of
 from backburner.codec.values import same, same_all, spell
 from backburner.errors import ArgumentNotStorable, InvalidArguments, NotAJob, PayloadNotReadable, ResultNotStorable
@@ -232,6 +233,11 @@ class Signature:
             (parameter.name, self._annotations[parameter.name], _default(parameter) is msgspec.NODEFAULT)
             for parameter in self._parameters.values()
         )
+
+    @cached_property
+    def schema(self) -> str:
+        """JSON text: a JSON Schema of the object that the stored arguments are (`schema_of`)."""
+        return schema_of(self._parameters.values(), self._annotations)
 
     @cached_property
     def _annotations(self) -> Mapping[str, Annotation]:

@@ -6,7 +6,7 @@ import hashlib
 import traceback
 from pathlib import PurePath
 
-__all__ = ["fingerprint", "qualified"]
+__all__ = ["fingerprint", "poison", "qualified"]
 
 #: The innermost frames say what failed; more would tell callers of one cause apart.
 _FRAMES = 5
@@ -30,4 +30,13 @@ def fingerprint(error: BaseException) -> str:
     """
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     places = [f"{PurePath(frame.filename).name}:{frame.name}" for frame in frames]
-    return hashlib.sha256("\n".join([qualified(error), *places]).encode()).hexdigest()[:_LENGTH]
+    return _digits(qualified(error), *places)
+
+
+def poison(kind: str) -> str:
+    """Return the fingerprint of jobs that kill their process: such a death leaves no traceback, so their kind is the cause."""
+    return _digits("Poison", kind)
+
+
+def _digits(*words: str) -> str:
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:_LENGTH]

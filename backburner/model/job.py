@@ -11,7 +11,9 @@ __all__ = [
     "DEFAULT_PRIORITY",
     "GROUP_CANCELLED",
     "MISFIT_GATE",
+    "PAUSED_GATE",
     "PRIORITIES",
+    "SUSPECT_CRASHES",
     "SUSPECT_GATE",
     "UNIQUE_GATE",
     "UNKNOWN_GATE",
@@ -19,6 +21,7 @@ __all__ = [
     "Cause",
     "Claim",
     "Ending",
+    "JobImage",
     "JobRecord",
     "JobState",
     "NewJob",
@@ -31,6 +34,8 @@ __all__ = [
 PRIORITIES = range(10)
 DEFAULT_PRIORITY = 5
 
+#: Crashes in company after which a job is a suspect: it runs with no other suspect beside it.
+SUSPECT_CRASHES = 2
 #: The gate where suspects wait: a node claims one at a time.
 SUSPECT_GATE = "suspect"
 #: The gate of jobs whose kind no claiming node knew is this and the kind.
@@ -38,6 +43,8 @@ UNKNOWN_GATE = "unknown:"
 #: The gate of jobs whose arguments did not fit is this, the kind, a colon, and the signatures they did not fit, in order
 #: and separated by commas.
 MISFIT_GATE = "misfit:"
+#: The gate of jobs whose kind an operator has paused is this and the kind.
+PAUSED_GATE = "paused:"
 #: The gate of follow-ups whose unique key was busy is this and the key.
 UNIQUE_GATE = "unique:"
 
@@ -80,7 +87,7 @@ class Ending(StrEnum):
     MISFIT = "misfit"
 
 
-class UniqueKey(msgspec.Struct, frozen=True, gc=False):
+class UniqueKey(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A key that only one job holds at a time.
 
     A job holds its key while its state is one of ``states``, and for ``period`` microseconds from storing whatever its
@@ -92,7 +99,7 @@ class UniqueKey(msgspec.Struct, frozen=True, gc=False):
     period: int | None = None
 
 
-class NewJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class NewJob(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A job on its way to the store.
 
     ``args`` is JSON text: one object, the arguments by name. Durations count from the store's own now; an instant
@@ -121,6 +128,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     #: The job in whose run it was stored as a child; it is kept at least until that one is final.
     parent: str | None = None
     unique: UniqueKey | None = None
+    #: The lanes that a claim has to ask, in order.
+    lanes: tuple[str, ...] = ()
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -152,6 +161,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     headers: str | None = None
     #: JSON text: what an earlier run saved.
     checkpoint: str | None = None
+    lanes: tuple[str, ...] = ()
 
 
 class Cause(StrEnum):
@@ -189,7 +199,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """How a claim ended: flat columns that the engine worked out, applied where node and token still match.
 
     A settlement to ``pending`` of a job that was asked to be cancelled becomes ``cancelled``, with the reason given
@@ -277,3 +287,17 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     #: How far it has come, and of how many; None before it told.
     done: int | None = None
     total: int | None = None
+    lanes: tuple[str, ...] = ()
+
+
+class JobImage(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a store keeps of one job, for another store to take over."""
+
+    record: JobRecord
+    #: In which states it holds its unique key, and until when it does so whatever its state.
+    unique_states: tuple[JobState, ...] = ()
+    unique_until: int | None = None
+    #: For one that runs: why it was asked to be cancelled; None where it was not.
+    asked: str | None = None
+    #: Its attempts that did not complete, oldest first.
+    history: tuple[Attempt, ...] = ()

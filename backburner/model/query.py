@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
+from backburner.errors import InvalidOption
 from backburner.model.job import JobState
 
-__all__ = ["Condition", "JobFilter", "Operator", "Scalar", "Shown", "shown"]
+__all__ = ["Condition", "JobFilter", "Operator", "Scalar", "Shown", "condition_text", "parse_condition", "shown"]
 
 Scalar = str | int | float | bool | None
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
+
+_CONDITION = re.compile(r"args\.(?P<path>[^=!<>~]+?)\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*(?P<value>.*)", re.DOTALL)
 
 
 class Shown(StrEnum):
@@ -40,15 +44,60 @@ def shown(state: JobState, *, failures: int, due_at: int, now: int) -> Shown:
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """``args.user.id=7``: a path into the arguments, a comparison, a JSON scalar. ``~`` is "contains"."""
+    """``args.user.id=7``: a path into the arguments, a comparison, a JSON scalar. ``~`` is "contains".
+
+    Every store answers alike. What is found at the path is compared by JSON's types, whatever the text looked like that
+    it was read from:
+
+    - Numbers are compared with numbers by their value, to the last digit and at any length: ``1``, ``1.0`` and ``10e-1``
+      are one, ``9007199254740993`` and ``9007199254740992`` are two. One of 10**1000 or more, or less than its negative,
+      is compared with no other.
+    - Texts are compared with texts by the numbers of their characters.
+    - true, false and null are equal to themselves, and have no order.
+    - Values of different types are unequal (``!=`` holds), and have no order.
+    - What is missing, an object or an array fits no condition; of a name that is there twice, the last counts.
+
+    Arguments that cannot be read fit none. A condition that no arguments can hold (NUL or half a character in its path or
+    text, a number that is as large, or none) is fitted by nothing. Neither raises anything.
+    """
 
     path: tuple[str, ...]
     operator: Operator
     value: Scalar
 
 
+def parse_condition(text: str) -> Condition:
+    """Return the condition of a text such as ``args.user.id=7``; raises `InvalidOption`, which shows what is amiss.
+
+    What follows the comparison is JSON; after ``~`` it may also be the bare text that is looked for.
+    """
+    parts = _CONDITION.fullmatch(text)
+    if parts is None:
+        raise InvalidOption(f"{text!r}: write args.user.id=7, with one of = != < <= > >= ~", option="where")
+    path, operator, value = parts.groups()
+    try:
+        literal = msgspec.json.decode(value, type=Scalar)
+    except msgspec.ValidationError:
+        raise InvalidOption(f"{value}: compare with a text, a number, true, false or null", option="where") from None
+    except (msgspec.DecodeError, UnicodeError):
+        if operator != "~":
+            raise InvalidOption(
+                f"{value!r} is no JSON; a text needs its quotes: args.{path}='\"…\"'", option="where"
+            ) from None
+        literal = value  # only a text is contained in another
+    return Condition(tuple(path.split(".")), cast("Operator", operator), literal)
+
+
+def condition_text(condition: Condition) -> str:
+    """Return the text of a condition, which `parse_condition` reads as the same."""
+    return f"args.{'.'.join(condition.path)}{condition.operator}{msgspec.json.encode(condition.value).decode()}"
+
+
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs: every field given must hold; within one field any of its values."""
+    """Which jobs: every field given must hold; within one field any of its values.
+
+    A filter in which any text has what none stored can have, NUL or half a character, finds nothing, and is no error.
+    """
 
     kinds: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
@@ -63,7 +112,9 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     where: tuple[Condition, ...] = ()
     #: Ids that start so.
     prefix: str = ""
-    #: The children of this job, for as long as they name it.
-    parent: str | None = None
+    #: The children of these jobs, for as long as they name them.
+    parents: tuple[str, ...] = ()
+    #: Ended before this moment.
+    ended_before: int | None = None
     #: Run, or run last, by this node; what it runs now is this and the one state `Shown.RUNNING`.
     node: str | None = None

@@ -11,10 +11,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backburner.ports.jobs import JobAdmin, JobReader, JobStore
+    from backburner.ports.leases import LeaseStore
+    from backburner.ports.limits import CellStore, LimitStore
     from backburner.ports.nodes import Keeper, NodeStore
-    from backburner.ports.queues import QueueStore
+    from backburner.ports.operations import OperationStore
+    from backburner.ports.queues import KindStore, QueueStore
 
-__all__ = ["Backend", "Hint", "Migration", "Notifier", "Schema", "SchemaState", "Transactions"]
+__all__ = [
+    "Backend",
+    "Finding",
+    "Hint",
+    "Level",
+    "Migration",
+    "Notifier",
+    "Schema",
+    "SchemaState",
+    "Transactions",
+]
 
 
 class Hint(StrEnum):
@@ -22,21 +35,31 @@ class Hint(StrEnum):
 
     #: Jobs may be due, or have ended.
     JOBS = "jobs"
-    #: A job was cancelled, a queue paused or resumed, a node asked to drain.
+    #: A job was cancelled, a queue or kind paused or resumed, a limit or breaker changed, an operation begun, a node
+    #: asked to drain.
     CONTROL = "control"
     #: A node died.
     LAPSE = "lapse"
+    #: A lock was let go.
+    LOCK = "lock"
 
 
 class Notifier(Protocol):
     """Carries hints between nodes."""
 
     async def notify(self, hint: Hint) -> None:
-        """Tell every listener of this store, on this and other nodes; never raises for want of a listener."""
+        """Tell every listener of this store on other nodes; never raises for want of a listener.
+
+        Whether this backend's own listeners hear it too is the store's affair: the engine tells itself what it must know.
+        """
         ...
 
     def listen(self, heard: Callable[[Hint], None]) -> Callable[[], None]:
-        """Call ``heard`` on the listening loop for each hint, also for changes nobody notified of; returns the end."""
+        """Call ``heard`` on the listening loop for each hint, also for changes nobody notified of; returns the end.
+
+        Where the store cannot see those, it hints for nothing now and then: every few seconds, more often while its
+        connection is down, and once that is back.
+        """
         ...
 
 
@@ -67,6 +90,15 @@ class Schema(Protocol):
         """Every step this code knows, in order; needs no open store."""
         ...
 
+    @property
+    def unattended(self) -> bool:
+        """Whether an engine that starts may upgrade an older store by itself; an empty one it always may."""
+        ...
+
+    def grants(self, role: str) -> str | None:
+        """Return the SQL that lets a role operate the store, but change no schema; None where a store knows no roles."""
+        ...
+
     async def state(self) -> SchemaState:
         """Compare; raises `SchemaTooNew`, and `StoreCorrupt` for an applied step whose checksum differs."""
         ...
@@ -87,6 +119,29 @@ class Transactions(Protocol):
         ...
 
 
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    #: As it should be.
+    GOOD = "good"
+    #: Works, with less than what is promised or could be had.
+    WARNING = "warning"
+    #: Does not work, or loses what it should keep.
+    PROBLEM = "problem"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at in a store."""
+
+    #: What was looked at, in a word or two, such as ``durability``.
+    check: str
+    level: Level
+    #: What was found, in one sentence without a full stop.
+    found: str
+    #: How to mend it; empty where there is nothing to mend.
+    mend: str = ""
+
+
 class Backend(Protocol):
     """One attribute a role. Roles of one backend see each other's writes."""
 
@@ -100,6 +155,16 @@ class Backend(Protocol):
     def nodes(self) -> NodeStore: ...
     @property
     def queues(self) -> QueueStore: ...
+    @property
+    def kinds(self) -> KindStore: ...
+    @property
+    def limits(self) -> LimitStore: ...
+    @property
+    def cells(self) -> CellStore: ...
+    @property
+    def leases(self) -> LeaseStore: ...
+    @property
+    def operations(self) -> OperationStore: ...
     @property
     def transactions(self) -> Transactions: ...
     @property
@@ -122,8 +187,21 @@ class Backend(Protocol):
         """Whether its keeper beats from a thread of its own; otherwise it beats on the engine's loop."""
         ...
 
+    @property
+    def timed_leases(self) -> bool:
+        """Whether a node's lease ends by time; otherwise the node is alive as long as it holds a lock."""
+        ...
+
     def keeper(self) -> Keeper:
         """Return a new keeper, with a connection of its own."""
+        ...
+
+    async def examine(self) -> tuple[Finding, ...]:
+        """Look the open store over: version, durability, latency, schema, clock, hints, and what else can be wrong.
+
+        Changes nothing, and takes a few round trips; works on a store opened for reading. What cannot be looked at is a
+        finding too.
+        """
         ...
 
     async def open(self, *, create: bool, write: bool = True) -> None:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from backburner.model.job import CANCELLED, Attempt, Claim, JobRecord, NewJob, Recovered, Settlement
+from backburner.model.job import CANCELLED, Attempt, Claim, JobImage, JobRecord, NewJob, Recovered, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from backburner.model.operation import OperationRecord
     from backburner.model.query import JobFilter, Shown
 
 __all__ = [
@@ -18,14 +19,20 @@ __all__ = [
     "CancelAnswer",
     "ClaimBatch",
     "ClaimRequest",
+    "Disposed",
     "Enqueued",
+    "FailureGroup",
     "GroupAnswer",
+    "Groups",
+    "Images",
     "JobAdmin",
     "JobReader",
     "JobStore",
     "Keep",
+    "Letter",
     "Page",
     "Recovery",
+    "Restored",
     "Settled",
 ]
 
@@ -49,6 +56,8 @@ class GroupAnswer(msgspec.Struct, frozen=True, kw_only=True):
     holders: dict[str, str] = {}
     #: Why the store refused the group for its content; then nothing of it was stored.
     refused: str | None = None
+    #: A key or an id of the group is held in somebody's open transaction: nothing of it was stored, and it may be later.
+    busy: bool = False
 
 
 class Enqueued(msgspec.Struct, frozen=True):
@@ -95,6 +104,11 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     stale: tuple[str, ...] = ()
     #: Ids that were to be pending and became cancelled, since that had been asked for: each with the reason given then.
     cancelled: dict[str, str] = {}
+    #: Ids whose jobs somebody's open transaction has locked: nothing was written for them, and it may be later.
+    busy: tuple[str, ...] = ()
+    #: How many jobs were let into the line, since the unique key that they waited for came free, and how many lanes
+    #: where jobs stand have opened.
+    let_in: int = 0
     #: The claim that rode along.
     batch: ClaimBatch | None = None
 
@@ -119,9 +133,12 @@ class JobStore(Protocol):
         answered as a duplicate and left as it is; its group is stored all the same. A negative delay and an instant in
         the past are due now.
 
+        A job without a gate that is due at once, where others stand at one of its lanes, is parked there too, at the
+        first such lane; but not at a budget, which may not even ask it, and not with ``tx``.
+
         A job named in ``birth`` is born running, held by that node under the token drawn, as its first attempt, if it
-        has no gate and is due at once, its queue is not paused, no pending job of its queue with the same or a smaller
-        priority is due, and the queue's stored slots have room. Otherwise it is stored pending. A repeated write whose
+        has no gate and no lanes and is due at once, its queue is not paused and has no rate, its kind is not paused, no
+        pending job of its queue with the same or a smaller priority is due, and the queue's stored slots have room. Otherwise it is stored pending. A repeated write whose
         first answer was lost finds its births under the same node and token, and answers them as born again.
 
         A job whose unique key is held by another is not stored; the holder is answered, by the terms it was stored with,
@@ -132,6 +149,9 @@ class JobStore(Protocol):
         (it is cancelled for the reason `GROUP_CANCELLED`) is stored anew: pending as given and never born, its counters
         at zero, its history kept, its token growing on; if its key is held by now, the holder is answered. One that
         still runs and was asked to be cancelled for that reason is asked no more. Either is answered as stored.
+
+        A group that would have to wait for somebody's open transaction, which holds one of its keys or ids, is answered
+        as busy, and nothing of it is stored; the others do not wait for it.
 
         With ``tx``, a connection of the caller's that this store can join, all is stored in the transaction open there:
         it is seen once that commits, and never was if that rolls back. Nothing is born then, and a group refused for its
@@ -146,15 +166,39 @@ class JobStore(Protocol):
         Takes pending jobs that are due from the asked queues, at most as many as each has free slots and as the whole
         request allows, by priority, due time, id. Their attempt goes up by one, their token grows, their state becomes
         running, their gate is cleared. A paused queue gives nothing; a pause whose end has passed is no pause; an
-        operator's slots cap what this node runs of a queue. Raises `LeaseLost` when the node's lease is not live.
+        operator's slots cap what this node runs of a queue, and a queue's rate gives no more than its permits; each job
+        handed out takes one. Raises `LeaseLost` when the node's lease is not live.
 
         A due job whose kind is not in ``kinds`` is parked at the gate ``unknown:<kind>``, out of the line, and told of
         in ``parked``. Jobs parked so whose kind is in ``kinds`` are handed out like those of the line. So are jobs at a
         gate ``misfit:<kind>:<signatures>`` of a kind that ``signatures`` names a signature for that is not one of
         those. A run whose slot is lent does not count against an operator's slots. Of the jobs at the gate ``suspect``
-        at most one is handed out, and none unless ``suspect`` is set. The cost does not depend on how many jobs are
-        finished, scheduled or parked. An expired job is handed out like any other: its claim says so by ``expires_at <=
+        at most one is handed out, and none unless ``suspect`` is set. A due job of a paused kind is parked at the gate
+        ``paused:<kind>``, and handed out from there, once that is no longer paused, as from ``unknown:<kind>``. The cost
+        does not depend on how many jobs are finished, scheduled or parked. An expired job is handed out like any other: its claim says so by ``expires_at <=
         claimed_at``.
+
+        A job that names lanes asks them all in the same step, in their order, and is handed out only if none refuses.
+        What a lane allows is the limit named by all before its first ``/``: the operator's, else the declared one;
+        without one it refuses nobody. Slots refuse while as many run as there are, over all nodes, of those that were
+        claimed while the lane had slots; a run whose slot is lent is not counted. A rate refuses while it has no permit
+        (`backburner.resilience.rates`), and a job that is handed out takes one of each of its lanes. A budget asks only
+        jobs that have failed, and takes in its deposit for each job handed out for its first attempt. A due job that is
+        refused is parked at the gate ``lane:<lane>`` of the first that refused, also from ``unknown:`` and ``paused:``; a
+        suspect or misfit stays where it is, and is asked about again within a second. At most a thousand are parked by
+        one claim, which then says that it is worth asking again.
+
+        A lane where jobs stand opens when a run that counted against its slots ends or lends its slot, when it is time
+        for a permit, and when its limit changes. The next claim of any node, before it looks at the line, lets in as
+        many as the lane then has room for, of each queue, by priority, due time, id; at most a thousand in all, the rest
+        by the next. ``wait`` tells of the next moment at which time opens a lane.
+
+        A job that is parked at a lane leaves to others the room that the lanes asked before had for it: those of them
+        where others stand open too, and the claim says that it is worth asking again. That ends: who is parked stands at
+        a lane that has no room, and it lets nobody in, so each is parked once at most until room is made. Those asked
+        after it do not open: whatever waits for two lanes would go back and forth between them, all of it, whenever the
+        one comes to be full and the other does not. So jobs that share lanes name them in one order, those first that most
+        jobs share.
         """
         ...
 
@@ -173,7 +217,10 @@ class JobStore(Protocol):
         they are stored already. Whenever a key comes free here or by a `cancel`, the first that stands at its gate, by
         priority, due time and id, is let into the line in the same step and holds the key from then on; only then are
         follow-ups stored, so that a job may follow itself. One whose unique key is held is parked at the gate
-        ``unique:<key>`` and does not hold it.
+        ``unique:<key>`` and does not hold it; so is one whose key somebody's open transaction may hold.
+
+        A job that somebody's open transaction has locked is answered as busy: nothing of its settlement is written, and
+        the others do not wait for it.
 
         With ``tx``, as `enqueue` has it, all is written in the caller's transaction; nothing is claimed then.
         """
@@ -197,6 +244,39 @@ class Page(msgspec.Struct, frozen=True):
     after: str | None
 
 
+class Images(msgspec.Struct, frozen=True):
+    """A page of whole jobs, smallest id first, and where the next begins (None: there is none)."""
+
+    now: int
+    jobs: tuple[JobImage, ...]
+    after: str | None
+
+
+class FailureGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that failed alike."""
+
+    fingerprint: str
+    #: The last error's type and message, and the reason, of the newest of them.
+    error: str
+    message: str
+    reason: str | None
+    count: int
+    #: When the first and the last of them ended.
+    first: int
+    last: int
+    #: How many there are of each kind.
+    kinds: dict[str, int]
+    #: The newest of them: that which ended last, of those the one with the greatest id.
+    sample: str
+
+
+class Groups(msgspec.Struct, frozen=True):
+    """The answer to `JobReader.groups`: most jobs first, then by fingerprint."""
+
+    now: int
+    groups: tuple[FailureGroup, ...]
+
+
 class JobReader(Protocol):
     """Reads; may lag behind; never locks; works on a store opened for reading only."""
 
@@ -216,6 +296,23 @@ class JobReader(Protocol):
         """Count the jobs that match, by the state shown; states with none are left out."""
         ...
 
+    async def groups(self, where: JobFilter, *, limit: int) -> Groups:
+        """Return the dead letters that match by the fingerprint of their last failure, the largest ``limit`` groups.
+
+        Of ``where`` the states are not looked at.
+        """
+        ...
+
+    async def export(self, *, limit: int, after: str | None = None, where: JobFilter | None = None) -> Images:
+        """Return whole jobs, at most ``limit``, whatever their state, by id ascending, those above ``after``.
+
+        With ``where``, only those that match.
+
+        Nothing that `JobAdmin.restore` needs is left out: histories come with their tracebacks, unique keys with the
+        terms they are held by, also where nobody holds them. Stable while others insert.
+        """
+        ...
+
 
 class CancelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What cancelling found, by id."""
@@ -228,6 +325,45 @@ class CancelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     #: Had ended already.
     ended: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    #: Somebody's open transaction has locked them: nothing was changed, and it may be later.
+    busy: tuple[str, ...] = ()
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of jobs that were to be taken over. Jobs named nowhere were stored."""
+
+    now: int
+    #: Ids that were stored before, or come twice; they were left as they are.
+    known: tuple[str, ...] = ()
+    #: Ids that were not stored, since another job holds the unique key they would hold: each with that job's id.
+    holders: dict[str, str] = {}
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A dead letter as it was found."""
+
+    id: str
+    #: Under this token it died: nothing has happened to it since.
+    token: int
+    #: For a replay: JSON text in place of its arguments, and of its retry policy. None keeps them.
+    args: str | None = None
+    retry: str | None = None
+    #: For a replay: the gate it goes to; empty is the line.
+    gate: str = ""
+
+
+class Disposed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of letters. Those named nowhere were replayed, or purged."""
+
+    now: int
+    #: Were not dead under that token any more.
+    missed: tuple[str, ...] = ()
+    #: Were kept: another job holds the unique key they would hold, or needs them; each with that job's id.
+    kept: dict[str, str] = {}
+    #: Somebody's open transaction has locked them: nothing was changed, and it may be later.
+    busy: tuple[str, ...] = ()
+    #: The operation's version was another: nothing was done at all.
+    outrun: bool = False
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,7 +380,8 @@ class JobAdmin(Protocol):
     async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
         """Cancel the pending, ask for the running, leave the ended; each id is answered once.
 
-        ``reason`` is what the cancelled are cancelled for; of two that ask for a running job, a person's stays.
+        ``reason`` is what the cancelled are cancelled for; of two that ask for a running job, a person's stays. What
+        somebody's open transaction has locked is answered as busy, and nothing waits for it.
         """
         ...
 
@@ -252,13 +389,53 @@ class JobAdmin(Protocol):
         """Delete ended jobs, and their history, whose time has passed, at most ``limit``; return how many rows changed.
 
         A child is kept as long as its parent is; where a parent's own time has passed, its children count as nobody's
-        from then on, at most ``limit`` of them a call, and the parent is deleted once it has none.
+        from then on, at most ``limit`` of them a call, and the parent is deleted once it has none. Operations that ended
+        as long ago as the dead are kept go too, and what is left of lanes that nobody uses.
         """
         ...
 
     async def release(self, limit: int) -> int:
         """Let at most ``limit`` jobs through whose unique key has come free otherwise: by time, a claim, a deletion.
 
-        One a key; returns how many.
+        One a key; returns how many, and how many lanes were opened that had room for those who stand there: at most
+        ``limit`` lanes are looked at a call, all of them within a few.
+        """
+        ...
+
+    async def replay(self, letters: Sequence[Letter], operation: OperationRecord | None = None) -> Disposed:
+        """Bring dead letters back: pending, due now, at their gate, their failures at zero; of two alike the first counts.
+
+        What else was counted, the history, the last error, progress and checkpoint stay; an expiry goes, or it would never
+        run. A letter whose unique key another holds by then stays dead, and that one is answered; so is the second of
+        two such letters.
+
+        With ``operation`` all is done only if the stored version is the operation's; in the same step its ``state`` and
+        ``active`` are written, its version grows by one, and its counters by what was done. Raises `StoreRefused`, which
+        names the job, and changes nothing, for what cannot be stored.
+        """
+        ...
+
+    async def purge(self, letters: Sequence[Letter], operation: OperationRecord | None = None) -> Disposed:
+        """Delete dead letters and their history; of an ``operation`` the same holds as for `replay`.
+
+        One that is the child of a job which has not ended is kept: that one would store it anew. Its own children count
+        as nobody's from then on.
+        """
+        ...
+
+    async def restore(self, jobs: Sequence[JobImage]) -> Restored:
+        """Store jobs as they were in another store: every field of the record, the history, the terms of the unique key.
+
+        What waits keeps its gate and its moment in the line, and is recovered if it has expired; what ended keeps that
+        moment, from which its retention counts, and a child is kept for its parent, whichever of them comes first. The
+        next claim's token is above the one it came with. None of them runs: `JobImage.asked` is not looked at.
+
+        A job id stored before is left as it is and answered as known, so that a repeated write changes nothing. So is
+        the second of one id. A job that would hold its unique key (by its state, or by a moment to come, and does not
+        stand at the key's own gate) is not stored while another holds that; the holder is answered, the smallest id
+        where several hold it. So is the second of two such jobs. Neither harms any other job.
+
+        All is one step. Raises `StoreRefused`, which names the job, and stores nothing, where one is running, or cannot
+        be kept for its content.
         """
         ...

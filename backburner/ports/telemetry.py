@@ -19,6 +19,8 @@ class Signal(StrEnum):
     STORE_WAITING = "store.waiting"
     #: A loop that failed works again.
     STORE_RECOVERED = "store.recovered"
+    #: Something about the store is not as it should be: what was found at the start, and how to mend it.
+    STORE_FINDING = "store.finding"
     JOB_RETRY = "job.retry"
     JOB_DEAD = "job.dead"
     JOB_CANCELLED = "job.cancelled"
@@ -35,10 +37,24 @@ class Signal(StrEnum):
     KIND_UNKNOWN = "kind.unknown"
     #: A job's stored arguments do not fit its signature here; it waits for a node where they do.
     JOB_MISFIT = "job.misfit"
+    #: A dependency fails: the jobs that name its breaker wait.
+    BREAKER_OPENED = "breaker.opened"
+    #: A few of them try it.
+    BREAKER_PROBING = "breaker.probing"
+    #: It works again.
+    BREAKER_CLOSED = "breaker.closed"
+    #: A breaker opened on this node alone: the store, where all nodes share it, cannot be asked.
+    BREAKER_ALONE = "breaker.alone"
     #: The node takes no more work, and ends what it runs.
     NODE_DRAINING = "node.draining"
-    #: The loop was silent for so long that the keeper let the lease go.
+    #: The node's lease was over, or let go since the loop was silent for so long; what it ran may run elsewhere.
     NODE_STALLED = "node.stalled"
+    #: The node could not renew its lease in time; what it ran is interrupted, and it comes back under another id.
+    NODE_FENCED = "node.fenced"
+    #: A node that had lost its lease works again, under another id.
+    NODE_RETURNED = "node.returned"
+    #: A worker process ended that was not told to; another takes its place.
+    WORKER_DIED = "worker.died"
 
 
 class Listener(Protocol):

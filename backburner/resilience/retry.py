@@ -1,4 +1,17 @@
-"""Retry policies: how many failures, how long between them, and which exceptions are worth another try."""
+"""Retry policies: how many failures, how long between them, and which exceptions are worth another try.
+
+The policies that go by name, with the delay after each failure in turn. By equal jitter each is drawn between half of
+that and the whole, so the last column is what all attempts together take, from the least to the most.
+
+============  ========  ===================================================================  ==============
+policy        attempts  delays                                                               in all
+============  ========  ===================================================================  ==============
+standard      10        10s 30s 1m30s 4m30s 13m30s 40m30s 2h1m 6h (2 times)                  7h31m to 15h2m
+conservative  4         1m 5m 25m                                                            15m30s to 31m
+aggressive    25        1s 2s 4s 8s 16s 32s 1m4s 2m8s 4m16s 8m32s 17m4s 34m8s 1h (12 times)  6h34m to 13h8m
+none          1
+============  ========  ===================================================================  ==============
+"""
 
 from __future__ import annotations
 
@@ -12,14 +25,12 @@ import msgspec
 
 from backburner.errors import InvalidOption, PayloadNotReadable, UnknownRetryPolicy
 from backburner.resilience.backoff import Backoff, constant, exponential
+from backburner.resilience.rules import Rules, by_class, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["LOOP_BACKOFF", "POLICIES", "RetryPolicy", "Verdict", "decide", "decode", "encode", "policy"]
-
-#: One exception class or several.
-Rules = type[Exception] | tuple[type[Exception], ...]
 
 #: Between the failed steps of a loop, and between tries to reach a store. Not full jitter: a delay of nothing storms.
 LOOP_BACKOFF = exponential(0.1, factor=2, cap=10, jitter="equal")
@@ -38,25 +49,13 @@ class Verdict(StrEnum):
     EXHAUSTED = "exhausted"
 
 
-def _classes(rules: Rules, option: str) -> tuple[type[Exception], ...]:
-    kinds = rules if isinstance(rules, tuple) else (rules,)
-    for kind in kinds:
-        if not _is_exception(kind):
-            raise InvalidOption(f"{option}={kind!r} must be an exception class, or a tuple of them", option=option)
-    return kinds
-
-
-def _is_exception(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Exception)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How a job that fails is tried again.
 
-    The rules name exception classes; of an exception's classes the nearest one named decides, as ``except`` clauses
-    from the special to the general would. Not named: retried, or, if ``retry`` names any, rejected. Raises
-    `InvalidOption`.
+    The rules name exception classes; of an exception's classes the nearest one named decides. Not named: retried, or,
+    if ``retry`` names any, rejected. An exception that carries a ``Retry-After`` (see `retry_after`) is not tried again
+    earlier than that, a day at most. Raises `InvalidOption`.
     """
 
     #: The failure of this number is the last; interruptions and crashes are no failures. None is no limit.
@@ -78,27 +77,12 @@ class RetryPolicy:
             )
         if not isinstance(self.backoff, Backoff):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidOption(f"backoff={self.backoff!r} is no backoff; write exponential(base=10)", option="backoff")
-        verdicts: dict[type[Exception], Verdict] = {}
-        for verdict, rules in (
-            (Verdict.RETRY, self.retry),
-            (Verdict.REJECT, self.reject),
-            (Verdict.SNOOZE, self.snooze),
-        ):
-            for kind in _classes(rules, verdict):
-                if verdicts.setdefault(kind, verdict) is not verdict:
-                    raise InvalidOption(
-                        f"{kind.__name__} stands in both {verdicts[kind]}= and {verdict}=: leave it in one",
-                        option=verdict,
-                    )
+        verdicts = by_class({Verdict.RETRY: self.retry, Verdict.REJECT: self.reject, Verdict.SNOOZE: self.snooze})
         object.__setattr__(self, "_verdicts", verdicts)
 
     def rule(self, error: type[BaseException]) -> Verdict:
         """Return what the rules say of an exception's class: retry, reject or snooze."""
-        for kind in error.__mro__:
-            verdict = self._verdicts.get(kind)
-            if verdict is not None:
-                return verdict
-        return Verdict.REJECT if self.retry else Verdict.RETRY
+        return nearest(self._verdicts, error) or (Verdict.REJECT if self.retry else Verdict.RETRY)
 
 
 #: The policies that go by name: in all `standard` takes 7.5 to 15 hours, long enough for an outage to be mended.
