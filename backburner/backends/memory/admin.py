@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backburner.backends.memory import pruning
+from backburner.backends.memory import pruning, restoring
+from backburner.backends.memory.letters import purge, replay
 from backburner.model.job import CANCELLED, GROUP_CANCELLED, JobState
 from backburner.ports.backend import Hint
 from backburner.ports.jobs import CancelAnswer
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.memory.connection import Connection
-    from backburner.ports.jobs import Keep
+    from backburner.model.job import JobImage
+    from backburner.model.operation import OperationRecord
+    from backburner.ports.jobs import Disposed, Keep, Letter, Restored
 
 __all__ = ["MemoryJobAdmin"]
 
@@ -61,7 +64,7 @@ class MemoryJobAdmin:
         return pruning.prune(database, keep, limit, self._connection.clock.now())
 
     async def release(self, limit: int) -> int:
-        """Let the first through at each gate whose key is free."""
+        """Let the first through at each gate whose key is free, and open lanes that have room."""
         database = self._connection.writing()
         now = self._connection.clock.now()
         released = 0
@@ -69,6 +72,25 @@ class MemoryJobAdmin:
             if released >= limit:
                 break
             released += database.let_through(key, now)
+        released += database.lanes.release(limit, now)
         if released:
             database.changed(self._connection, Hint.JOBS)
         return released
+
+    async def replay(self, letters: Sequence[Letter], operation: OperationRecord | None = None) -> Disposed:
+        """Bring dead letters back."""
+        database = self._connection.writing()
+        disposed = replay(database, letters, operation, self._connection.clock.now())
+        database.changed(self._connection, Hint.JOBS)
+        return disposed
+
+    async def purge(self, letters: Sequence[Letter], operation: OperationRecord | None = None) -> Disposed:
+        """Delete dead letters and their history."""
+        return purge(self._connection.writing(), letters, operation, self._connection.clock.now())
+
+    async def restore(self, jobs: Sequence[JobImage]) -> Restored:
+        """Store jobs as they were in another store."""
+        database = self._connection.writing()
+        restored = restoring.restore(database, jobs, self._connection.clock.now())
+        database.changed(self._connection, Hint.JOBS)
+        return restored

@@ -8,12 +8,15 @@ from backburner.backends.memory.admin import MemoryJobAdmin
 from backburner.backends.memory.connection import Connection
 from backburner.backends.memory.database import MemoryDatabase
 from backburner.backends.memory.jobs import MemoryJobStore
+from backburner.backends.memory.leases import MemoryLeaseStore
+from backburner.backends.memory.limits import MemoryCellStore, MemoryLimitStore
 from backburner.backends.memory.nodes import MemoryKeeper, MemoryNodeStore
 from backburner.backends.memory.notifier import MemoryNotifier
-from backburner.backends.memory.queues import MemoryQueueStore
+from backburner.backends.memory.operations import MemoryOperationStore
+from backburner.backends.memory.queues import MemoryKindStore, MemoryQueueStore
 from backburner.backends.memory.reader import MemoryJobReader
 from backburner.backends.memory.transactions import MemoryTransactions
-from backburner.ports.backend import SchemaState
+from backburner.ports.backend import Finding, Level, SchemaState
 
 if TYPE_CHECKING:
     from backburner.model.clock import Clock
@@ -29,6 +32,16 @@ class MemorySchema:
     def steps(self) -> tuple[Migration, ...]:
         """There are none."""
         return ()
+
+    @property
+    def unattended(self) -> bool:
+        """There is nothing to upgrade."""
+        return True
+
+    def grants(self, role: str) -> str | None:
+        """Answer that this store knows no roles."""
+        del role
+        return None
 
     async def state(self) -> SchemaState:
         """Answer that nothing is wanted."""
@@ -48,6 +61,7 @@ class MemoryBackend:
     address = "memory://"
     durability = "none: dies with the process"
     own_thread = False
+    timed_leases = False
 
     def __init__(self, clock: Clock, database: MemoryDatabase | None = None) -> None:
         self._connection = connection = Connection(clock, MemoryDatabase() if database is None else database)
@@ -56,6 +70,11 @@ class MemoryBackend:
         self.admin = MemoryJobAdmin(connection)
         self.nodes = MemoryNodeStore(connection)
         self.queues = MemoryQueueStore(connection)
+        self.kinds = MemoryKindStore(connection)
+        self.limits = MemoryLimitStore(connection)
+        self.cells = MemoryCellStore(connection)
+        self.leases = MemoryLeaseStore(connection)
+        self.operations = MemoryOperationStore(connection)
         self.transactions = MemoryTransactions()
         self.notifier = MemoryNotifier(connection)
         self.schema = MemorySchema()
@@ -63,6 +82,17 @@ class MemoryBackend:
     def keeper(self) -> MemoryKeeper:
         """Return a new keeper."""
         return MemoryKeeper(self._connection)
+
+    async def examine(self) -> tuple[Finding, ...]:
+        """Say that it is memory: there is nothing else to look at."""
+        self._connection.reading()
+        found = Finding(
+            check="durability",
+            level=Level.WARNING,
+            found="The store is memory: its jobs die with the process, and no other process sees them",
+            mend="for work that must survive, give a URL such as sqlite:///jobs.db",
+        )
+        return (found,)
 
     async def open(self, *, create: bool, write: bool = True) -> None:
         """Open the store; memory is always there, so there is nothing to create."""

@@ -6,18 +6,23 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from backburner.backends.memory.keys import Keys
+from backburner.backends.memory.lanes import Lanes
+from backburner.backends.memory.leases import LeaseBook
 from backburner.backends.memory.line import Line
 from backburner.backends.memory.place import Queue
+from backburner.backends.memory.usage import Usage
 from backburner.model.job import UNIQUE_GATE, JobState
+from backburner.model.lane import LANE_GATE
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
 
-    from backburner.backends.memory.place import Place
     from backburner.backends.memory.row import Row
-    from backburner.model.job import Attempt
-    from backburner.model.node import NodeRecord, QueueRecord
+    from backburner.model.job import Attempt, NewJob
+    from backburner.model.lane import Cell
+    from backburner.model.node import KindRecord, NodeRecord, QueueRecord
+    from backburner.model.operation import OperationRecord
     from backburner.ports.backend import Hint
 
 __all__ = ["Ear", "MemoryDatabase", "Node"]
@@ -53,6 +58,14 @@ class MemoryDatabase:
         self.history: dict[str, list[Attempt]] = {}
         self.queues: defaultdict[str, Queue] = defaultdict(Queue)
         self.settings: dict[str, QueueRecord] = {}
+        #: How much is used of the rates that queues have or had.
+        self.usage: defaultdict[str, Usage] = defaultdict(Usage)
+        #: What operators set for kinds, by name.
+        self.kinds: dict[str, KindRecord] = {}
+        self.lanes = Lanes()
+        self.cells: dict[str, Cell] = {}
+        self.leases = LeaseBook()
+        self.operations: dict[str, OperationRecord] = {}
         self.nodes: dict[str, Node] = {}
         #: What each node holds, by id.
         self.running: defaultdict[str, dict[str, Row]] = defaultdict(dict)
@@ -82,27 +95,41 @@ class MemoryDatabase:
             # Its time may have passed, and it has a child to let go now.
             self.file(known, row.created_at)
 
-    def place(self, queue: str, gate: str) -> Place:
-        """Return where those at a gate stand; the empty one is the queue's line, and keys have gates over all queues."""
-        return self.keys.place(gate) if gate.startswith(UNIQUE_GATE) else self.queues[queue].place(gate)
+    def _line(self, job: NewJob, gate: str) -> Line:
+        """Return where a job stands at a gate; keys and lanes have theirs over all queues."""
+        if gate.startswith(UNIQUE_GATE):
+            return self.keys.place(gate).lines[job.priority]
+        if gate.startswith(LANE_GATE):
+            return self.lanes.line(gate, job.queue, job.priority)
+        return self.queues[job.queue].place(gate).lines[job.priority]
 
     def stand(self, row: Row, gate: str, now: int) -> None:
-        """Put a row that stands nowhere into the line, or at a gate."""
+        """Put a row that stands nowhere into the line, or at a gate: at its own key's it does not hold that."""
         self._stamp = row.stamp = stamp = self._stamp + 1
         row.state = JobState.PENDING
         row.gate = gate
         job = row.job
-        place = self.place(job.queue, gate) if gate else self.queues[job.queue].line
-        place.lines[job.priority].put((row.due_at, job.id, stamp, row), now)
+        if gate and job.unique is not None and gate == UNIQUE_GATE + job.unique.key:
+            self.keys.forget(row)
+        line = self._line(job, gate) if gate else self.queues[job.queue].line.lines[job.priority]
+        line.put((row.due_at, job.id, stamp, row), now)
         if row.expires_at is not None:
             self.expiring.put((row.expires_at, job.id, stamp, row), now)
 
+    def stand_anew(self, row: Row, gate: str, now: int) -> None:
+        """Put a row at a gate where it was told to stand: a lane that did not refuse it itself has to look at it."""
+        self.stand(row, gate, now)
+        if gate.startswith(LANE_GATE):
+            self.lanes.open_at(gate.removeprefix(LANE_GATE), now)
+
     def leave(self, row: Row) -> None:
-        """Take a pending row out of the line, or away from its gate."""
+        """Take a pending row out of the line, or away from its gate, where it may not have held its key."""
         row.stamp = 0
         job = row.job
-        place = self.place(job.queue, row.gate) if row.gate else self.queues[job.queue].line
-        place.lines[job.priority].left()
+        line = self._line(job, row.gate) if row.gate else self.queues[job.queue].line.lines[job.priority]
+        line.left()
+        if row.gate and job.unique is not None:
+            self.keys.enter(row)
         row.gate = ""
         if row.expires_at is not None:
             self.expiring.left()
@@ -164,7 +191,6 @@ class MemoryDatabase:
         if row is None:
             return False
         self.leave(row)
-        self.keys.enter(row)
         self.stand(row, "", now)
         return True
 
@@ -176,9 +202,11 @@ class MemoryDatabase:
     def paused(self, queue: str, now: int) -> bool:
         """Tell whether a queue is paused, by a pause whose end has not passed."""
         settings = self.settings.get(queue)
-        if settings is None or not settings.paused:
-            return False
-        return settings.paused_until is None or settings.paused_until > now
+        return settings is not None and _pauses(settings, now)
+
+    def paused_kinds(self, now: int) -> dict[str, KindRecord]:
+        """Return the kinds that are paused, by a pause whose end has not passed."""
+        return {name: kind for name, kind in sorted(self.kinds.items()) if _pauses(kind, now)}
 
     def room(self, queue: str, node: str, asked: int) -> int:
         """Return how many more runs of a queue an operator's slots leave a node, out of those asked for."""
@@ -193,3 +221,7 @@ class MemoryDatabase:
         for ear in self.ears:
             if ear.owner is not owner:
                 ear.loop.call_soon(ear.heard, hint)
+
+
+def _pauses(record: QueueRecord | KindRecord, now: int) -> bool:
+    return record.paused and (record.paused_until is None or record.paused_until > now)

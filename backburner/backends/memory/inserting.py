@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backburner.backends.memory.content import row_flaw
+from backburner.backends.content import due_at, expires_at, job_flaw
 from backburner.backends.memory.row import Row
 from backburner.model.job import GROUP_CANCELLED, UNIQUE_GATE, JobState
 from backburner.ports.jobs import GroupAnswer
@@ -16,24 +16,23 @@ if TYPE_CHECKING:
     from backburner.model.job import NewJob
     from backburner.ports.jobs import Birth
 
-__all__ = ["follow", "insert", "job_flaw"]
+__all__ = ["follow", "insert"]
 
 _STORED = GroupAnswer()
 
 
 def insert(database: MemoryDatabase, group: Sequence[NewJob], birth: Birth | None, now: int) -> GroupAnswer:
     """Store one group, or refuse it."""
-    rows = [_row(job, now) for job in group]
-    for row in rows:
-        flaw = row_flaw(row)
+    for job in group:
+        flaw = job_flaw(job, now)
         if flaw is not None:
-            return GroupAnswer(refused=f"job {row.job.id!r}: {flaw}")
+            return GroupAnswer(refused=f"job {job.id!r}: {flaw}")
     born: list[str] = []
     duplicates: list[str] = []
     holders: dict[str, str] = {}
     jobs = database.jobs
-    for row in rows:
-        job = row.job
+    for job in group:
+        row = _row(job, now)
         token = birth.tokens.get(job.id) if birth is not None else None
         known = jobs.get(job.id)
         if known is not None:
@@ -54,7 +53,7 @@ def insert(database: MemoryDatabase, group: Sequence[NewJob], birth: Birth | Non
             database.hold(row, birth.node, token)
             born.append(job.id)
         else:
-            database.stand(row, job.gate, now)
+            _stand(database, row, now)
     if born or duplicates or holders:
         return GroupAnswer(born=tuple(born), duplicates=tuple(duplicates), holders=holders)
     return _STORED
@@ -69,15 +68,18 @@ def follow(database: MemoryDatabase, jobs: Sequence[NewJob], now: int) -> None:
         busy = job.unique is not None and database.keys.holder(job.unique.key, now) is not None
         database.enter(row)
         if busy and job.unique is not None:
-            database.keys.forget(row)
             database.stand(row, UNIQUE_GATE + job.unique.key, now)
         else:
-            database.stand(row, job.gate, now)
+            _stand(database, row, now)
 
 
-def job_flaw(job: NewJob, now: int) -> str | None:
-    """Say what is wrong with a new job; None for nothing."""
-    return row_flaw(_row(job, now))
+def _stand(database: MemoryDatabase, row: Row, now: int) -> None:
+    """Put a new row where it belongs: one that could run at once, behind those who wait for the same lane."""
+    job = row.job
+    gate = job.gate
+    if job.lanes and not gate and row.due_at <= now:
+        gate = database.lanes.gate(job)
+    database.stand(row, gate, now)
 
 
 def _take_up(database: MemoryDatabase, row: Row, known: Row, holders: dict[str, str], now: int) -> bool:
@@ -95,14 +97,12 @@ def _take_up(database: MemoryDatabase, row: Row, known: Row, holders: dict[str, 
     database.strike(known)
     row.token = known.token
     database.enter(row)
-    database.stand(row, job.gate, now)
+    _stand(database, row, now)
     return True
 
 
 def _row(job: NewJob, now: int) -> Row:
-    due = now + max(0, job.delay) if job.at is None else max(now, job.at)
-    expires = job.expires_at if job.expires_in is None else now + job.expires_in
-    return Row(job, now, due, expires)
+    return Row(job, now, due_at(job, now), expires_at(job, now))
 
 
 def _born(row: Row, node: str, token: int) -> bool:
@@ -111,10 +111,21 @@ def _born(row: Row, node: str, token: int) -> bool:
 
 def _may_run(database: MemoryDatabase, row: Row, node: str, now: int) -> bool:
     job = row.job
-    if job.gate or row.due_at > now or database.paused(job.queue, now) or database.room(job.queue, node, 1) < 1:
+    if job.gate or job.lanes or row.due_at > now:
+        return False
+    if database.settings and not _takes_births(database, job.queue, node, now):
+        return False
+    if database.kinds and job.kind in database.paused_kinds(now):
         return False
     for line in database.queues[job.queue].line.lines[: job.priority + 1]:
         head = line.head()
         if head is not None and head[0] <= now:
             return False
     return True
+
+
+def _takes_births(database: MemoryDatabase, queue: str, node: str, now: int) -> bool:
+    settings = database.settings.get(queue)
+    if settings is None:
+        return True
+    return settings.rate is None and not database.paused(queue, now) and database.room(queue, node, 1) > 0

@@ -55,10 +55,10 @@ class MemoryJobStore:
         settling.refuse_flawed(settlements, now)
         if claim is not None:
             claiming.require_lease(database, claim.node, now)
-        stale, cancelled = settling.settle(database, node, settlements, now)
+        stale, cancelled, let_in = settling.settle(database, node, settlements, now)
         batch = None if claim is None else claiming.claim(database, claim, now)
         database.changed(self._connection, Hint.JOBS)
-        return Settled(now=now, stale=stale, cancelled=cancelled, batch=batch)
+        return Settled(now=now, stale=stale, cancelled=cancelled, let_in=let_in, batch=batch)
 
     async def recover(self, node: str, limit: int) -> Recovery:
         """Hand over jobs to settle."""

@@ -11,7 +11,7 @@ from backburner.model.job import UNIQUE_GATE
 if TYPE_CHECKING:
     from backburner.backends.memory.row import Row
 
-__all__ = ["Keys"]
+__all__ = ["Keys", "holds"]
 
 
 class Keys:
@@ -44,10 +44,10 @@ class Keys:
     def holder(self, key: str, now: int, *, beside: str = "") -> str | None:
         """Return the id of the row that holds a key, the first where several do; ``beside`` does not count."""
         rows = [*self._rows.get(key, {}).values()]
-        holders = [row for row in rows if _holds(row, now)]
+        holders = [row for row in rows if holds(row, now)]
         if len(holders) < len(rows):
             for row in rows:
-                if row.ended_at is not None and not _holds(row, now):
+                if row.ended_at is not None and not holds(row, now):
                     self.forget(row)
         return min((row.job.id for row in holders if row.job.id != beside), default=None)
 
@@ -72,7 +72,8 @@ class Keys:
         return [gate.removeprefix(UNIQUE_GATE) for gate in self._waiting]
 
 
-def _holds(row: Row, now: int) -> bool:
+def holds(row: Row, now: int) -> bool:
+    """Tell whether a row holds its unique key."""
     unique = row.job.unique
     if unique is None or row.gate == UNIQUE_GATE + unique.key:
         return False

@@ -1,4 +1,4 @@
-"""Ended jobs whose time has passed; children are kept for their parents."""
+"""Ended jobs whose time has passed, and what else nobody needs any more; children are kept for their parents."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from backburner.backends.memory.database import MemoryDatabase
     from backburner.ports.jobs import Keep
 
-__all__ = ["prune"]
+__all__ = ["let_children_go", "prune"]
 
 
 def prune(database: MemoryDatabase, keep: Keep, limit: int, now: int) -> int:
-    """Delete what need not be kept; return how many rows changed, at most ``limit``."""
+    """Delete what need not be kept; return how many jobs and operations changed, at most ``limit``."""
     kept = {JobState.COMPLETED: keep.completed, JobState.CANCELLED: keep.cancelled, JobState.DEAD: keep.dead}
     changed = 0
     more = True
@@ -29,12 +29,24 @@ def prune(database: MemoryDatabase, keep: Keep, limit: int, now: int) -> int:
             while time is not None and changed < limit and (head := line.head()) is not None and head[0] <= now - time:
                 more = True
                 changed += _pass(database, head[3].job.id, limit - changed, now)
+    if keep.dead is not None:
+        changed += _forget_operations(database, now - keep.dead, limit - changed)
+    database.lanes.prune(limit, now)
+    database.leases.tidy(now)
     return changed
+
+
+def _forget_operations(database: MemoryDatabase, before: int, limit: int) -> int:
+    operations = database.operations.values()
+    ended = [operation.id for operation in operations if not operation.active and operation.changed_at <= before]
+    for operation_id in ended[:limit]:
+        del database.operations[operation_id]
+    return len(ended[:limit])
 
 
 def _pass(database: MemoryDatabase, job_id: str, limit: int, now: int) -> int:
     """Let a job go whose own time has passed; return how many rows changed."""
-    changed = _let_children_go(database, job_id, limit, now)
+    changed = let_children_go(database, job_id, limit, now)
     if changed == limit:
         return changed
     row = database.jobs[job_id]
@@ -46,7 +58,8 @@ def _pass(database: MemoryDatabase, job_id: str, limit: int, now: int) -> int:
     return changed + 1
 
 
-def _let_children_go(database: MemoryDatabase, parent: str, limit: int, now: int) -> int:
+def let_children_go(database: MemoryDatabase, parent: str, limit: int, now: int) -> int:
+    """Let at most so many children of a job be nobody's from now on; return how many there were."""
     children = database.children.get(parent)
     if children is None:
         return 0

@@ -1,4 +1,4 @@
-"""Pauses and limits, in memory."""
+"""Pauses and queues' limits, in memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from backburner.ports.backend import Hint
 
 if TYPE_CHECKING:
     from backburner.backends.memory.connection import Connection
-    from backburner.model.node import QueueRecord
+    from backburner.model.node import KindRecord, QueueRecord
 
-__all__ = ["MemoryQueueStore"]
+__all__ = ["MemoryKindStore", "MemoryQueueStore"]
 
 
 class MemoryQueueStore:
@@ -27,6 +27,8 @@ class MemoryQueueStore:
         """Write a queue's settings."""
         database = self._connection.writing()
         database.settings[queue.name] = queue
+        if queue.rate is not None:
+            database.usage[queue.name].change(queue.rate)
         database.changed(self._connection, Hint.CONTROL)
 
     async def list(self) -> tuple[QueueRecord, ...]:
@@ -37,3 +39,26 @@ class MemoryQueueStore:
             queue if database.paused(name, now) else msgspec.structs.replace(queue, paused=False, paused_until=None)
             for name, queue in sorted(database.settings.items())
         )
+
+
+class MemoryKindStore:
+    """A `KindStore`."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def set(self, kind: KindRecord) -> None:
+        """Write a kind's pause, or forget it."""
+        database = self._connection.writing()
+        if kind.paused:
+            database.kinds[kind.name] = kind
+        else:
+            database.kinds.pop(kind.name, None)
+        database.changed(self._connection, Hint.CONTROL)
+
+    async def list(self) -> tuple[KindRecord, ...]:
+        """Return the kinds that are paused, by name."""
+        paused = self._connection.reading().paused_kinds(self._connection.clock.now())
+        return tuple(paused.values())

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from backburner.backends.memory.matching import matches, row_shown
+import msgspec
+
+from backburner.backends.matching import hopeless, matches, record_shown
+from backburner.backends.memory.restoring import image_of
 from backburner.backends.memory.row import record_of
-from backburner.ports.jobs import Page
+from backburner.model.job import JobState
+from backburner.model.query import Shown
+from backburner.ports.jobs import FailureGroup, Groups, Images, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from backburner.backends.memory.connection import Connection
-    from backburner.model.job import Attempt
-    from backburner.model.query import JobFilter, Shown
+    from backburner.backends.memory.database import MemoryDatabase
+    from backburner.backends.memory.row import Row
+    from backburner.model.job import Attempt, JobRecord
+    from backburner.model.query import JobFilter
 
 __all__ = ["MemoryJobReader"]
 
@@ -41,18 +49,70 @@ class MemoryJobReader:
     async def find(self, where: JobFilter, *, limit: int, after: str | None = None) -> Page:
         """Return the jobs that match, newest id first, below ``after``."""
         now = self._connection.clock.now()
-        found = (
-            (job_id, row)
-            for job_id, row in self._connection.reading().jobs.items()
-            if (after is None or job_id < after) and matches(row, where, now)
-        )
+        if hopeless(where):
+            return Page(now, (), None)
+        rows = _rows(self._connection.reading(), where)
+        records = (record_of(row) for row in rows if after is None or row.job.id < after)
         # One more than asked for tells whether there is a next page.
-        first = heapq.nlargest(limit + 1, found, key=lambda item: item[0])
-        page = tuple(record_of(row) for _, row in first[:limit])
-        return Page(now, page, page[-1].id if page and len(first) > limit else None)
+        found = heapq.nlargest(limit + 1, (job for job in records if matches(job, where, now)), key=lambda job: job.id)
+        page = tuple(found[:limit])
+        return Page(now, page, page[-1].id if page and len(found) > limit else None)
+
+    async def groups(self, where: JobFilter, *, limit: int) -> Groups:
+        """Return the dead letters that match by their fingerprint, the largest groups."""
+        now = self._connection.clock.now()
+        if hopeless(where):
+            return Groups(now, ())
+        letters: defaultdict[str, list[JobRecord]] = defaultdict(list)
+        dead = msgspec.structs.replace(where, states=(Shown.DEAD,))
+        for row in self._connection.reading().jobs.values():
+            if row.state is JobState.DEAD and matches(record := record_of(row), dead, now):
+                letters[row.fingerprint].append(record)
+        groups = sorted(map(_group, letters.values()), key=lambda group: (-group.count, group.fingerprint))
+        return Groups(now, tuple(groups[:limit]))
+
+    async def export(self, *, limit: int, after: str | None = None, where: JobFilter | None = None) -> Images:
+        """Return whole jobs that match, smallest id first, above ``after``."""
+        database = self._connection.reading()
+        now = self._connection.clock.now()
+        if where is not None and hopeless(where):
+            return Images(now, (), None)
+        ids = (
+            job_id
+            for job_id, row in database.jobs.items()
+            if (after is None or job_id > after) and (where is None or matches(record_of(row), where, now))
+        )
+        found = heapq.nsmallest(limit + 1, ids)
+        page = tuple(image_of(database, database.jobs[job_id]) for job_id in found[:limit])
+        return Images(now, page, found[limit - 1] if len(found) > limit else None)
 
     async def count(self, where: JobFilter) -> Mapping[Shown, int]:
         """Count the jobs that match, by the state shown."""
+        if hopeless(where):
+            return {}
         now = self._connection.clock.now()
-        jobs = self._connection.reading().jobs
-        return dict(Counter(row_shown(row, now) for row in jobs.values() if matches(row, where, now)))
+        records = map(record_of, _rows(self._connection.reading(), where))
+        return dict(Counter(record_shown(job, now) for job in records if matches(job, where, now)))
+
+
+def _rows(database: MemoryDatabase, where: JobFilter) -> Iterable[Row]:
+    """Return the jobs among which all are that match."""
+    if not where.parents:
+        return database.jobs.values()
+    return chain.from_iterable(database.children.get(parent, {}).values() for parent in {*where.parents})
+
+
+def _group(letters: list[JobRecord]) -> FailureGroup:
+    newest = max(letters, key=lambda letter: (letter.ended_at or 0, letter.id))
+    ends = [letter.ended_at or 0 for letter in letters]
+    return FailureGroup(
+        fingerprint=newest.fingerprint,
+        error=newest.error,
+        message=newest.message,
+        reason=newest.reason,
+        count=len(letters),
+        first=min(ends),
+        last=max(ends),
+        kinds=dict(Counter(letter.kind for letter in letters)),
+        sample=newest.id,
+    )

@@ -19,22 +19,23 @@ __all__ = ["recover"]
 def recover(database: MemoryDatabase, node: str, limit: int, now: int) -> tuple[Recovered, ...]:
     """Hand over the claims of dead nodes, then expired jobs; strike the dead nodes that hold nothing any more."""
     recovered: list[Recovered] = []
+    # Whose key may have come free: it waited for it, or held it only while it was pending, or for a time that has passed.
+    keys: list[str] = []
     for row in [*_lapsed(database, now)][: max(0, limit)]:
         # One handed over before keeps the cause and the node of the first time.
         cause, row.lapsed_on = (row.cause, row.lapsed_on) if row.cause is not None else (Cause.LAPSED, row.node)
         database.release(row)
         row.lent = False
         recovered.append(_hand_over(database, row, node, now, cause=cause))
+        if row.job.unique is not None:
+            keys.append(row.job.unique.key)
     for dead in [name for name in database.nodes if not database.alive(name, now) and name not in database.running]:
         del database.nodes[dead]
-    keys: list[str] = []
     while len(recovered) < limit and (head := database.expiring.head()) is not None and head[0] <= now:
         row, gate = head[3], head[3].gate
         database.leave(row)
         recovered.append(_hand_over(database, row, node, now, cause=Cause.EXPIRED, gate=gate))
         if row.job.unique is not None:
-            # It may have waited for its key, or held it only while it was pending.
-            database.keys.enter(row)
             keys.append(row.job.unique.key)
     for key in dict.fromkeys(keys):
         database.let_through(key, now)

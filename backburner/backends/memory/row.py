@@ -72,6 +72,7 @@ def claim_of(row: Row, gate: str, now: int) -> Claim:
         gate=gate,
         headers=job.headers,
         checkpoint=row.checkpoint,
+        lanes=job.lanes,
     )
 
 
@@ -114,4 +115,5 @@ def record_of(row: Row) -> JobRecord:
         checkpoint=row.checkpoint,
         done=done,
         total=total,
+        lanes=job.lanes,
     )

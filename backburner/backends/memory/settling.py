@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backburner.backends.memory.content import settlement_flaw
-from backburner.backends.memory.inserting import follow, job_flaw
+from backburner.backends.content import settlement_flaw
+from backburner.backends.memory.inserting import follow
 from backburner.errors import StoreRefused
 from backburner.model.job import CANCELLED, Attempt, JobState
 
@@ -26,20 +26,20 @@ def refuse_flawed(settlements: Sequence[Settlement], now: int) -> None:
     """Raise `StoreRefused` if a settlement cannot be stored, before any is."""
     for settlement in settlements:
         flaw = settlement_flaw(settlement, now)
-        if settlement.jobs:
-            flaw = flaw or next(filter(None, (job_flaw(job, now) for job in settlement.jobs)), None)
         if flaw is not None:
             raise StoreRefused(f"The settlement of job {settlement.id}: {flaw}", stored="no", job_id=settlement.id)
 
 
 def settle(
     database: MemoryDatabase, node: str, settlements: Sequence[Settlement], now: int
-) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Apply settlements; return the stale ids, and those cancelled instead of pending, with the reason."""
+) -> tuple[tuple[str, ...], dict[str, str], int]:
+    """Apply settlements; return the stale ids, those cancelled instead of pending, with the reason, and how many came in."""
     stale: list[str] = []
     cancelled: dict[str, str] = {}
     freed: list[str] = []
     following: list[NewJob] = []
+    # The lanes that open since a run of theirs ended or lent its slot.
+    opened: set[str] = set()
     jobs = database.jobs
     for settlement in settlements:
         row = jobs.get(settlement.id)
@@ -49,8 +49,10 @@ def settle(
         # Under the same token but no longer running, it was applied before.
         if row.state is _RUNNING:
             if settlement.state is _RUNNING:
-                _note(row, settlement)
+                _note(database, row, settlement, opened, now)
                 continue
+            if row.job.lanes:
+                opened.update(database.lanes.leave(row, now))
             _apply(database, row, settlement, now)
             if settlement.jobs:
                 following += settlement.jobs
@@ -59,20 +61,24 @@ def settle(
         if settlement.state is _PENDING and row.state is JobState.CANCELLED:
             cancelled[settlement.id] = row.reason or CANCELLED
     # Who waits for a key comes before the follow-up of the one that held it.
-    for key in dict.fromkeys(freed):
-        database.let_through(key, now)
+    let_in = len(opened) + sum([database.let_through(key, now) for key in dict.fromkeys(freed)])
     if following:
         follow(database, following, now)
-    return tuple(stale), cancelled
+    return tuple(stale), cancelled, let_in
 
 
-def _note(row: Row, settlement: Settlement) -> None:
+def _note(database: MemoryDatabase, row: Row, settlement: Settlement, opened: set[str], now: int) -> None:
     if settlement.progress is not None:
         row.progress = settlement.progress
     if settlement.checkpoint is not None:
         row.checkpoint = settlement.checkpoint
-    if settlement.lent is not None:
+    if settlement.lent is not None and settlement.lent is not row.lent:
         row.lent = settlement.lent
+        if row.lent:
+            opened.update(database.lanes.leave(row, now))
+        else:
+            # It goes on, above the limit if need be.
+            database.lanes.hold(row)
 
 
 def _apply(database: MemoryDatabase, row: Row, settlement: Settlement, now: int) -> None:
@@ -88,7 +94,8 @@ def _apply(database: MemoryDatabase, row: Row, settlement: Settlement, now: int)
     row.failures += settlement.failed
     row.crashes += settlement.crashed
     row.interruptions += settlement.interrupted
-    row.attempt -= settlement.unstarted
+    # One that expired while it waited has no number to give back.
+    row.attempt = max(0, row.attempt - settlement.unstarted)
     row.cause = row.lapsed_on = None
     asked, row.asked = row.asked, None
     if settlement.state is not _PENDING:

@@ -8,7 +8,10 @@ import msgspec
 
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.keys import Gates, let_through
+from backburner.backends.sqlite.letters import purge, replay
+from backburner.backends.sqlite.opening import Round, forget, release
 from backburner.backends.sqlite.pruning import prune
+from backburner.backends.sqlite.restoring import restore
 from backburner.backends.sqlite.statements import load
 from backburner.backends.sqlite.steps import run
 from backburner.model.job import CANCELLED, GROUP_CANCELLED
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.sqlite.session import Session
-    from backburner.ports.jobs import Keep
+    from backburner.model.job import JobImage
+    from backburner.model.operation import OperationRecord
+    from backburner.ports.jobs import Disposed, Keep, Letter, Restored
 
 __all__ = ["SqliteJobAdmin"]
 
@@ -33,11 +38,14 @@ _decode_standing = msgspec.json.Decoder(list[tuple[str, str, str | None, int, in
 class SqliteJobAdmin:
     """A `JobAdmin`."""
 
-    __slots__ = ("_gates", "_session")
+    __slots__ = ("_gates", "_kept", "_session", "_standing")
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._gates = Gates()
+        #: The lanes where jobs stand, and those that something is kept of.
+        self._standing = Round("names_of_lanes")
+        self._kept = Round("next_lanes")
 
     async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
         """Cancel the pending, ask for the running, leave the ended."""
@@ -45,12 +53,40 @@ class SqliteJobAdmin:
 
     async def prune(self, keep: Keep, limit: int) -> int:
         """Delete ended jobs, and their history, whose time has passed."""
-        return await self._session.write(lambda connection: prune(connection, keep, limit, self._session.clock.now()))
+
+        def work(connection: sqlite3.Connection) -> int:
+            now = self._session.clock.now()
+            lanes = self._kept.go_on(connection, limit)
+            if lanes:
+                forget(connection, lanes, now)
+            return prune(connection, keep, limit, now)
+
+        return await self._session.write(work)
 
     async def release(self, limit: int) -> int:
-        """Let jobs through whose unique key has come free by the passing of time."""
+        """Let jobs through whose unique key has come free by the passing of time; open lanes that have room."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            now = self._session.clock.now()
+            released = run(connection, self._gates.release(limit, now))
+            lanes = self._standing.go_on(connection, limit)
+            return released + (release(connection, lanes, now) if lanes else 0)
+
+        return await self._session.write(work)
+
+    async def replay(self, letters: Sequence[Letter], operation: OperationRecord | None = None) -> Disposed:
+        """Bring dead letters back."""
         session = self._session
-        return await session.write(lambda connection: run(connection, self._gates.release(limit, session.clock.now())))
+        return await session.write(lambda connection: replay(connection, letters, operation, session.clock.now()))
+
+    async def purge(self, letters: Sequence[Letter], operation: OperationRecord | None = None) -> Disposed:
+        """Delete dead letters and their history."""
+        session = self._session
+        return await session.write(lambda connection: purge(connection, letters, operation, session.clock.now()))
+
+    async def restore(self, jobs: Sequence[JobImage]) -> Restored:
+        """Store jobs as they were in another store."""
+        return await self._session.write(lambda connection: restore(connection, jobs, self._session.clock.now()))
 
 
 def _cancel(connection: sqlite3.Connection, ids: Sequence[str], reason: str, now: int) -> CancelAnswer:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backburner.backends.sqlite.admin import SqliteJobAdmin
+from backburner.backends.sqlite.cells import SqliteCellStore
+from backburner.backends.sqlite.examining import examine
 from backburner.backends.sqlite.jobs import SqliteJobStore
 from backburner.backends.sqlite.keeper import SqliteKeeper
+from backburner.backends.sqlite.kinds import SqliteKindStore
+from backburner.backends.sqlite.leases import SqliteLeaseStore
+from backburner.backends.sqlite.limits import SqliteLimitStore
 from backburner.backends.sqlite.nodes import SqliteNodeStore
 from backburner.backends.sqlite.notifier import SqliteNotifier
+from backburner.backends.sqlite.operations import SqliteOperationStore
 from backburner.backends.sqlite.place import Place
 from backburner.backends.sqlite.queues import SqliteQueueStore
 from backburner.backends.sqlite.reader import SqliteJobReader
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backburner.model.clock import Clock
+    from backburner.ports.backend import Finding
 
 __all__ = ["SqliteBackend"]
 
@@ -32,6 +39,7 @@ class SqliteBackend:
     """
 
     own_thread = True
+    timed_leases = False
 
     def __init__(self, path: Path, *, clock: Clock, write_timeout: float = 5.0, synchronous: str = "FULL") -> None:
         place = Place(path=path.resolve(), timeout=write_timeout, synchronous=synchronous.upper())
@@ -42,6 +50,11 @@ class SqliteBackend:
         self.admin = SqliteJobAdmin(session)
         self.nodes = SqliteNodeStore(session)
         self.queues = SqliteQueueStore(session)
+        self.kinds = SqliteKindStore(session)
+        self.limits = SqliteLimitStore(session)
+        self.cells = SqliteCellStore(session)
+        self.leases = SqliteLeaseStore(session)
+        self.operations = SqliteOperationStore(session)
         self.notifier = SqliteNotifier(session)
         self.schema = SqliteSchema(session)
 
@@ -58,6 +71,10 @@ class SqliteBackend:
     def keeper(self) -> SqliteKeeper:
         """Return a new keeper."""
         return SqliteKeeper(self._session)
+
+    async def examine(self) -> tuple[Finding, ...]:
+        """Look the open store over."""
+        return await examine(self._session, self.schema, self.nodes)
 
     async def open(self, *, create: bool, write: bool = True) -> None:
         """Connect, on the running loop."""

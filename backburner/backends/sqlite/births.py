@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from backburner.backends.sqlite.statements import load
 from backburner.model.job import PRIORITIES
 
@@ -19,14 +21,19 @@ __all__ = ["Births"]
 
 _AHEAD = load("ahead")
 
+_decode_kinds = msgspec.json.Decoder(frozenset[str]).decode
+
 
 @dataclass(slots=True)
 class _Queue:
+    #: It is, or has a rate.
     paused: bool
     #: Runs that an operator's slots leave the node; None is no limit.
     room: int | None
     #: The first priority with a due job in the line: what is not before it must wait.
     ahead: int
+    #: The kinds that are paused.
+    kinds: frozenset[str]
 
 
 class Births:
@@ -53,15 +60,21 @@ class Births:
             return
         tokens = self._birth.tokens
         for name in {job.queue: None for job in jobs if job.id in tokens}:
-            paused, room, ahead = yield _AHEAD, {"queue": name, "node": self.node, "now": self._now}
-            self._queues[name] = _Queue(bool(paused), room, PRIORITIES.stop if ahead is None else ahead)
+            paused, room, ahead, kinds = yield _AHEAD, {"queue": name, "node": self.node, "now": self._now}
+            first = PRIORITIES.stop if ahead is None else ahead
+            self._queues[name] = _Queue(bool(paused), room, first, _decode_kinds(kinds))
 
     def may_run(self, job: NewJob) -> bool:
         """Tell whether a job on offer may run at once, and count on it that it does."""
-        if not self._alive or job.gate or job.delay > 0 or (job.at is not None and job.at > self._now):
+        if not self._alive or job.gate or job.lanes or job.delay > 0 or (job.at is not None and job.at > self._now):
             return False
         queue = self._queues[job.queue]
-        if queue.paused or queue.ahead <= job.priority or (queue.room is not None and queue.room < 1):
+        if (
+            queue.paused
+            or job.kind in queue.kinds
+            or queue.ahead <= job.priority
+            or (queue.room is not None and queue.room < 1)
+        ):
             return False
         if queue.room is not None:
             queue.room -= 1

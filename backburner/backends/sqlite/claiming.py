@@ -2,65 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from heapq import merge
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from backburner.backends.sqlite.encoding import to_json
+from backburner.backends.sqlite.judging import Judge
+from backburner.backends.sqlite.lanes import named
+from backburner.backends.sqlite.looking import LINE, Look, Looking, Room, stays
 from backburner.backends.sqlite.statements import load
-from backburner.model.job import MISFIT_GATE, SUSPECT_GATE, UNKNOWN_GATE, Claim
+from backburner.model.clock import SECOND
+from backburner.model.job import PAUSED_GATE, SUSPECT_GATE, UNKNOWN_GATE, Claim
+from backburner.model.lane import LANE_GATE
 from backburner.ports.jobs import ClaimBatch
+from backburner.resilience import rates
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
+    from backburner.model.lane import Rate
     from backburner.ports.jobs import ClaimRequest
 
 __all__ = ["claim"]
 
-_LOOK = load("look")
-_GATES = load("gates")
-_MISFITS = load("misfits")
 _TAKE = load("take")
 _PARK = load("park")
+_SPEND = load("spend")
 _NEXT_DUE = load("next_due")
 
-_LINE = ""
 #: Before every due time.
 _EVER = -(1 << 63)
-#: Jobs of unknown kinds that one claim parks; it must not hold the writer for long.
+#: Jobs that one claim parks; it must not hold the writer for long.
 _MOST_PARKED = 1000
+#: Where all that was seen was turned away, the next look sees so many times as many, at most so many at once.
+_WIDER = 4
+_WIDEST = 250
 
-_decode_claims = msgspec.json.Decoder(list[Claim]).decode
 _decode_seqs = msgspec.json.Decoder(list[int]).decode
-_decode_settings = msgspec.json.Decoder(tuple[bool, int | None, int | None]).decode
-_decode_gates = msgspec.json.Decoder(list[tuple[str, str]]).decode
-
-
-@dataclass(slots=True)
-class _Room:
-    """An asked queue that is not paused, and how many more of its jobs the node takes."""
-
-    queue: str
-    free: int
-    #: The operator's slots, not the node's, are what bounds it.
-    capped: bool
-    #: Where its jobs may come from.
-    gates: list[str]
-    #: Those of its gates that were left before all their due jobs were seen.
-    unseen: set[str] = field(default_factory=set[str])
-
-
-class _Look(NamedTuple):
-    """The first due jobs at a gate, at most ``limit``."""
-
-    claims: list[Claim]
-    #: JSON, in the same order.
-    seqs: str
-    limit: int
 
 
 class _Found(NamedTuple):
@@ -68,7 +48,7 @@ class _Found(NamedTuple):
 
     claim: Claim
     seq: int
-    room: _Room
+    room: Room
     gate: str
 
 
@@ -87,104 +67,54 @@ class _Claiming:
     def __init__(self, connection: sqlite3.Connection, request: ClaimRequest, now: int) -> None:
         self._connection = connection
         self._request = request
-        self._kinds = request.kinds
+        self._looking = Looking(connection, request, now)
+        self._judge = Judge(connection, now)
         self._now = now
         self._left = request.limit
         self._suspect = request.suspect
         self._claims: list[Claim] = []
         self._taken: list[int] = []
-        self._parked: list[int] = []
-        #: How many were parked in all, by kind.
+        #: Whom to park where.
+        self._parked: list[tuple[int, str]] = []
+        self._may_park = _MOST_PARKED
+        #: How many were parked, by their unknown kind.
         self._unknown: dict[str, int] = {}
-        #: Queues of which the node ran as many as the operator allows before this claim.
-        self._capped: list[str] = []
-        #: Moments when paused queues go on.
-        self._resumes: list[int] = []
+        #: Somebody was refused who stays where he is.
+        self._passed = False
         #: Due jobs are left that the node could have taken, had it asked for more.
         self._more = False
 
     def run(self) -> ClaimBatch:
-        opened = list(self._open())
+        opened = list(self._looking.open())
         rooms = [room for room, _, _ in opened]
         gated = [room for room, _, gated in opened if gated]
         if len(opened) == 1 and not gated and self._take_whole(*opened[0][:2]):
             return self._batch(rooms)
-        self._find_gates(gated)
-        sources = [self._source(room, _LINE, look) for room, look, _ in opened]
+        self._looking.find_gates(gated)
+        sources = [self._source(room, LINE, look) for room, look, _ in opened]
         sources += [
-            self._source(room, gate, self._look(room, gate)) for room in gated for gate in room.gates if gate != _LINE
+            self._source(room, gate, self._look(room, gate)) for room in gated for gate in room.gates if gate != LINE
         ]
         for found in merge(*sources, key=_order):
             if not self._pick(found):
                 break
         self._write()
+        for room in rooms:
+            if room.taken and room.rate is not None:
+                self._spend(room, room.rate)
         return self._batch(rooms)
 
     # ---- looking -----------------------------------------------------------------------------------------------
 
-    def _open(self) -> Iterator[tuple[_Room, _Look, bool]]:
-        """Go through the queues that are not paused: each with a look at its line, and whether it has gates."""
-        for queue, slots in self._request.queues.items():
-            if slots <= 0:
-                continue
-            limit = min(slots, self._left) + 1
-            settings, gated, claims, seqs = self._ask(queue, _LINE, limit, kinds=None)
-            free = slots
-            if settings is not None:
-                paused, until, left = _decode_settings(settings)
-                if paused:
-                    self._resumes += () if until is None else (until,)
-                    continue
-                free = slots if left is None else min(slots, left)
-            if free <= 0:
-                self._capped.append(queue)
-            else:
-                room = _Room(queue, free, capped=free < slots, gates=[_LINE])
-                yield room, _Look(_decode_claims(claims), seqs, limit), bool(gated)
+    def _look(self, room: Room, gate: str, before: int = 0) -> Look:
+        """Look at a gate, at more jobs than ``before``: however many are turned away, that takes few looks."""
+        wanted = min(room.free, self._left) + 1
+        return self._looking.look(room, gate, max(wanted, min(before * _WIDER, _WIDEST)))
 
-    def _look(self, room: _Room, gate: str) -> _Look:
-        limit = min(room.free, self._left) + 1
-        kinds = to_json(tuple(self._kinds)) if gate == SUSPECT_GATE else None
-        _, _, claims, seqs = self._ask(room.queue, gate, limit, kinds=kinds)
-        return _Look(_decode_claims(claims), seqs, limit)
-
-    def _ask(self, queue: str, gate: str, limit: int, *, kinds: str | None) -> tuple[str | None, int, str, str]:
-        parameters = {
-            "queue": queue,
-            "gate": gate,
-            "now": self._now,
-            "limit": limit,
-            "node": self._request.node,
-            "kinds": kinds,
-        }
-        row: tuple[str | None, int, str, str] = self._connection.execute(_LOOK, parameters).fetchone()
-        return row
-
-    def _find_gates(self, rooms: list[_Room]) -> None:
-        """Find where anybody stands that may be handed over: the unknown, suspects, misfits of another signature."""
-        if not rooms:
-            return
-        gates = [UNKNOWN_GATE + kind for kind in self._kinds] + ([SUSPECT_GATE] if self._suspect else [])
-        asked = [(room.queue, gate) for room in rooms for gate in gates]
-        by_queue = {room.queue: room for room in rooms}
-        (standing,) = self._connection.execute(_GATES, {"gates": to_json(asked)}).fetchone()
-        for queue, gate in _decode_gates(standing):
-            by_queue[queue].gates.append(gate)
-        if self._request.signatures:
-            (misfits,) = self._connection.execute(_MISFITS, {"queues": to_json(list(by_queue))}).fetchone()
-            for queue, gate in _decode_gates(misfits):
-                if self._may_fit(gate):
-                    by_queue[queue].gates.append(gate)
-
-    def _may_fit(self, gate: str) -> bool:
-        """Tell whether those at a gate of misfits are of a known kind, by a signature that they were not tried on."""
-        kind, _, tried = gate.removeprefix(MISFIT_GATE).rpartition(":")
-        signature = self._request.signatures.get(kind)
-        return kind in self._kinds and signature is not None and signature not in tried.split(",")
-
-    def _source(self, room: _Room, gate: str, look: _Look) -> Iterator[_Found]:
+    def _source(self, room: Room, gate: str, look: Look) -> Iterator[_Found]:
         """Go through the due jobs at a gate, looking again once all that was seen is dealt with."""
         while True:
+            self._judge.look(look.claims)
             for job, seq in zip(look.claims, _decode_seqs(look.seqs), strict=True):
                 yield _Found(job, seq, room, gate)
             if len(look.claims) < look.limit or (gate == SUSPECT_GATE and not self._suspect):
@@ -192,21 +122,24 @@ class _Claiming:
             if room.free <= 0 or self._left <= 0:
                 room.unseen.add(gate)
                 return
+            if stays(gate) and self._passed:
+                return
             self._write()
-            look = self._look(room, gate)
+            look = self._look(room, gate, look.limit)
 
     # ---- taking ------------------------------------------------------------------------------------------------
 
-    def _take_whole(self, room: _Room, look: _Look) -> bool:
-        """Take all that one look found, if it is known by kind: the common case, in few steps."""
-        wanted = min(room.free, self._left)
-        claims = look.claims
-        if len(claims) > wanted:
-            self._more = not room.capped or room.free > wanted
-            claims = claims[:wanted]
-        if not self._kinds.issuperset([found.kind for found in claims]):
-            self._more = False
+    def _take_whole(self, room: Room, look: Look) -> bool:
+        """Take all that one look found, if nothing but its kinds is to be looked at: the common case, in few steps."""
+        if room.rate is not None:
             return False
+        wanted = min(room.free, self._left)
+        claims = look.claims[:wanted]
+        known = self._looking.kinds
+        if not all([found.kind in known and not found.lanes for found in claims]):  # noqa: C419 - a list takes half the time
+            return False
+        if len(claims) < len(look.claims):
+            self._more = not room.capped or room.free > wanted
         self._claims = claims
         self._left -= len(claims)
         room.free -= len(claims)
@@ -218,27 +151,51 @@ class _Claiming:
 
     def _pick(self, found: _Found) -> bool:
         """Take a job, park it or pass it over; False when there is no reason to look on."""
-        room = found.room
+        room, kind = found.room, found.claim.kind
         if found.gate == SUSPECT_GATE and not self._suspect:
             return True
         if self._left <= 0 or room.free <= 0:
-            # What an operator's slots hold back waits for one of this node's own runs to end.
-            self._more = self._more or not (room.capped and room.free <= 0)
+            # What an operator holds back waits for one of this node's own runs to end, or for a permit.
+            self._more = self._more or not (room.free <= 0 and (room.capped or room.rate is not None))
             return self._left > 0 or not self._more
-        if found.claim.kind not in self._kinds:
-            self._parked.append(found.seq)
-            self._unknown[found.claim.kind] = self._unknown.get(found.claim.kind, 0) + 1
-            if sum(self._unknown.values()) < _MOST_PARKED:
-                return True
-            self._more = True
-            return False
+        if kind not in self._looking.kinds:
+            return self._park(found, self._gate_of(kind))
+        lane = self._judge.refusing(found.claim) if found.claim.lanes else None
+        if lane is None:
+            self._take(found)
+        elif stays(found.gate):
+            self._passed = True
+        else:
+            self._judge.turn_away(found.claim, lane)
+            return self._park(found, LANE_GATE + lane)
+        return True
+
+    def _gate_of(self, kind: str) -> str:
+        """Return where jobs stand of a kind that the node does not run now."""
+        if kind in self._request.kinds:
+            return PAUSED_GATE + kind
+        self._unknown[kind] = self._unknown.get(kind, 0) + 1
+        return UNKNOWN_GATE + kind
+
+    def _take(self, found: _Found) -> None:
         if found.gate == SUSPECT_GATE:
             self._suspect = False
+        if found.claim.lanes:
+            self._judge.enter(found.claim)
         self._taken.append(found.seq)
         self._claims.append(found.claim)
-        room.free -= 1
+        found.room.free -= 1
+        found.room.taken += 1
         self._left -= 1
-        return True
+
+    def _park(self, found: _Found, gate: str) -> bool:
+        """Park a job; False when that was the last that this claim parks."""
+        self._parked.append((found.seq, gate))
+        self._may_park -= 1
+        self._more = self._more or not self._may_park
+        return self._may_park > 0
+
+    # ---- writing -----------------------------------------------------------------------------------------------
 
     def _write(self) -> None:
         """Write down what was taken and parked so far."""
@@ -246,37 +203,53 @@ class _Claiming:
             self._hand_over(to_json(self._taken))
             self._taken = []
         if self._parked:
-            self._connection.execute(_PARK, {"seqs": to_json(self._parked), "prefix": UNKNOWN_GATE})
+            self._connection.execute(_PARK, {"jobs": to_json(self._parked)})
             self._parked = []
+        self._judge.write()
 
     def _hand_over(self, seqs: str) -> None:
         if self._claims:
             self._connection.execute(_TAKE, {"seqs": seqs, "node": self._request.node, "now": self._now})
 
+    def _spend(self, room: Room, rate: Rate) -> None:
+        """Write down how much of a queue's rate is used."""
+        meter = room.spend(self._now)
+        self._connection.execute(_SPEND, {"name": room.queue, "metered": named(rate), **msgspec.structs.asdict(meter)})
+
     # ---- answering ---------------------------------------------------------------------------------------------
 
-    def _batch(self, rooms: list[_Room]) -> ClaimBatch:
+    def _batch(self, rooms: list[Room]) -> ClaimBatch:
         return ClaimBatch(
             now=self._now,
             claims=tuple(self._claims),
             wait=self._wait(rooms),
-            capped=(*self._capped, *(room.queue for room in rooms if room.capped and room.free <= 0)),
+            capped=(*self._looking.capped, *(room.queue for room in rooms if room.capped and room.free <= 0)),
             parked=self._unknown,
         )
 
-    def _wait(self, rooms: list[_Room]) -> int | None:
+    def _wait(self, rooms: list[Room]) -> int | None:
         """Return how long it takes until more of what was asked for can be claimed."""
         if self._more:
             return 0
-        moments = list(self._resumes)
+        moments = list(self._looking.resumes)
+        if self._passed:
+            moments.append(self._now + SECOND)
         asked = [
-            (room.queue, gate, _EVER if gate in room.unseen else self._now)
+            (room.queue, gate, self._seen(room, gate), self._permit(room))
             for room in rooms
             if room.free > 0 or not room.capped
             for gate in room.gates
             if gate != SUSPECT_GATE or self._suspect
         ]
-        if asked:
-            (due,) = self._connection.execute(_NEXT_DUE, {"gates": to_json(asked)}).fetchone()
-            moments += () if due is None else (due,)
+        (moment,) = self._connection.execute(_NEXT_DUE, {"gates": to_json(asked)}).fetchone()
+        moments += () if moment is None else (moment,)
         return max(0, min(moments) - self._now) if moments else None
+
+    def _seen(self, room: Room, gate: str) -> int:
+        """Return until which due time all jobs at a gate were seen."""
+        held_back = room.rate is not None and room.free <= 0
+        return _EVER if held_back or gate in room.unseen else self._now
+
+    def _permit(self, room: Room) -> int:
+        """Return when a queue has a permit for its next job."""
+        return _EVER if room.rate is None else rates.next_at(room.rate, room.spend(self._now), self._now)

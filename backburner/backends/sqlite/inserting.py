@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from backburner.backends.halving import Halving
 from backburner.backends.sqlite.births import Births
 from backburner.backends.sqlite.failures import is_content, is_duplicate, why_refused
+from backburner.backends.sqlite.parking import park
 from backburner.backends.sqlite.rows import write_jobs
 from backburner.backends.sqlite.sorting import STORED, sort_and_store
 from backburner.ports.jobs import Enqueued, GroupAnswer
@@ -22,17 +23,22 @@ if TYPE_CHECKING:
 __all__ = ["follow", "insert"]
 
 
-def insert(groups: Sequence[Sequence[NewJob]], birth: Birth | None, *, alive: bool, now: int) -> Steps[Enqueued]:
+def insert(
+    groups: Sequence[Sequence[NewJob]], birth: Birth | None, *, alive: bool, joined: bool = False, now: int
+) -> Steps[Enqueued]:
     """Store groups, halving away those that are refused for their content.
 
-    ``alive`` tells whether the node that offers births has a live lease.
+    ``alive`` tells whether the node that offers births has a live lease, ``joined`` that this is a caller's transaction:
+    until that ends nobody knows who will stand at a lane, so nobody is parked there.
     """
     answers = [STORED] * len(groups)
     plan = Halving(len(groups))
     for part in plan:
         births = Births(birth, alive=alive, now=now) if birth is not None else None
         try:
-            answers[part.start : part.stop] = yield from _store(groups[part.start : part.stop], births, now)
+            answers[part.start : part.stop] = yield from _store(
+                groups[part.start : part.stop], births, now, joined=joined
+            )
         except Exception as error:
             if not is_content(error):
                 raise
@@ -47,9 +53,16 @@ def follow(jobs: Sequence[NewJob], now: int) -> Steps[None]:
 
 
 def _store(
-    groups: Sequence[Sequence[NewJob]], births: Births | None, now: int, *, parks: bool = False
+    groups: Sequence[Sequence[NewJob]],
+    births: Births | None,
+    now: int,
+    *,
+    joined: bool = False,
+    parks: bool = False,
 ) -> Steps[list[GroupAnswer]]:
-    """Store groups, all or none."""
+    """Store groups, all or none; ``parks`` those whose unique key is held."""
+    if not joined:
+        groups = yield from park(groups, now)
     if births is None:
         jobs = [job for group in groups for job in group]
         if not any([job.unique is not None for job in jobs]):  # noqa: C419 - a list takes half the time

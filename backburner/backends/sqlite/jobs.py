@@ -40,7 +40,9 @@ class SqliteJobStore:
         """Store groups of jobs."""
         session = self._session
         if tx is not None:
-            return await self._transactions.join(tx, lambda now: insert(groups, None, alive=False, now=now))
+            return await self._transactions.join(
+                tx, lambda now: insert(groups, None, alive=False, joined=True, now=now)
+            )
 
         def work(connection: sqlite3.Connection) -> Enqueued:
             alive = birth is not None and session.locks.holds(birth.node)
@@ -91,7 +93,7 @@ class SqliteJobStore:
             self._require_lease(request.node)
         outcome = run(connection, settle(node, settlements, now))
         batch = None if request is None else claim(connection, request, now)
-        return Settled(now=now, stale=outcome.stale, cancelled=outcome.cancelled, batch=batch)
+        return Settled(now=now, stale=outcome.stale, cancelled=outcome.cancelled, let_in=outcome.let_in, batch=batch)
 
     def _require_lease(self, node: str) -> None:
         if not self._session.locks.holds(node):
@@ -101,5 +103,5 @@ class SqliteJobStore:
 
 
 def _settle_alone(node: str, settlements: Sequence[Settlement], now: int) -> Steps[Settled]:
-    outcome = yield from settle(node, settlements, now)
-    return Settled(now=now, stale=outcome.stale, cancelled=outcome.cancelled)
+    outcome = yield from settle(node, settlements, now, joined=True)
+    return Settled(now=now, stale=outcome.stale, cancelled=outcome.cancelled, let_in=outcome.let_in)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from backburner.backends.sqlite.steps import Steps
     from backburner.model.job import NewJob
 
-__all__ = ["Gates", "find_holders", "let_through"]
+__all__ = ["Gates", "find_holders", "free_keys", "let_through"]
 
 _KEEPERS = load("keepers")
 _ANYBODY = load("anybody")
@@ -41,16 +41,22 @@ def find_holders(jobs: Iterable[NewJob], now: int) -> Steps[dict[str, str]]:
     return _decode_holders(found)
 
 
-def let_through(ids: Iterable[str], now: int) -> Steps[None]:
-    """Let through who waits for a key that one of these jobs had, where it is free now.
+def let_through(ids: Iterable[str], now: int) -> Steps[int]:
+    """Let through who waits for a key that one of these jobs had, where it is free now; return how many.
 
     Where nobody waits for any key, which is nearly always so, that is one probe.
     """
-    (anybody,) = yield _ANYBODY, {}
-    if anybody:
-        (keys,) = yield _KEYS, {"ids": to_json(tuple(ids))}
-        (freed,) = yield _FREED, {"keys": keys, "now": now}
-        yield from _let_in(_decode_freed(freed))
+    waiting, _ = yield _ANYBODY, {}
+    return (yield from free_keys(ids, now)) if waiting else 0
+
+
+def free_keys(ids: Iterable[str], now: int) -> Steps[int]:
+    """Let through who waits for a key that one of these jobs had, where it is free now; return how many."""
+    (keys,) = yield _KEYS, {"ids": to_json(tuple(ids))}
+    (found,) = yield _FREED, {"keys": keys, "now": now}
+    freed = _decode_freed(found)
+    yield from _let_in(freed)
+    return len(freed)
 
 
 class Gates:

@@ -44,6 +44,7 @@ class SqliteNodeStore:
             "started_at": node.started_at,
             "queues": _encode(node.queues).decode(),
             "kinds": _encode(node.kinds).decode(),
+            "signatures": _encode(node.signatures).decode(),
         }
 
         def work(connection: sqlite3.Connection) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backburner.backends.sqlite.encoding import to_json
+from backburner.backends.sqlite.freeing import lend
 from backburner.backends.sqlite.statements import load
 from backburner.model.job import JobState
 
@@ -31,8 +32,10 @@ class _Note(msgspec.Struct, array_like=True, gc=False):
     lent: bool | None = None
 
 
-def write_notes(settlements: Sequence[Settlement], node: str) -> Steps[bool]:
-    """Write notes down in one statement, before any end is; tell whether each found its claim."""
+def write_notes(
+    settlements: Sequence[Settlement], node: str, now: int, *, joined: bool
+) -> Steps[tuple[bool, set[str]]]:
+    """Write notes down, before any end is; tell whether each found its claim, and which lanes open for it."""
     notes: dict[tuple[str, int], _Note] = {}
     ended: set[tuple[str, int]] = set()
     for each in settlements:
@@ -49,6 +52,8 @@ def write_notes(settlements: Sequence[Settlement], node: str) -> Steps[bool]:
         if not running:
             ended.add(claim)
     if not notes:
-        return True
+        return True, set()
+    lent = [(note.id, note.token, note.lent) for note in notes.values() if note.lent is not None]
+    opened = (yield from lend(lent, node, now, joined=joined)) if lent else set[str]()
     changed: int = yield _NOTE, {"notes": to_json([*notes.values()]), "node": node}
-    return changed == len(notes)
+    return changed == len(notes), opened

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Event
 from typing import TYPE_CHECKING
 
+from backburner.backends.matching import fits, read
 from backburner.backends.sqlite.failures import primary_code, translate
 from backburner.errors import StoreMissing, StoreReadOnly, StoreUnsupported
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Place"]
 
 #: Statements kept prepared: all there are, and room.
-_STATEMENTS = 128
+_STATEMENTS = 256
 #: Seconds between two tries to switch the journal: SQLite itself does not wait there.
 _PAUSE = 0.01
 
@@ -107,13 +109,16 @@ class Place:
         return connection
 
     def _reader(self, options: str) -> sqlite3.Connection:
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             self.uri(options),
             uri=True,
             timeout=self.timeout,
             isolation_level=None,
             cached_statements=_STATEMENTS,
         )
+        # For filters by arguments.
+        connection.create_function("fits", 2, _fits, deterministic=True)
+        return connection
 
     def _keep_a_log(self, connection: sqlite3.Connection) -> None:
         """Switch to a write-ahead log, however many processes do so at the same time."""
@@ -138,3 +143,10 @@ class Place:
 
 def _may(path: Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+_conditions = lru_cache(read)
+
+
+def _fits(args: str, conditions: str) -> bool:
+    return fits(args, _conditions(conditions))

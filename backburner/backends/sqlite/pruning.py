@@ -22,12 +22,14 @@ _CHILDLESS = load("childless")
 _LIFT = load("lift")
 _FORGET = load("forget")
 _DELETE = load("delete")
+_FORGET_OPERATIONS = load("forget_operations")
+_FORGET_LEASES = load("forget_leases")
 
 _decode_seqs = msgspec.json.Decoder(list[int]).decode
 
 
 def prune(connection: sqlite3.Connection, keep: Keep, limit: int, now: int) -> int:
-    """Delete jobs, after letting their children go; return how many rows changed, without those lifted out.
+    """Delete jobs, after letting their children go, and operations; return how many rows changed, without those lifted out.
 
     A job that is kept for its parent's sake lets its children go all the same, and is then lifted out of what is to be
     pruned, so that it is not looked at again until its parent lets it go.
@@ -53,4 +55,7 @@ def prune(connection: sqlite3.Connection, keep: Keep, limit: int, now: int) -> i
             connection.execute(_LIFT, {"seqs": kept})
         changed += orphans + deleted
         left -= orphans + deleted + lifted
+    if left > 0 and keep.dead is not None:
+        changed += connection.execute(_FORGET_OPERATIONS, {"before": now - keep.dead, "limit": left}).rowcount
+    connection.execute(_FORGET_LEASES, {"name": None, "now": now})
     return changed

@@ -10,13 +10,17 @@ from backburner.backends.sqlite.statements import load
 from backburner.model.node import QueueRecord
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from backburner.backends.sqlite.session import Session
 
 __all__ = ["SqliteQueueStore"]
 
 _SET = load("set_queue")
+_RESET = load("reset_queue")
 _QUEUES = load("queues")
 
+_encode = msgspec.json.encode
 _decode_queues = msgspec.json.Decoder(tuple[QueueRecord, ...]).decode
 
 
@@ -37,8 +41,15 @@ class SqliteQueueStore:
             "reason": queue.reason,
             "set_by": queue.by,
             "slots": queue.slots,
+            "rate": None if queue.rate is None else _encode(queue.rate).decode(),
         }
-        await self._session.write(lambda connection: connection.execute(_SET, row).close())
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(_SET, row)
+            if queue.rate is not None:
+                connection.execute(_RESET, {"name": queue.name, "metered": row["rate"]})
+
+        await self._session.write(work)
 
     async def list(self) -> tuple[QueueRecord, ...]:
         """Return the queues that have settings, by name."""

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.matching import hopeless
 from backburner.backends.sqlite.encoding import to_json
+from backburner.backends.sqlite.filtering import Filtered, parameters
 from backburner.backends.sqlite.statements import load
-from backburner.model.job import Attempt, JobRecord
-from backburner.model.query import Shown
-from backburner.ports.jobs import Page
+from backburner.model.job import Attempt, JobImage, JobRecord
+from backburner.model.query import JobFilter, Shown
+from backburner.ports.jobs import FailureGroup, Groups, Images, Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backburner.backends.sqlite.session import Session
-    from backburner.model.query import JobFilter
 
 __all__ = ["SqliteJobReader"]
 
@@ -25,32 +26,19 @@ _HISTORY = load("history")
 
 _decode_records = msgspec.json.Decoder(tuple[JobRecord, ...]).decode
 _decode_attempts = msgspec.json.Decoder(tuple[Attempt, ...]).decode
+_decode_images = msgspec.json.Decoder(tuple[JobImage, ...]).decode
 _decode_counts = msgspec.json.Decoder(dict[Shown, int]).decode
+_decode_groups = msgspec.json.Decoder(tuple[FailureGroup, ...]).decode
 
-#: A field that may be left open is no bound to an index; what stands in its place where it is given.
-_PARENT = ("(:parent IS NULL OR parent = :parent)", "parent = :parent")
-_NODE = ("(:node IS NULL OR node = :node)", "node = :node AND state = 'running'")
+_FIND = Filtered("find")
+_FIND_LETTERS = Filtered("find_letters")
+_NEXT_LETTERS = Filtered("next_letters")
+_COUNT = Filtered("count")
+_COUNT_LETTERS = Filtered("count_letters")
+_GROUPS = Filtered("groups")
+_EXPORT = Filtered("export")
 
-
-class _Filtered:
-    """A statement by a filter; those who ask for a job's children, or for what a node runs, have the index of it."""
-
-    __slots__ = ("_all", "_children", "_held")
-
-    def __init__(self, name: str) -> None:
-        self._all = load(name)
-        self._children = self._all.replace(*_PARENT)
-        self._held = self._all.replace(*_NODE)
-
-    def text(self, where: JobFilter) -> str:
-        """Return the statement for a filter."""
-        if where.parent is not None:
-            return self._children
-        return self._held if where.node is not None and where.states == (Shown.RUNNING,) else self._all
-
-
-_FIND = _Filtered("find")
-_COUNT = _Filtered("count")
+_LETTERS = (Shown.DEAD,)
 
 
 class SqliteJobReader:
@@ -73,36 +61,58 @@ class SqliteJobReader:
     async def find(self, where: JobFilter, *, limit: int, after: str | None = None) -> Page:
         """Return the jobs that match, newest id first, below ``after``."""
         now = self._session.clock.now()
+        if hopeless(where):
+            return Page(now, (), None)
         # One more than asked for tells whether there is a next page.
-        parameters = _parameters(where, now) | {"after": after, "limit": limit + 1}
-        found = _decode_records(await self._session.reads.one(_FIND.text(where), parameters))
+        given = parameters(where, now, below=after) | {"limit": limit + 1}
+        statement = _FIND
+        if _asks_for_letters(where):
+            given["states"] = None
+            statement = _FIND_LETTERS if after is None and _is_indexed(where) else _NEXT_LETTERS
+        found = _decode_records(await self._session.reads.one(statement.text(given), given))
         page = found[:limit]
         return Page(now, page, page[-1].id if page and len(found) > limit else None)
 
+    async def export(self, *, limit: int, after: str | None = None, where: JobFilter | None = None) -> Images:
+        """Return whole jobs that match, smallest id first, above ``after``."""
+        now = self._session.clock.now()
+        where = where or JobFilter()
+        if hopeless(where):
+            return Images(now, (), None)
+        given = parameters(where, now, after=after) | {"limit": limit + 1}
+        found = _decode_images(await self._session.reads.one(_EXPORT.text(given), given))
+        page = found[:limit]
+        return Images(now, page, page[-1].record.id if page and len(found) > limit else None)
+
     async def count(self, where: JobFilter) -> Mapping[Shown, int]:
         """Count the jobs that match, by the state shown."""
-        parameters = _parameters(where, self._session.clock.now())
-        return _decode_counts(await self._session.reads.one(_COUNT.text(where), parameters))
+        if hopeless(where):
+            return {}
+        given = parameters(where, self._session.clock.now())
+        statement = _COUNT
+        if _asks_for_letters(where):
+            given["states"] = None
+            statement = _COUNT_LETTERS
+        counts = _decode_counts(await self._session.reads.one(statement.text(given), given))
+        return {state: number for state, number in counts.items() if number}
+
+    async def groups(self, where: JobFilter, *, limit: int) -> Groups:
+        """Return the dead letters that match by the fingerprint of their last failure."""
+        now = self._session.clock.now()
+        if hopeless(where):
+            return Groups(now, ())
+        given = parameters(where, now) | {"states": None, "running": None, "limit": limit}
+        return Groups(now, _decode_groups(await self._session.reads.one(_GROUPS.text(given), given)))
 
 
-def _parameters(where: JobFilter, now: int) -> dict[str, object]:
-    conditions = [(condition.path, condition.operator, condition.value) for condition in where.where]
-    return {
-        "now": now,
-        "prefix": where.prefix,
-        "parent": where.parent,
-        "node": where.node,
-        "kinds": _any_of(where.kinds),
-        "queues": _any_of(where.queues),
-        "states": _any_of(where.states),
-        "tags": _any_of(where.tags),
-        "since": where.since,
-        "until": where.until,
-        "fingerprint": where.fingerprint,
-        "error": where.error,
-        "conditions": _any_of(conditions),
-    }
+def _asks_for_letters(where: JobFilter) -> bool:
+    """Tell whether only dead letters match, and not only those of some parents, which are few."""
+    return where.states == _LETTERS and not where.parents
 
 
-def _any_of(values: Sequence[object]) -> str | None:
-    return to_json(values) if values else None
+def _is_indexed(where: JobFilter) -> bool:
+    """Tell whether a filter leaves out letters, and by nothing but what the index of failures knows of them."""
+    others = msgspec.structs.replace(
+        where, kinds=(), queues=(), fingerprint=None, error=None, since=None, until=None, ended_before=None
+    )
+    return where != others == JobFilter(states=_LETTERS)

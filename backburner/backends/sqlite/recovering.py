@@ -39,7 +39,7 @@ def recover(connection: sqlite3.Connection, locks: NodeLocks, node: str, *, limi
     recovered = _decode_recovered(jobs)
     if recovered:
         connection.execute(_TAKE_OVER, {"seqs": seqs, "node": node})
-        # Its key may be one that a job holds only while it waits.
+        # Whose key may have come free: it waited for it, or held it only while it was pending, or for a time.
         run(connection, let_through((each.claim.id for each in recovered), now))
     if dead != "[]":
         (idle,) = connection.execute(_IDLE, {"nodes": dead}).fetchone()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backburner.backends.content import due_at, expires_at
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.failures import is_content
 from backburner.backends.sqlite.statements import load
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from backburner.backends.sqlite.steps import Statement, Steps
     from backburner.model.job import NewJob
 
-__all__ = ["due", "is_plain", "write_jobs"]
+__all__ = ["is_plain", "write_jobs"]
 
 _PLAIN = load("insert_plain")
 _FULL = load("insert_full")
@@ -94,13 +95,8 @@ def is_plain(job: NewJob) -> bool:
 
 
 def _is_linked(job: NewJob) -> bool:
-    """Tell whether a job has something to do with others: with who stored it, or who has its key."""
-    return job.headers is not None or job.parent is not None or job.unique is not None
-
-
-def due(job: NewJob, now: int) -> int:
-    """Return when a job may first run."""
-    return now + max(0, job.delay) if job.at is None else max(now, job.at)
+    """Tell whether a job has something to do with others: with who stored it, who has its key, who is in its lanes."""
+    return job.headers is not None or job.parent is not None or job.unique is not None or bool(job.lanes)
 
 
 def _row(job: NewJob, now: int, token: int | None) -> tuple[object, ...]:
@@ -110,8 +106,8 @@ def _row(job: NewJob, now: int, token: int | None) -> tuple[object, ...]:
         job.queue,
         job.args,
         job.priority,
-        due(job, now),
-        job.expires_at if job.expires_in is None else now + job.expires_in,
+        due_at(job, now),
+        expires_at(job, now),
         job.timeout,
         job.retry,
         job.tags,
@@ -121,7 +117,7 @@ def _row(job: NewJob, now: int, token: int | None) -> tuple[object, ...]:
 
 
 def _linked_row(job: NewJob, now: int, token: int | None) -> tuple[object, ...]:
-    row = (*_row(job, now, token), job.headers, job.parent)
+    row = (*_row(job, now, token), job.headers, job.parent, job.lanes)
     unique = job.unique
     if unique is None:
         return row

@@ -50,6 +50,16 @@ class SqliteSchema:
         """Every step this code knows, in order."""
         return _STEPS
 
+    @property
+    def unattended(self) -> bool:
+        """A file has one machine's processes: the first that starts under new code may bring it up to date."""
+        return True
+
+    def grants(self, role: str) -> str | None:
+        """Answer that a file knows no roles: who may use it is the file system's to say."""
+        del role
+        return None
+
     async def state(self) -> SchemaState:
         """Compare what was applied with what this code knows."""
         reads = self._session.reads

@@ -81,6 +81,11 @@ class Session:
             )
         return self._writer
 
+    @property
+    def writes(self) -> bool:
+        """Whether the store was opened for writing."""
+        return self._writer is not None
+
     async def write(self, work: Callable[[sqlite3.Connection], T], *, limited: bool = True) -> T:
         """Run a function in a transaction, ended when it takes too long if it is ``limited``; return what it returns."""
         return await self.writer.run(work, limited=limited)

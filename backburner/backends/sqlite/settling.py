@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from backburner.backends.splitting import split
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.failures import is_content, why_refused
+from backburner.backends.sqlite.freeing import free
 from backburner.backends.sqlite.inserting import follow
-from backburner.backends.sqlite.keys import let_through
 from backburner.backends.sqlite.notes import write_notes
 from backburner.backends.sqlite.statements import load
 from backburner.errors import StoreRefused
@@ -37,6 +38,8 @@ class Outcome(NamedTuple):
     stale: tuple[str, ...]
     #: With the reason given when that was asked for.
     cancelled: dict[str, str]
+    #: Who waited for a key that came free, and lanes that open.
+    let_in: int
 
 
 class _Standing(msgspec.Struct, array_like=True, gc=False):
@@ -58,23 +61,27 @@ class _Standing(msgspec.Struct, array_like=True, gc=False):
 _decode_standing = msgspec.json.Decoder(list[_Standing]).decode
 
 
-def settle(node: str, settlements: Sequence[Settlement], now: int) -> Steps[Outcome]:
-    """Apply settlements; raises `StoreRefused`, naming the job, for one that cannot be stored."""
+def settle(node: str, settlements: Sequence[Settlement], now: int, *, joined: bool = False) -> Steps[Outcome]:
+    """Apply settlements; raises `StoreRefused`, naming the job, for one that cannot be stored.
+
+    ``joined`` tells that this is a caller's transaction.
+    """
     try:
-        return (yield from _settle(node, settlements, now))
+        return (yield from _settle(node, settlements, now, joined=joined))
     except Exception as error:
         if not is_content(error):
             raise
         # Whatever this tries is undone with the whole unit, which this refusal ends.
-        guilty = yield from _find_guilty(node, settlements, now)
+        guilty = yield from _find_guilty(node, settlements, now, joined=joined)
         raise StoreRefused(
             f"The settlement of job {guilty!r} cannot be stored: {why_refused(error)}", stored="no", job_id=guilty
         ) from error
 
 
-def _settle(node: str, settlements: Sequence[Settlement], now: int) -> Steps[Outcome]:
-    plain, others = _split(settlements)
-    fitted = (yield from write_notes(settlements, node)) if others else True
+def _settle(node: str, settlements: Sequence[Settlement], now: int, *, joined: bool) -> Steps[Outcome]:
+    plain, others = split(settlements)
+    fitted, opened = (yield from write_notes(settlements, node, now, joined=joined)) if others else (True, set[str]())
+    let_in = 0
     stale = (yield from _complete(node, plain, now)) if plain else []
     cancelled: dict[str, str] = {}
     applied: list[Settlement] = []
@@ -87,25 +94,14 @@ def _settle(node: str, settlements: Sequence[Settlement], now: int) -> Steps[Out
         if applied:
             yield from _write(applied, now)
     if plain or ends:
-        # Looked at only if somebody waits for a key.
-        yield from let_through(
-            (each.id for each in settlements if each.state is not _RUNNING and each.id not in stale), now
-        )
+        ended = [each.id for each in settlements if each.state is not _RUNNING and each.id not in stale]
+        more, let_in = yield from free(ended, now, joined=joined)
+        opened |= more
     # Who waits for a key comes before the follow-up of the one that held it.
     jobs = [job for each in applied for job in each.jobs]
     if jobs:
         yield from follow(jobs, now)
-    return Outcome(tuple(dict.fromkeys(stale)), cancelled)
-
-
-def _split(settlements: Sequence[Settlement]) -> tuple[list[Settlement], list[Settlement]]:
-    """Return those that are plain and alone with their job, but for notes; and the others, in their order."""
-    plain = [each for each in settlements if _is_plain(each)]
-    if len(plain) == len(settlements):
-        return plain, []
-    named = {each.id for each in settlements if each.state is not _RUNNING and not _is_plain(each)}
-    alone = [each for each in plain if each.id not in named]
-    return alone, [each for each in settlements if each.id in named or not _is_plain(each)]
+    return Outcome(tuple(dict.fromkeys(stale)), cancelled, len(opened) + let_in)
 
 
 def _complete(node: str, settlements: Sequence[Settlement], now: int) -> Steps[list[str]]:
@@ -178,17 +174,6 @@ def _row(each: Settlement) -> tuple[object, ...]:
     )
 
 
-def _is_plain(each: Settlement) -> bool:
-    return (
-        each.state is JobState.COMPLETED
-        and each.reason is None
-        and each.ending is None
-        and each.progress is None
-        and each.checkpoint is None
-        and not (each.failed or each.crashed or each.interrupted or each.unstarted or each.jobs)
-    )
-
-
 def _look_up(settlements: Sequence[Settlement]) -> Steps[dict[str, _Standing]]:
     (rows,) = yield _STANDING, {"ids": to_json([each.id for each in settlements])}
     return {job.id: job for job in _decode_standing(rows)}
@@ -199,11 +184,11 @@ def _fits(standing: dict[str, _Standing], settlement: Settlement, node: str) -> 
     return job is not None and job.fits(settlement, node)
 
 
-def _find_guilty(node: str, settlements: Sequence[Settlement], now: int) -> Steps[str | None]:
+def _find_guilty(node: str, settlements: Sequence[Settlement], now: int, *, joined: bool) -> Steps[str | None]:
     """Return the job of the first settlement that is refused alone."""
     for each in settlements:
         try:
-            yield from _settle(node, [each], now)
+            yield from _settle(node, [each], now, joined=joined)
         except Exception as error:
             if is_content(error):
                 return each.id

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.content import due_at
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.keys import find_holders
-from backburner.backends.sqlite.rows import due, write_jobs
+from backburner.backends.sqlite.rows import write_jobs
 from backburner.backends.sqlite.statements import load
 from backburner.model.job import GROUP_CANCELLED, UNIQUE_GATE, JobState
 from backburner.ports.jobs import GroupAnswer
@@ -112,7 +113,7 @@ class _Sorting:
         """Store a job pending, anew if it is known."""
         self._keep(job, _Known(job.id, JobState.PENDING))
         (self._waiting if known is None else self._revived).append(job)
-        if self._births is not None and due(job, self._now) <= self._now:
+        if self._births is not None and due_at(job, self._now) <= self._now:
             self._births.waits(job)
 
     def _keep(self, job: NewJob, known: _Known) -> None:

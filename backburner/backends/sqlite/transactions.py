@@ -6,10 +6,11 @@ import asyncio
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiosqlite
 
+from backburner.backends import alchemy
 from backburner.backends.sqlite.failures import primary_code
 from backburner.backends.sqlite.statements import load
 from backburner.backends.sqlite.steps import UNKNOWN
@@ -19,6 +20,7 @@ from backburner.shield import to_the_end
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backburner.backends.alchemy import Alchemy
     from backburner.backends.sqlite.session import Session
     from backburner.backends.sqlite.steps import Statement, Steps
 
@@ -27,21 +29,27 @@ __all__ = ["SqliteTransactions"]
 T = TypeVar("T")
 
 _WRITE_LOCK = load("write_lock")
+#: What SQLAlchemy's have to stand on.
+_DRIVERS = frozenset({"aiosqlite"})
 
 
 class SqliteTransactions:
-    """A `Transactions`: joins what `aiosqlite` has open on the same file, by its public methods alone."""
+    """A `Transactions`: joins what `aiosqlite` has open on the same file, under SQLAlchemy too, by public methods alone."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        #: The connections known to have this file open, each with the turn of those who join it.
-        self._turns: WeakKeyDictionary[aiosqlite.Connection, asyncio.Lock] = WeakKeyDictionary()
+        #: The turn of those who join one connection, as it was given.
+        self._turns: WeakKeyDictionary[object, asyncio.Lock] = WeakKeyDictionary()
+        #: The connections known to have this file open.
+        self._known: WeakSet[aiosqlite.Connection] = WeakSet()
 
     def is_open(self, tx: object) -> bool:
         """Tell whether a connection stands in a transaction; raises `TransactionRefused` for what cannot be joined."""
-        connection = self._check(tx)
+        given = self._check(tx)
+        if not isinstance(given, aiosqlite.Connection):
+            return alchemy.is_open(given, _DRIVERS)
         try:
-            return connection.in_transaction
+            return given.in_transaction
         except ValueError as error:
             raise TransactionRefused("The connection given as tx is not open: open it, and begin first") from error
 
@@ -51,15 +59,28 @@ class SqliteTransactions:
         Where none is open the caller's driver begins one, if it does so by itself.
         """
         self.is_open(tx)
-        connection = self._check(tx)
+        given = self._check(tx)
         # Opened for reading, a store writes nothing, on whichever connection.
         _ = self._session.writer
-        turn = self._turns.get(connection)
-        if turn is None:
-            await self._check_file(connection)
-            turn = self._turns.setdefault(connection, asyncio.Lock())
-        async with turn:
+        async with self._turns.setdefault(given, asyncio.Lock()):
+            connection = await self._enter(given)
+            if connection not in self._known:
+                await self._check_file(connection)
+                self._known.add(connection)
             return await to_the_end(self._join(connection, steps))
+
+    async def _enter(self, given: aiosqlite.Connection | Alchemy) -> aiosqlite.Connection:
+        """Return the driver's connection; SQLAlchemy is to know that it stands in a transaction."""
+        if isinstance(given, aiosqlite.Connection):
+            return given
+        try:
+            entered = await to_the_end(alchemy.enter(given, _DRIVERS))
+        except Exception as error:
+            cause = getattr(error, "orig", None)
+            if isinstance(cause, sqlite3.Error):
+                raise self._error(cause) from error
+            raise
+        return self._check_driver(entered.driver_connection)
 
     async def _join(self, connection: aiosqlite.Connection, steps: Callable[[int], Steps[T]]) -> T:
         async with connection.cursor() as cursor:
@@ -111,12 +132,16 @@ class SqliteTransactions:
             ) from error
         return returned
 
-    def _check(self, tx: object) -> aiosqlite.Connection:
-        if isinstance(tx, aiosqlite.Connection):
-            return tx
+    def _check(self, tx: object) -> aiosqlite.Connection | Alchemy:
+        return tx if isinstance(tx, aiosqlite.Connection) else alchemy.find(tx) or self._refuse(tx)
+
+    def _check_driver(self, found: object) -> aiosqlite.Connection:
+        return found if isinstance(found, aiosqlite.Connection) else self._refuse(found)
+
+    def _refuse(self, tx: object) -> NoReturn:
         raise TransactionRefused(
-            f"tx is an aiosqlite.Connection to {self._session.place.path}, not {type(tx).__name__}: give the driver's own "
-            "connection; SQLAlchemy's is (await connection.get_raw_connection()).driver_connection"
+            "tx is an aiosqlite.Connection, or an AsyncConnection or AsyncSession of SQLAlchemy over one, to "
+            f"{self._session.place.path}, not {type(tx).__name__}: give one of these"
         )
 
     async def _check_file(self, connection: aiosqlite.Connection) -> None:

@@ -1,5 +1,4 @@
--- Park jobs of kinds that the node does not know at their kind's gate.
--- :seqs (JSON) · :prefix what such a gate's name begins with
-UPDATE backburner_jobs
-SET gate = :prefix || kind
-WHERE seq IN (SELECT value FROM json_each(:seqs))
+-- Park jobs.
+-- :jobs JSON: [seq, gate] a job
+WITH parked (seq, gate) AS MATERIALIZED (SELECT value ->> 0, value ->> 1 FROM json_each(:jobs))
+UPDATE backburner_jobs AS job SET gate = parked.gate FROM parked WHERE job.seq = parked.seq

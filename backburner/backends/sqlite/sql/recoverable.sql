@@ -4,7 +4,7 @@ SELECT
     json_group_array(json_object(
         'claim', json_array(
             id, kind, queue, args, priority, attempt, failures, crashes, interruptions, token + 1, timeout, retry,
-            backoff, created_at, due_at, expires_at, :now, gate, headers, checkpoint),
+            backoff, created_at, due_at, expires_at, :now, gate, headers, checkpoint, json(lanes)),
         'cause', coalesce(recovered_cause, iif(state = 'running', 'lapsed', 'expired')),
         'node', iif(recovered_cause IS NULL, iif(state = 'running', node, NULL), recovered_node),
         'cancel', json(iif(cancel, 'true', 'false')))),

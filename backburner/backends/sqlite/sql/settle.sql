@@ -21,7 +21,7 @@ SET state = iif(ended.state = 'pending' AND job.cancel, 'cancelled', ended.state
     failures = job.failures + ended.failed,
     crashes = job.crashes + ended.crashed,
     interruptions = job.interruptions + ended.interrupted,
-    attempt = job.attempt - ended.unstarted,
+    attempt = max(0, job.attempt - ended.unstarted),
     error = iif(ended.error = '', job.error, ended.error),
     message = iif(ended.error = '', job.message, ended.message),
     fingerprint = iif(ended.error = '', job.fingerprint, ended.fingerprint),

@@ -1,0 +1,3 @@
+-- Delete a limit.
+-- :name
+DELETE FROM backburner_limits WHERE name = :name

@@ -1,0 +1,3 @@
+-- Count runs no more.
+-- :ids (JSON)
+DELETE FROM backburner_held WHERE job IN (SELECT value FROM json_each(:ids))
