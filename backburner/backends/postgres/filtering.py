@@ -1,0 +1,66 @@
+"""Filters as SQL: conditions of what is given alone, so that each filter has a plan of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from backburner.backends.matching import beyond, write
+from backburner.model.query import Shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backburner.model.query import JobFilter
+
+__all__ = ["conditions", "state_shown"]
+
+#: The states shown that are stored as they are: with one of those named in a statement there is an index of such jobs.
+_STORED: Final = frozenset({Shown.RUNNING, Shown.COMPLETED, Shown.CANCELLED, Shown.DEAD})
+
+
+def state_shown(where: JobFilter, shown: str) -> str:
+    """Return the expression of the state shown, ``shown`` if need be: what an index has is counted without a look at jobs."""
+    states = frozenset(where.states)
+    if not states or not states <= _STORED:
+        return shown
+    return "state" if len(states) > 1 else f"'{min(states)}'"
+
+
+def conditions(where: JobFilter, *, shown: str, first: int, after: str | None = None) -> tuple[str, list[object]]:
+    """Return the conditions that a filter makes, and their parameters, which are numbered from ``first``.
+
+    ``shown`` is the expression of the state shown. With ``after`` only ids below that match.
+    """
+    texts: list[str] = []
+    parameters: list[object] = []
+    for text, parameter in _conditions(where, shown, after):
+        texts.append(text.replace("?", f"${first + len(parameters)}"))
+        if "?" in text:
+            parameters.append(parameter)
+    return " AND ".join(texts) or "true", parameters
+
+
+def _conditions(where: JobFilter, shown: str, after: str | None) -> Iterator[tuple[str, object]]:
+    if where.states:
+        if _STORED.issuperset(where.states):
+            yield f"state IN ({', '.join([repr(str(state)) for state in where.states])})", None
+        else:
+            yield f"{shown} = ANY (?::text[])", [*where.states]
+    bounds = [bound for bound in (after, beyond(where.prefix)) if bound is not None]
+    for text, parameter in (
+        ("id >= ?", where.prefix or None),
+        ("id < ?", min(bounds, default=None)),
+        ("parent IS NOT NULL AND parent = ANY (?::text[])", [*where.parents] or None),
+        ("node = ?", where.node),
+        ("kind = ANY (?::text[])", [*where.kinds] or None),
+        ("queue = ANY (?::text[])", [*where.queues] or None),
+        ("tags && ?::text[]", [*where.tags] or None),
+        ("created_at >= ?", where.since),
+        ("created_at < ?", where.until),
+        ("ended_at < ?", where.ended_before),
+        ("fingerprint = ?", where.fingerprint),
+        ("(strpos(error, ?) > 0 OR strpos(message, ?) > 0)", where.error),
+        ("{schema}.fits(args, ?)", write(where.where) if where.where else None),
+    ):
+        if parameter is not None:
+            yield text, parameter

@@ -1,0 +1,47 @@
+"""The list of nodes, in PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backburner.model.node import NodeRecord
+
+if TYPE_CHECKING:
+    from backburner.backends.postgres.session import Session
+
+__all__ = ["PostgresNodeStore"]
+
+_decode_nodes = msgspec.json.Decoder(tuple[NodeRecord, ...]).decode
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class PostgresNodeStore:
+    """A `NodeStore`. A node lives until a moment of the server's clock, which each of its beats puts off."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def publish(self, node: NodeRecord, ttl: int) -> None:
+        """Enter a node, alive for ``ttl`` microseconds unless it beats."""
+        session = self._session
+        queues, signatures = _encode(node.queues).decode(), _encode(node.signatures).decode()
+        row = (node.id, node.host, node.pid, node.started_at, queues, [*node.kinds], signatures)
+        await session.runs.value(session.statement("publish"), session.now, *row, ttl)
+
+    async def withdraw(self, node: str) -> None:
+        """Strike a node; what it still held is recovered as lapsed."""
+        await self._session.runs.value(self._session.statement("withdraw"), node)
+
+    async def drain(self, node: str) -> bool:
+        """Ask a node to drain; False when no live node has this id."""
+        session = self._session
+        return await session.runs.value(session.statement("drain"), session.now, node) is not None
+
+    async def find(self) -> tuple[NodeRecord, ...]:
+        """Return the nodes, each alive or not, by id."""
+        session = self._session
+        return _decode_nodes(await session.reads.value(session.statement("nodes"), session.now))

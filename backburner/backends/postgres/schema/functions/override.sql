@@ -1,0 +1,16 @@
+-- Write what an operator sets in place of what code declares: {"now", "name", "limit": JSON as text, "by", "reason"}; no limit
+-- takes that back.
+CREATE OR REPLACE FUNCTION {schema}.override(document json) RETURNS json LANGUAGE plpgsql AS $$
+DECLARE
+    row limits;
+BEGIN
+    PERFORM changing();
+    SELECT * INTO row FROM limits WHERE name = document ->> 'name';
+    row.name := document ->> 'name';
+    row.override := document ->> 'limit';
+    row.set_by := CASE WHEN row.override IS NOT NULL THEN document ->> 'by' END;
+    row.reason := CASE WHEN row.override IS NOT NULL THEN document ->> 'reason' END;
+    PERFORM set_limit(row, instant((document ->> 'now')::bigint));
+    RETURN '{}';
+END
+$$;

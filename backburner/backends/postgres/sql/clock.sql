@@ -1,0 +1,1 @@
+    clock AS (SELECT coalesce($1::bigint, {schema}.instant(NULL)) AS now)

@@ -1,0 +1,2 @@
+-- The steps that were applied, in order.
+SELECT version, name, checksum FROM {schema}.migrations ORDER BY version

@@ -1,0 +1,3 @@
+-- Strike a node.
+-- $1 its id
+DELETE FROM {schema}.nodes WHERE id = $1
