@@ -1,0 +1,49 @@
+-- Cancel the pending, ask for the running, leave the ended. ARGV: now, reason, ids (msgpack, each once).
+-- Answers: now, and of each id what was found: c (cancelled), a (asked), e (ended), or nothing (missing).
+-- include tables
+-- include uniques
+
+local reason = ARGV[2]
+local answer = { NOW8 }
+
+local function cancel(job, run)
+    local gate = run.more.gate or ""
+    leave(job, gate, run.due)
+    run.state, run.ended, run.more.gate, run.more.reason = "x", NOW8, nil, reason
+    two(set_run, job.id, run_value(run))
+    two(to_ended, 0, "x" .. NOW8 .. job.id)
+    enter_key(job, "x", "")
+    if job.key then
+        flush()
+        let_through(job.key)
+        flush()
+    end
+end
+
+local function ask(job, run)
+    if not run.more.asked or run.more.asked == "group" then
+        run.asked, run.more.asked = "a", reason
+        two(set_run, job.id, run_value(run))
+    end
+end
+
+even_if_full(LINE)
+for _, id in ipairs(cmsgpack.unpack(ARGV[3])) do
+    local job = read_job(id)
+    local found = ""
+    if job then
+        local run = read_run(job)
+        if run.state == "p" then
+            cancel(job, run)
+            found = "c"
+        elseif run.state == "r" then
+            ask(job, run)
+            found = "a"
+        else
+            found = "e"
+        end
+    end
+    answer[#answer + 1] = found
+end
+flush()
+return answer

@@ -1,0 +1,11 @@
+-- Write state and active of an operation if its version is the one sent. KEYS: see operating. ARGV: now, operation (msgpack:
+-- id, version, state, active). Answers 1 if it was.
+-- include operating
+
+local operation = next_of(cmsgpack.unpack(ARGV[2]))
+if not operation then
+    return 0
+end
+even_if_full(ACTED)
+keep_operation(operation, now())
+return 1

@@ -1,0 +1,94 @@
+-- Delete ended jobs whose time has passed. ARGV: now, limit, and for how many microseconds the completed, the cancelled
+-- and the dead are kept (empty: for ever). Answers: how many rows changed, and 1 if it is to be called again since it
+-- stopped short of the limit: what is passed over changes no row, but takes its time. KEYS: those of tables, of locking, and
+-- of operating.
+-- include tables
+-- include uniques
+-- include deleting
+-- include operating
+
+local LOCKS, LAPSING = KEYS[25], KEYS[26]
+
+local limit = tonumber(ARGV[2])
+local kept = { { "c", ARGV[3] }, { "x", ARGV[4] }, { "d", ARGV[5] } }
+-- Jobs looked at in one go.
+local WINDOW = 500
+-- Children that one call passes over since they are kept for their parents.
+local MOST_LIFTED = 1000
+-- Operations that one call looks at.
+local MOST_OPERATIONS = 100
+local changed, lifted = 0, 0
+
+-- Let a job go whose own time has passed.
+local function pass(member, linked)
+    local id = sub(member, 10)
+    changed = changed + let_children_go(id, limit - changed)
+    if changed >= limit then
+        return
+    end
+    local job = linked and read_job(id)
+    if job and job.parent and redis.call("HEXISTS", JOBS, job.parent) == 1 then
+        -- It is entered again once that one lets it go.
+        redis.call("ZREM", ENDED, member)
+        lifted = lifted + 1
+    else
+        delete(id, job, member)
+        changed = changed + 1
+    end
+end
+
+local function prune(state, till)
+    local members = redis.call("ZRANGEBYLEX", ENDED, "[" .. state, "(" .. state .. sum(1, till), "LIMIT", 0,
+        math.min(WINDOW, limit - changed))
+    local ids = {}
+    for at, member in ipairs(members) do
+        ids[at] = sub(member, 10)
+    end
+    for at, value in ipairs(get_many("HMGET", RUNS, ids)) do
+        if changed >= limit or lifted >= MOST_LIFTED then
+            break
+        end
+        pass(members[at], byte(value, 2) == 108)
+    end
+    flush()
+    return #members
+end
+
+-- Delete operations that ended so long ago. Their ids are by time, so the old ones are among the first.
+local function prune_operations(time)
+    for _, id in ipairs(redis.call("ZRANGEBYLEX", ACTED, "-", "+", "LIMIT", 0, MOST_OPERATIONS)) do
+        if changed < limit and operation_of(id).changed_at <= NOW - time then
+            redis.call("HDEL", OPERATIONS, id)
+            redis.call("ZREM", ACTED, id)
+            changed = changed + 1
+        end
+    end
+end
+
+-- Forget some values whose moment has passed; they count as no rows.
+local function forget(values, moments)
+    local names = redis.call("ZRANGEBYSCORE", moments, "-inf", string.format("(%.0f", NOW), "LIMIT", 0, WINDOW)
+    if #names > 0 then
+        redis.call("HDEL", values, unpack(names))
+        redis.call("ZREM", moments, unpack(names))
+    end
+end
+
+even_if_full(LINE)
+local passed
+repeat
+    passed = 0
+    for _, each in ipairs(kept) do
+        local time = tonumber(each[2])
+        if time and time <= NOW and changed < limit and lifted < MOST_LIFTED then
+            passed = passed + prune(each[1], pack(">I8", NOW - time))
+        end
+    end
+-- What a parent lets go may stand where all was gone through before.
+until passed == 0 or changed >= limit or lifted >= MOST_LIFTED
+if ARGV[5] ~= "" then
+    prune_operations(tonumber(ARGV[5]))
+end
+forget(METERS, FILLING)
+forget(LOCKS, LAPSING)
+return { changed, changed < limit and lifted >= MOST_LIFTED and 1 or 0 }

@@ -1,0 +1,27 @@
+-- Try what scripts do, to no effect: if a right were missing, or a key were another's, one would end in its middle, and
+-- nothing is undone. KEYS: those of tables, of locks, operations and cells, and meta. ARGV: now.
+-- include tables
+
+local CELLS, LOCKS, LAPSING, OPERATIONS, ACTING, ACTED, META = unpack(KEYS, 25)
+
+even_if_full(LINE)
+for _, key in ipairs({ JOBS, RUNS, NODES, QUEUES, KINDS, LIMITS, METERS, CELLS, LOCKS, OPERATIONS, META }) do
+    redis.call("HGET", key, "")
+    redis.call("HMGET", key, "")
+    redis.call("HEXISTS", key, "")
+    redis.call("HDEL", key, "")
+end
+for _, key in ipairs({
+    LINE, WAITING, HOLDING, KEEPING, HELD, LENT, EXPIRING, ENDED, CHILDREN, IDS, HISTORY, LEASES, PARKED, INSIDE, DEAD,
+    FILLING, OPENING, LAPSING, ACTING, ACTED,
+}) do
+    redis.call("ZADD", key, "XX", 0, "")
+    redis.call("ZREM", key, "")
+    redis.call("ZSCORE", key, "")
+    redis.call("ZMSCORE", key, "")
+    redis.call("ZLEXCOUNT", key, "-", "(")
+    redis.call("ZRANGEBYLEX", key, "-", "(")
+    redis.call("ZRANGEBYSCORE", key, "-inf", "(-inf")
+    redis.call("ZREMRANGEBYLEX", key, "-", "(")
+end
+redis.call("HSET", META, "format", redis.call("HGET", META, "format"))
