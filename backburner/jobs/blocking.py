@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+
+# First, for what it does at a fork: it takes a lock that no thread pool begins work without, and what is registered
+# first is run last. A store that is being opened, with a pool's help, is waited for below.
+import concurrent.futures.thread  # noqa: F401  # pyright: ignore[reportUnusedImport]
 import os
 import sys
 from functools import partial
@@ -143,8 +147,8 @@ class Blocking:
             return crossing
         if self._spoilt:
             raise NotRunning(
-                "this process was forked while the store was open, and SQLite does not survive that: fork before the "
-                'engine starts, or let multiprocessing "spawn"'
+                "this process was forked while the store was open, and neither SQLite's locks nor a connection survive "
+                'that: fork before the engine starts, or let multiprocessing "spawn"'
             )
         with self._lock:
             sent = self._thread.admit(work, writes=writes) if self._thread is not None else None
@@ -173,7 +177,7 @@ class Blocking:
         """Close the store, so that no open one comes to the child; calls wait until the fork is done.
 
         SQLite keeps its locks by process, and what it knows of them in memory: a child that inherits that memory takes
-        locks for held which are not, and others for free which are.
+        locks for held which are not, and others for free which are. A connection to a server would be shared by both.
         """
         self._lock.acquire()
         self._forks += 1

@@ -15,6 +15,7 @@ from backburner.jobs.child_run import ChildRun
 from backburner.jobs.context import current_run
 from backburner.jobs.frames import Error, Load, Result
 from backburner.jobs.process_report import MAIN, report
+from backburner.model.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +35,7 @@ class Child:
 
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
+        self._clock = SystemClock()
         self._memory = Memory()
         self._found: dict[Place, Definition | BaseException] = {}
         self._runner: asyncio.Runner | None = None
@@ -66,14 +68,14 @@ class Child:
         found = self._found[work.place]
         if isinstance(found, BaseException):
             # What a failed import left half-way does not stay for the next try.
-            return Error(report(found, main), last=True)
+            return Error(report(found, self._clock.now(), main), last=True)
         run = ChildRun(work, self._pipe)
         current_run.set(run)
         try:
             text = self._call(found, work)
         except BaseException as error:  # noqa: BLE001 - every way a job can end is reported
             run.over = True
-            return Error(report(error, main), last=self._memory.leaked(work.kind))
+            return Error(report(error, self._clock.now(), main), last=self._memory.leaked(work.kind))
         run.over = True
         return Result(text, last=self._memory.leaked(work.kind))
 

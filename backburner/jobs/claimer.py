@@ -124,9 +124,11 @@ class Claimer:
         self._give_back(request)
         for kind, count in batch.parked.items():
             self._listener(Signal.KIND_UNKNOWN, kind=kind, parked=count)
-        if not self._open:
+        if request.node != self._node.id or not self._open:
             for claim in batch.claims:
+                self._node.assign(claim.id, claim.token, request.node)
                 self._executor.decline(claim)
+            self._worth.update(request.queues)
             return
         wanted = dict(request.queues)
         for claim in batch.claims:

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from backburner.errors import InvalidOption, JobNotFound, NotACall, StoreRefused
+from backburner.errors import InvalidOption, JobNotFound, NotACall, StoreBusy, StoreRefused
+from backburner.jobs.batch import busy_group
 from backburner.jobs.call import Call, take
+from backburner.jobs.commits import Commits
 from backburner.jobs.context import current_run
 from backburner.jobs.handle import JobHandle
 from backburner.jobs.job import Job
@@ -19,12 +21,13 @@ from backburner.ports.backend import Hint
 from backburner.ports.jobs import GroupAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from backburner.jobs.handles import Handles
     from backburner.jobs.hints import Hints
     from backburner.jobs.intake import Intake
     from backburner.jobs.joined import Joined
+    from backburner.jobs.kit import Kit
     from backburner.jobs.midwife import Midwife
     from backburner.jobs.options import BatchOptions, TaskOptions
     from backburner.jobs.order import Orders
@@ -63,6 +66,7 @@ class Client:
         *,
         hints: Hints,
         midwife: Midwife | None,
+        kit: Kit,
     ) -> None:
         #: Set once, before the start: intake and client know each other.
         self.intake: Intake
@@ -73,6 +77,7 @@ class Client:
         self._joined = joined
         self._hints = hints
         self._midwife = midwife
+        self.commits = Commits(joined, self._committed, kit)
 
     async def create_task(self, call: Call[R], options: TaskOptions) -> JobHandle[R]:
         """Store one job."""
@@ -153,15 +158,23 @@ class Client:
         if self._joined.open:
             self._joined.refuse_write()
         answer = await self._cancel((job_id,), CANCELLED)
+        _refuse_locked(answer.busy)
         if job_id in answer.missing:
             raise JobNotFound(f"the store has no job {job_id}", job_id=job_id)
         return job_id not in answer.ended
 
     async def cancel_group(self, ids: Sequence[str]) -> set[str]:
-        """Cancel the children of a group that failed, those that have not ended; return which run and were asked to."""
+        """Cancel the children of a group that failed, those that have not ended; return which run and were asked to.
+
+        Raises `StoreBusy` once the others are cancelled, if some stay locked.
+        """
         asked: set[str] = set()
+        locked: list[str] = []
         for start in range(0, len(ids), _CANCEL):
-            asked.update((await self._cancel(ids[start : start + _CANCEL], GROUP_CANCELLED)).asked)
+            answer = await self._cancel(ids[start : start + _CANCEL], GROUP_CANCELLED)
+            asked.update(answer.asked)
+            locked += answer.busy
+        _refuse_locked(locked)
         return asked
 
     async def _cancel(self, ids: Sequence[str], reason: str) -> CancelAnswer:
@@ -177,7 +190,7 @@ class Client:
             self._hints.tell(Hint.CONTROL)
         if cancelled:
             # A unique key that one of them held may have let a follow-up into the line.
-            self._hints.tell(Hint.JOBS)
+            self._hints.tell(Hint.JOBS, here=True)
         return answer
 
     # ---- what the intake tells ---------------------------------------------------------------------------------
@@ -228,15 +241,36 @@ class Client:
     # ---- a caller's own transaction ----------------------------------------------------------------------------
 
     async def _store_in(self, tx: object, jobs: Sequence[NewJob]) -> GroupAnswer:
-        """Store jobs in a transaction of the caller's; nobody is told, since nobody sees them before it commits."""
+        """Store jobs in a transaction of the caller's; nobody is told before that is over, since nobody sees them."""
         self._transactions.is_open(tx)
         (answer,) = (await self._jobs.enqueue((jobs,), None, tx)).groups
         if answer.refused is not None:
             raise StoreRefused(answer.refused, stored="no", job_id=jobs[0].id)
-        self._joined.join(tx, [job_id for job_id, existed in _stored(jobs, answer) if not existed])
+        if answer.busy:
+            raise busy_group(jobs[0].id, "no", ": nothing was stored, and your transaction stays usable")
+        stored = [job for job, (_, existed) in zip(jobs, _stored(jobs, answer), strict=True) if not existed]
+        self._joined.join(tx, [job.id for job in stored])
+        if stored:
+            self.commits.watch(tx, {job.queue for job in stored})
         return answer
+
+    def _committed(self, queues: Collection[str]) -> None:
+        """Look for the jobs of a transaction that is over, here and elsewhere."""
+        if self._midwife is not None:
+            for queue in queues:
+                self._midwife.expect(queue, 0)
+        self._hints.tell(Hint.JOBS)
 
 
 def _stored(jobs: Sequence[NewJob], answer: GroupAnswer) -> list[Stored]:
     known = frozenset(answer.duplicates)
     return [Stored(answer.holders.get(job.id, job.id), job.id in answer.holders or job.id in known) for job in jobs]
+
+
+def _refuse_locked(ids: Sequence[str]) -> None:
+    if ids:
+        raise StoreBusy(
+            f"job {ids[0]} is locked in somebody's open transaction, and may be cancelled yet: end that, then cancel again",
+            stored="unknown",
+            job_id=ids[0],
+        )

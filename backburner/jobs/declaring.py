@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from backburner.jobs.definition import define
 from backburner.jobs.job import Job
+from backburner.jobs.lanes import lanes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from backburner.jobs.definition import Definition
     from backburner.jobs.job import Decorator
     from backburner.jobs.unique import Unique
+    from backburner.model.lane import Rate
+    from backburner.resilience.adaptive import Adaptive
+    from backburner.resilience.breaker import Breaker
+    from backburner.resilience.budget import Budget
+    from backburner.resilience.bulkhead import Bulkhead
     from backburner.resilience.retry import RetryPolicy
 
     P = ParamSpec("P")
@@ -55,6 +61,12 @@ class Declares(ABC):
         tags: Sequence[str] = ...,
         executor: Literal["thread", "process"] | None = ...,
         aliases: Sequence[str] = ...,
+        breaker: str | Breaker | None = ...,
+        budget: str | Budget | None = ...,
+        bulkhead: str | Bulkhead | None = ...,
+        concurrency: int | Adaptive | None = ...,
+        concurrency_key: str | Sequence[str] | None = ...,
+        rate: str | Rate | None = ...,
     ) -> Decorator: ...
     def job(
         self,
@@ -70,6 +82,12 @@ class Declares(ABC):
         tags: Sequence[str] = (),
         executor: Literal["thread", "process"] | None = None,
         aliases: Sequence[str] = (),
+        breaker: str | Breaker | None = None,
+        budget: str | Budget | None = None,
+        bulkhead: str | Bulkhead | None = None,
+        concurrency: int | Adaptive | None = None,
+        concurrency_key: str | Sequence[str] | None = None,
+        rate: str | Rate | None = None,
     ) -> Any:
         """Declare a function as a job, as ``@bb.job`` or ``@bb.job(queue="mail", …)``.
 
@@ -77,7 +95,16 @@ class Declares(ABC):
         the name, or list the old kind, whole, in ``aliases``. ``queue``, ``priority`` (0 first, 9 last), ``expires``, ``unique``
         and ``tags`` are for calls that say nothing else; ``retry`` and ``timeout`` (None: no limit) in place of the
         engine's. An async function runs on the loop, a `def` in a thread, or with ``executor="process"`` in a process of
-        its own. Raises `NotAJob`, `DuplicateKind` or `InvalidOption`.
+        its own.
+
+        Limits hold over all nodes, and a job that one holds back waits without an attempt. ``concurrency`` is how many of
+        its jobs run at once (or an `Adaptive`), by the values of the arguments in ``concurrency_key`` if given; ``rate``
+        how many start in how long (``"100/minute"``); ``bulkhead`` the room it shares with all jobs that name the same.
+        ``breaker`` names a dependency whose failures stop all jobs that name it, and brings the ``budget`` of that name:
+        the share of work that may be retries. A name alone takes what another job declares under it, such as
+        ``Breaker("stripe", ratio=0.3)``, else the defaults.
+
+        Raises `NotAJob`, `DuplicateKind` or `InvalidOption`.
         """
 
         def declare(function: Callable[..., Any]) -> Job[..., Any]:
@@ -93,6 +120,14 @@ class Declares(ABC):
                 tags=tags,
                 executor=executor,
                 aliases=aliases,
+                lanes=lanes(
+                    breaker=breaker,
+                    budget=budget,
+                    bulkhead=bulkhead,
+                    concurrency=concurrency,
+                    concurrency_key=concurrency_key,
+                    rate=rate,
+                ),
                 prefix=self._prefix,
             )
             self._declare(definition)

@@ -13,6 +13,7 @@ from msgspec import UnsetType
 from backburner.codec.signature import Signature
 from backburner.errors import InvalidOption, NotAJob
 from backburner.jobs.dependencies import Dependencies
+from backburner.jobs.lanes import Lanes
 from backburner.jobs.process_place import place_of
 from backburner.jobs.unique import Unique
 from backburner.model.job import DEFAULT_PRIORITY, PRIORITIES
@@ -52,6 +53,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     expires: int | None = None
     tags: tuple[str, ...] = ()
     unique: Unique | None = None
+    lanes: Lanes | None = None
 
 
 class Definition:
@@ -68,6 +70,7 @@ class Definition:
         "place",
         "plain",
         "signature",
+        "watched",
     )
 
     def __init__(
@@ -90,6 +93,8 @@ class Definition:
         self.place = f"{fn.__code__.co_filename}:{fn.__code__.co_firstlineno}"
         #: It runs on the loop and nothing has to be opened for it.
         self.plain = executor == "loop" and self.dependencies is None
+        #: The limits that go by how its runs end.
+        self.watched = () if options.lanes is None else options.lanes.watched(kind)
         #: The engines that know it.
         self.homes: list[Home] = []
 
@@ -108,6 +113,7 @@ def define(
     executor: str | None,
     aliases: Sequence[str],
     prefix: str,
+    lanes: Lanes | None = None,
 ) -> Definition:
     """Check a declaration and make its definition; raises `NotAJob` or `InvalidOption`."""
     _check_function(fn)
@@ -121,12 +127,15 @@ def define(
         expires=None if expires is None else duration(expires, "expires"),
         tags=check_tags(tags),
         unique=unique,
+        lanes=lanes,
     )
     definition = Definition(
         fn, kind=kind, executor=_executor(fn, kind, executor), options=options, aliases=_check_aliases(kind, aliases)
     )
     if unique is not None:
         unique.check(kind, definition.signature.names)
+    if lanes is not None:
+        lanes.check(kind, definition.signature.names)
     return definition
 
 

@@ -10,7 +10,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from backburner.codec.plain import encode_plain
-from backburner.errors import AlreadyEnded, ClaimLost, NotRunning, StoreError
+from backburner.errors import AlreadyEnded, ClaimLost, NotRunning, StoreBusy, StoreError
 from backburner.jobs import outcome
 from backburner.jobs.call import take
 from backburner.jobs.done import DONE
@@ -202,15 +202,25 @@ class Desk:
         completion = outcome.completed(run.claim, self.executor.encode(run.definition, result))
         effects.completion = completion = outcome.with_effects(completion, tuple(effects.jobs), effects.progress)
         try:
-            lost = run.why is Why.LOST or (await self._store.settle(self._node.id, (completion,), None, tx)).stale
+            await self._complete(run, completion, tx)
         except BaseException:
             effects.completion = None
             raise
-        if lost:
-            effects.completion = None
-            raise ClaimLost
         effects.tx = tx
         self._joined.join(tx)
+
+    async def _complete(self, run: Run, completion: Settlement, tx: object) -> None:
+        if run.why is Why.LOST:
+            raise ClaimLost
+        settled = await self._store.settle(self._node.holder(run.id, run.token), (completion,), None, tx)
+        if settled.stale:
+            raise ClaimLost
+        if settled.busy:
+            raise StoreBusy(
+                f"job {run.id} is locked in somebody else's open transaction: nothing was written, and yours stays usable",
+                stored="no",
+                job_id=run.id,
+            )
 
     async def verdict(self, run: Run, tx: object) -> Verdict:
         """Find out what became of a run's own transaction; while that is open, until it is told to end."""

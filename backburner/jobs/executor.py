@@ -16,6 +16,7 @@ from backburner.jobs.desk import Verdict
 from backburner.jobs.run import Run, Why
 from backburner.jobs.signals import JobSignal
 from backburner.model.clock import SECOND
+from backburner.model.job import SUSPECT_CRASHES, Ending
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from backburner.jobs.definition import Definition
     from backburner.jobs.desk import Desk
     from backburner.jobs.effects import Effects
+    from backburner.jobs.guards import Guards
     from backburner.jobs.kit import Kit
     from backburner.jobs.performer import Performer
     from backburner.jobs.registry import Kinds
@@ -41,6 +43,8 @@ Around: TypeAlias = "Callable[[JobContext[Any], Callable[[], Awaitable[object]]]
 #: Seconds after which a run that was told to end is reported as stuck.
 STUCK_AFTER = 30.0
 _NEVER = float("inf")
+#: The endings that say something of what a run depends on; None is completed.
+_TOLD = frozenset({None, Ending.FAILED, Ending.REJECTED})
 
 
 class _Misfit(Exception):
@@ -61,10 +65,12 @@ class Executor:
         slots: Slots,
         desk: Desk,
         performer: Performer,
+        guards: Guards,
         *,
         settle: Settle,
         witness: Witness,
         freed: Callable[[bool], None],
+        opened: Callable[[], None],
         expect: Callable[[str, int], None],
         around: Sequence[Around],
         retry: RetryPolicy,
@@ -77,9 +83,12 @@ class Executor:
         self._desk = desk
         desk.executor = self
         self._performer = performer
+        self._guards = guards
         self._settle = settle
         self._witness = witness
         self._freed = freed
+        #: Told of a run that ended in its own transaction, which opens no lane itself.
+        self._opened = opened
         self._expect = expect
         self._around = tuple(around)
         self._retry = retry
@@ -106,9 +115,13 @@ class Executor:
         if claim.expires_at is not None and claim.expires_at <= claim.claimed_at:
             self._leave(claim, outcome.expired(claim))
             return
+        if definition.watched and self._guards.holds(definition.watched):
+            # It was claimed before its breaker opened: no attempt is spent on that.
+            self._leave(claim, outcome.held_back(claim))
+            return
         run = Run(claim.id, claim, definition, self._desk, self._deadline(claim, definition))
         self.runs[claim.id] = run
-        if claim.crashes >= outcome.SUSPECT_CRASHES:
+        if claim.crashes >= SUSPECT_CRASHES:
             self.suspects += 1
         run.task = self._loop.create_task(self._run(run), name=claim.id, context=self._context.copy())
 
@@ -159,16 +172,23 @@ class Executor:
     def begin(self, run: Run) -> None:
         """Know that its wait is over."""
         run.waiting = None
+        if run.definition.watched:
+            run.since = self._clock.monotonic()
         if run.why is None and self.runs.get(run.id) is run:
             run.deadline = self._deadline(run.claim, run.definition)
 
-    def abandon(self) -> None:
-        """Give back the jobs of runs that would not end; what they still do is not written."""
-        for run in tuple(self.runs.values()):
+    def give_up(self, run: Run, why: str) -> None:
+        """Give back the job of a run that would not end, once; what it still does is not written."""
+        if not run.settled:
             run.settled = True
+            self._settle(run.claim, outcome.interrupted(run.claim, f"{why}; the run did not end in time"))
+
+    def abandon(self) -> None:
+        """Give up every run that would not end: the engine stops."""
+        for run in tuple(self.runs.values()):
             if run.task is not None:
                 run.task.cancel()
-            self._settle(run.claim, outcome.interrupted(run.claim, "the engine stopped; the run did not end in time"))
+            self.give_up(run, "the engine stopped")
 
     def running(self) -> dict[str, int]:
         """Return the tokens of what runs, by id; may be called from another thread."""
@@ -185,6 +205,8 @@ class Executor:
     async def _run(self, run: Run) -> None:
         definition = run.definition
         run.begun = True
+        if definition.watched:
+            run.since = self._clock.monotonic()
         current_run.set(run)
         raised: BaseException | None = None
         try:
@@ -266,13 +288,13 @@ class Executor:
         if isinstance(error, KeyboardInterrupt | GeneratorExit):
             return outcome.interrupted(claim, f"interrupted by {type(error).__name__}"), error
         if run.why is None or run.why is Why.LOST:
-            return outcome.raised(claim, error, policy, self._random), error
+            return outcome.raised(claim, error, policy, self._random, now=self._clock.now()), error
         if run.why is Why.TIMEOUT and not isinstance(error, JobSignal):
             limit = self._limit(claim, run.definition) / SECOND
             error = TimeoutError(f"the run took longer than its timeout of {limit:g} s").with_traceback(
                 error.__traceback__
             )
-        return outcome.ended(claim, run.why, error, policy, self._random), error
+        return outcome.ended(claim, run.why, error, policy, self._random, now=self._clock.now()), error
 
     def _policy(self, run: Run) -> RetryPolicy:
         declared = run.definition.options.retry or self._retry
@@ -288,7 +310,9 @@ class Executor:
             self._desk.close(run)
             settlement = self._conclude(run, run.effects, settlement)
         del self.runs[run.id]
-        suspect = claim.crashes >= outcome.SUSPECT_CRASHES
+        if run.definition.watched:
+            self._report(run, settlement, error)
+        suspect = claim.crashes >= SUSPECT_CRASHES
         if suspect:
             self.suspects -= 1
         if run.why is Why.LOST:
@@ -297,6 +321,22 @@ class Executor:
             self._settle(claim, settlement, error)
         self._slots.give(claim.queue)
         self._freed(suspect)
+
+    def _report(self, run: Run, settlement: Settlement | None, error: BaseException | None) -> None:
+        """Tell the guards how a run ended, unless it was ended, crashed, or never was what its arguments say."""
+        ended = run.why is None or run.why is Why.TIMEOUT
+        if ended and (settlement is None or settlement.ending in _TOLD):
+            took = self._clock.monotonic() - run.since
+            self._guards.ended(run.definition.watched, error, claimed_at=run.claim.claimed_at, took=took)
+            if error is not None and self._guards.holds(run.definition.watched):
+                self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Give back what waits for a thread or a process, and whose breaker has opened meanwhile."""
+        for run in tuple(self.runs.values()):
+            watched = run.definition.watched
+            if run.why is None and run.waiting is not None and self._guards.holds(watched) and run.waiting():
+                run.why = Why.HELD
 
     def _conclude(self, run: Run, effects: Effects, settlement: Settlement | None) -> Settlement | None:
         """Add a run's effects to how it ended; what it wrote itself is only told."""
@@ -313,6 +353,8 @@ class Executor:
             return settlement
         self._witness.settled(run.claim, settlement, None)
         self._witness.wrote()
+        if run.claim.lanes:
+            self._opened()
         return None
 
     def _leave(self, claim: Claim, settlement: Settlement) -> None:

@@ -30,7 +30,7 @@ __all__ = ["TaskGroup"]
 R = TypeVar("R")
 
 #: Ends of a run that say nothing against its children: they go on, and the next run of their parent finds them.
-_SPARING = frozenset({Why.TIMEOUT, Why.SHUTDOWN, Why.LOST})
+_SPARING = frozenset({Why.TIMEOUT, Why.SHUTDOWN, Why.LOST, Why.FENCED})
 
 
 class TaskGroup:

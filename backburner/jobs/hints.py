@@ -9,6 +9,8 @@ from backburner.errors import StoreError
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backburner.jobs.kit import Kit
     from backburner.model.clock import Timer
     from backburner.ports.backend import Hint, Notifier
@@ -20,9 +22,12 @@ PAUSE = 0.05
 
 
 class Hints:
-    """Sends hints; one that is lost costs only time."""
+    """Sends hints; one that is lost costs only time. Whether this node hears its own is the store's affair."""
 
     def __init__(self, notifier: Notifier, kit: Kit) -> None:
+        #: Set once, before the start, where this node is to be told too.
+        self.heard: Callable[[Hint], None] | None = None
+        self._here: set[Hint] = set()
         self._notifier = notifier
         self._clock = kit.clock
         self._listener = kit.listener
@@ -30,12 +35,18 @@ class Hints:
         self._again: set[Hint] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def tell(self, hint: Hint) -> None:
-        """Send a hint, now or at the end of the pause that the last one began."""
+    def tell(self, hint: Hint, *, here: bool = False) -> None:
+        """Send a hint, now or at the end of the pause that the last one began; with ``here``, this node hears it too."""
+        if here:
+            self._here.add(hint)
         if hint in self._quiet:
             self._again.add(hint)
             return
         self._quiet[hint] = self._clock.call_later(PAUSE, lambda: self._pause_over(hint))
+        if hint in self._here:
+            self._here.discard(hint)
+            if self.heard is not None:
+                self.heard(hint)
         task = asyncio.get_running_loop().create_task(self._send(hint))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

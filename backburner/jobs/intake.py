@@ -1,25 +1,27 @@
 """Group commit of what comes in: callers' jobs and cancellations, in one first-in first-out line.
 
 While a write is in flight others wait, and all leave together in the next one. Idle, nothing waits for anything.
+What somebody's open transaction keeps from being written is set aside and tried again in later writes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING
 
 from backburner.errors import NotRunning, StoreBusy, StoreError, StoreRefused, StoreUnavailable
-from backburner.jobs.batch import Batch, Cancellation, Group
+from backburner.jobs.batch import Cancellation, Group, busy_group
+from backburner.jobs.line import Line
 from backburner.jobs.loop import Loop
 from backburner.jobs.room import Room
 from backburner.model.job import CANCELLED
 from backburner.ports.jobs import Birth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from backburner.errors import Stored
+    from backburner.jobs.batch import Batch
     from backburner.jobs.identity import Identity
     from backburner.jobs.kit import Kit
     from backburner.model.clock import Timer
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Intake"]
 
-#: Jobs in one write. A larger batch gains nothing and delays those behind it.
-BATCH = 2_000
 #: Errors that may pass by themselves.
 _PASSING = (StoreBusy, StoreUnavailable)
 
@@ -39,7 +39,8 @@ class Intake:
 
     A caller waits at most ``write_timeout`` seconds for its turn, then gets `StoreBusy` or `StoreUnavailable`, which
     say whether the job may have been stored. A caller cancelled while its group waits withdraws it; cancelled while it
-    is being written, its jobs may exist. A store that is away fails nobody before their time is up.
+    is being written, its jobs may exist. A store that is away fails nobody before their time is up, and a transaction
+    that holds a key or an id delays those alone that want it; they keep their room in the line.
     """
 
     def __init__(
@@ -61,11 +62,10 @@ class Intake:
         self._dropped = dropped
         self._clock = kit.clock
         self._event_loop = asyncio.get_running_loop()
-        self._loop = Loop("intake", self._step, kit=kit)
+        # However long the store was away, a caller's time allows for a try.
+        self._loop = Loop("intake", self._step, kit=kit, longest=write_timeout / 2)
         self._room = Room(kit.clock, write_timeout)
-        self._batches: deque[Batch] = deque()
-        self._leaving: Batch | None = None
-        self._writing = False
+        self._line = Line(kit)
         self._expiry: Timer | None = None
         self._last_error: StoreError | None = None
         self._closed = False
@@ -87,22 +87,30 @@ class Intake:
         except BaseException:
             self._drop(group)
             raise
-        batch = self._last_batch(after_cancellations=False)
-        batch.groups.append(group)
-        batch.jobs += len(jobs)
+        self._line.add(group)
+        self._drained.clear()
         self._watch_deadlines(self._write_timeout)
         self._loop.wake()
         return await group.future
 
     async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
-        """Cancel jobs for a reason, after every group that came before."""
+        """Cancel jobs for a reason, after every group that came before.
+
+        Jobs that stay locked until the time is up are answered as busy: they may be cancelled yet.
+        """
         if self._closed:
             raise NotRunning
         cancellation = Cancellation(ids, reason, self._deadline(), self._event_loop.create_future())
-        self._last_batch(after_cancellations=True).cancellations.append(cancellation)
+        self._line.add_cancellation(cancellation)
+        self._drained.clear()
         self._watch_deadlines(self._write_timeout)
         self._loop.wake()
         return await cancellation.future
+
+    @property
+    def away(self) -> bool:
+        """Whether the store could not be reached when it was last tried."""
+        return self._loop.away
 
     async def close(self, grace: float) -> None:
         """Refuse what is new, write what waits for at most ``grace`` seconds, fail the rest; end."""
@@ -114,55 +122,26 @@ class Intake:
         await self._loop.stop()
         if self._expiry is not None:
             self._expiry.cancel()
-        for group in tuple(self._groups()):
-            self._fail(group, StoreUnavailable("the engine stopped before the store could be reached"))
-        for cancellation in self._cancellations():
-            _raise_in(cancellation.future, NotRunning())
-
-    # ---- the line ----------------------------------------------------------------------------------------------
-
-    def _last_batch(self, *, after_cancellations: bool) -> Batch:
-        if self._batches:
-            last = self._batches[-1]
-            if last.jobs < BATCH and (after_cancellations or not last.cancellations):
-                return last
-        batch = Batch()
-        self._batches.append(batch)
-        self._drained.clear()
-        return batch
-
-    def _waiting(self) -> Iterator[Batch]:
-        if self._leaving is not None:
-            yield self._leaving
-        yield from self._batches
-
-    def _groups(self) -> Iterator[Group]:
-        """Go through the groups that wait; those that are being written do not."""
-        for batch in self._waiting():
-            if batch is not self._leaving or not self._writing:
-                yield from batch.groups
-
-    def _cancellations(self) -> Iterator[Cancellation]:
-        for batch in self._waiting():
-            yield from batch.cancellations
+        for group in tuple(self._line.groups()):
+            away = StoreUnavailable("the engine stopped before the store could be reached")
+            self._fail(group, self._too_late(group) if group.busy else away)
+        for cancellation in self._line.cancellations():
+            _end(cancellation, NotRunning())
 
     # ---- one write ---------------------------------------------------------------------------------------------
 
     async def _step(self) -> float | None:
-        batch = self._leaving
-        if batch is None:
-            if not self._batches:
-                self._drained.set()
-                return None
-            batch = self._leaving = self._batches.popleft()
-        await self._write_groups(batch)
-        await self._write_cancellations(batch)
-        self._leaving = None
-        self._last_error = None
-        if self._batches:
-            return 0
-        self._drained.set()
-        return None
+        line = self._line
+        batch = line.leaving = line.leaving or line.next()
+        self._loop.idle = True
+        if batch is not None:
+            await self._write_groups(batch)
+            await self._write_cancellations(batch)
+            line.leaving = None
+            self._last_error = None
+        if line.empty:
+            self._drained.set()
+        return line.wait()
 
     async def _write_groups(self, batch: Batch) -> None:
         groups = self._without_withdrawn(batch)
@@ -171,18 +150,29 @@ class Intake:
         # Of one id stored twice in this write the first is born, under the token its caller knows.
         tokens = {job: token for group in reversed(groups) for job, token in group.tokens.items()}
         birth = Birth(self._node.id, tokens) if tokens else None
-        self._writing = True
+        self._line.writing = True
+        self._loop.idle = False
         try:
             answer = await self._store.enqueue([group.jobs for group in groups], birth)
         except Exception as error:
-            self._writing = False
+            self._line.writing = False
             self._not_written(batch, groups, error)
             raise
         finally:
-            self._writing = False
+            self._line.writing = False
         batch.groups = []
-        self._give_room(groups)
+        if birth is not None and birth.node != self._node.id:
+            # It lost its lease meanwhile; whatever was born is still held under the former id.
+            for job_id, token in tokens.items():
+                self._node.assign(job_id, token, birth.node)
+        busy = {id(group) for group, each in zip(groups, answer.groups, strict=True) if each.busy}
+        self._give_room([group for group in groups if id(group) not in busy] if busy else groups)
         for group, each in zip(groups, answer.groups, strict=True):
+            if each.busy:
+                # It may take long: a slot is not to be kept for it.
+                self._drop(group)
+                self._line.set_aside(group)
+                continue
             self._stored(group.jobs, group.tokens, each, answer.now)
             if group.future.done():
                 continue
@@ -217,26 +207,32 @@ class Intake:
     async def _write_cancellations(self, batch: Batch) -> None:
         while True:
             waiting = [each for each in batch.cancellations if not each.future.done()]
-            batch.cancellations = waiting
+            batch.cancellations = waiting = self._line.without_early(waiting)
             if not waiting:
                 return
             reason = waiting[0].reason
             await self._cancel([each for each in waiting if each.reason == reason], reason)
+            batch.cancellations = [each for each in waiting if each.reason != reason]
 
     async def _cancel(self, asked: Sequence[Cancellation], reason: str) -> None:
+        self._loop.idle = False
         try:
-            ids = tuple(dict.fromkeys(job for each in asked for job in each.ids))
+            ids = tuple(dict.fromkeys(job for each in asked for job in each.open))
             answer = await self._admin.cancel(ids, reason)
         except Exception as error:
             if isinstance(error, _PASSING):
                 self._last_error = error
             else:
                 for each in asked:
-                    _raise_in(each.future, error)
+                    _end(each, error)
             raise
         for each in asked:
-            if not each.future.done():
-                each.future.set_result(answer)
+            if each.future.done():
+                continue
+            if each.hear(answer).busy:
+                self._line.set_cancellation_aside(each)
+            else:
+                _end(each, None)
 
     # ---- running out of time: one timer for all ----------------------------------------------------------------
 
@@ -250,26 +246,29 @@ class Intake:
     def _expire(self) -> None:
         self._expiry = None
         self._expire_due()
-        waiting = [group.deadline for group in self._groups() if not group.future.done()]
-        waiting += [each.deadline for each in self._cancellations() if not each.future.done()]
-        if waiting or self._leaving is not None:
+        waiting = [group.deadline for group in self._line.groups() if not group.future.done()]
+        waiting += [each.deadline for each in self._line.cancellations() if not each.future.done()]
+        if waiting or self._line.leaving is not None:
             soonest = min(waiting, default=self._deadline())
             self._watch_deadlines(max(0.0, soonest - self._clock.monotonic()))
 
     def _expire_due(self) -> None:
         now = self._clock.monotonic()
-        for group in self._groups():
+        for group in self._line.groups():
             if group.deadline <= now and not group.future.done():
                 self._fail(group, self._too_late(group))
-        for cancellation in self._cancellations():
+        for cancellation in self._line.cancellations():
             if cancellation.deadline <= now:
                 first = cancellation.ids[0]
-                _raise_in(cancellation.future, self._given_up(f"job {first} may be cancelled yet", "unknown", first))
+                _end(cancellation, self._given_up(f"job {first} may be cancelled yet", "unknown", first))
 
     def _too_late(self, group: Group) -> StoreError:
         stored: Stored = "unknown" if group.tried else "no"
         first = group.jobs[0].id
-        return self._given_up(f"stored: {stored}; create_task(…, id={first!r}) repeats safely", stored, first)
+        meaning = f"stored: {stored}; create_task(…, id={first!r}) repeats safely"
+        if group.busy and self._last_error is None:
+            return busy_group(first, stored, f" (waited {self._write_timeout:g} s; {meaning})")
+        return self._given_up(meaning, stored, first)
 
     def _given_up(self, meaning: str, stored: Stored, job_id: str) -> StoreError:
         error = self._last_error
@@ -298,3 +297,13 @@ class Intake:
 def _raise_in(future: asyncio.Future[GroupAnswer] | asyncio.Future[CancelAnswer], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
+
+
+def _end(cancellation: Cancellation, error: Exception | None) -> None:
+    """End a cancellation with what is known of its jobs; with the error where nothing is."""
+    if cancellation.future.done():
+        return
+    if cancellation.answer is not None:
+        cancellation.future.set_result(cancellation.answer)
+    elif error is not None:
+        cancellation.future.set_exception(error)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import TYPE_CHECKING
 
-from backburner.errors import StoreError
+from backburner.errors import StoreError, StoreUnavailable
 from backburner.model.clock import SECOND
 from backburner.ports.telemetry import Signal
 from backburner.resilience.retry import LOOP_BACKOFF
@@ -37,8 +38,11 @@ class Loop:
         step: Callable[[], Awaitable[float | None]],
         *,
         kit: Kit,
+        longest: float = inf,
     ) -> None:
         self.name = name
+        #: Seconds that a backoff may take.
+        self._longest = longest
         self._step = step
         self._clock = kit.clock
         self._listener = kit.listener
@@ -48,6 +52,11 @@ class Loop:
         self._task: asyncio.Task[None] | None = None
         #: Steps that failed in a row.
         self.failures = 0
+        #: The last of them found the store out of reach.
+        self.away = False
+        self._rested: asyncio.Event | None = None
+        #: Set by a step that found nothing to do: its success says nothing of the store.
+        self.idle = False
 
     def wake(self) -> None:
         """Take a step soon."""
@@ -55,6 +64,11 @@ class Loop:
         if not self._woken:
             self._woken = True
             self._wanted.set()
+
+    def retry(self) -> None:
+        """Take the step that failed again soon: there is reason to think that it succeeds now."""
+        if self._rested is not None:
+            self._rested.set()
 
     def start(self) -> None:
         """Begin; the first step is taken at the first wake."""
@@ -71,7 +85,7 @@ class Loop:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            self._woken = False
+            self._woken = self.idle = False
             try:
                 delay = await self._step()
             except Exception as error:  # noqa: BLE001 - a loop's guard: whatever the step raised, the loop goes on
@@ -83,8 +97,10 @@ class Loop:
                 await self._sleep(delay)
 
     def _recovered(self) -> None:
-        self._listener(Signal.STORE_RECOVERED, loop=self.name, failures=self.failures)
+        if not self.idle:
+            self._listener(Signal.STORE_RECOVERED, loop=self.name, failures=self.failures)
         self.failures = 0
+        self.away = False
 
     async def _sleep(self, delay: float) -> None:
         """Wait for the delay or a wake, whichever is first; then a step is due."""
@@ -101,12 +117,14 @@ class Loop:
     async def _back_off(self, error: Exception) -> None:
         """Wait, deaf to wakes: hurrying callers must not storm a store that is away."""
         self.failures += 1
+        self.away = isinstance(error, StoreUnavailable)
         self._listener(trouble(error), error=error, loop=self.name, failures=self.failures)
-        delay = LOOP_BACKOFF.delay(self.failures, previous=None, random=self._random)
-        over = asyncio.Event()
-        timer = self._clock.call_later(delay / SECOND, over.set)
+        delay = LOOP_BACKOFF.delay(self.failures, previous=None, random=self._random) / SECOND
+        over = self._rested = asyncio.Event()
+        timer = self._clock.call_later(min(delay, self._longest), over.set)
         try:
             await over.wait()
         finally:
             timer.cancel()
+            self._rested = None
         self.wake()

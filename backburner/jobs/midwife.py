@@ -9,6 +9,7 @@ from backburner.model.job import Claim
 if TYPE_CHECKING:
     from backburner.jobs.claimer import Claimer
     from backburner.jobs.executor import Executor
+    from backburner.jobs.identity import Identity
     from backburner.jobs.kit import Kit
     from backburner.jobs.run import Why
     from backburner.jobs.slots import Slots
@@ -24,7 +25,8 @@ class Midwife:
     paused and whether others are ahead. A job that is born is read back from its stored text like any other.
     """
 
-    def __init__(self, slots: Slots, executor: Executor, claimer: Claimer, kit: Kit) -> None:
+    def __init__(self, slots: Slots, executor: Executor, claimer: Claimer, *, node: Identity, kit: Kit) -> None:
+        self._node = node
         self._slots = slots
         self._executor = executor
         self._claimer = claimer
@@ -49,11 +51,12 @@ class Midwife:
     def born(self, job: NewJob, token: int, now: int) -> None:
         """Start a job that was born; one stored twice in one write was born once.
 
-        Born while the engine stops, it is given back as if it had waited in line.
+        Born while the engine stops, or under an id that is no longer this node's, it is given back as if it had waited
+        in line.
         """
         if job.id in self._executor.runs:
             self.unbook(job)
-        elif self._claimer.open:
+        elif self._claimer.open and self._node.holder(job.id, token) == self._node.id:
             self._executor.start(_first_claim(job, token, now))
         else:
             self._executor.decline(_first_claim(job, token, now))

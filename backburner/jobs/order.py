@@ -115,7 +115,7 @@ class Orders:
         headers = None
         if self._headers is not None or parent is not None or heir is not None:
             headers = self._headers_for(heir or parent)
-        if not options and parent is None and declared.unique is None:
+        if not options and parent is None and declared.unique is None and declared.lanes is None:
             return NewJob(
                 id=self._ids.new(),
                 kind=definition.kind,
@@ -171,6 +171,7 @@ class Orders:
             headers=headers,
             parent=None if parent is None else parent.id,
             unique=_unique(call, options.get("unique", declared.unique)),
+            lanes=() if declared.lanes is None else declared.lanes.names(definition.kind, args),
         )
 
     def _id(self, call: Call[Any], options: TaskOptions, parent: Parent | None) -> str:

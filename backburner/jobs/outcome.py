@@ -10,8 +10,11 @@ from backburner.errors import ProcessDied
 from backburner.jobs.account import account, class_of, message_of, storable
 from backburner.jobs.run import Why
 from backburner.jobs.signals import Cancel, JobSignal, Reject, Retry, Snooze
+from backburner.model.clock import SECOND
+from backburner.model.fingerprint import poison
 from backburner.model.job import (
     MISFIT_GATE,
+    SUSPECT_CRASHES,
     SUSPECT_GATE,
     Cause,
     Claim,
@@ -23,6 +26,7 @@ from backburner.model.job import (
     Settlement,
 )
 from backburner.resilience.retry import Verdict, decide, decode
+from backburner.resilience.retry_after import retry_after
 
 if TYPE_CHECKING:
     from random import Random
@@ -30,12 +34,12 @@ if TYPE_CHECKING:
     from backburner.resilience.retry import RetryPolicy
 
 __all__ = [
-    "SUSPECT_CRASHES",
     "completed",
     "crashed",
     "ended",
     "expired",
     "given_back",
+    "held_back",
     "interrupted",
     "misfit",
     "policy_of",
@@ -46,9 +50,6 @@ __all__ = [
     "unwritable",
     "with_effects",
 ]
-
-#: Crashes in company after which a job is a suspect: it runs with no other suspect beside it.
-SUSPECT_CRASHES = 2
 
 
 def completed(claim: Claim, result: str) -> Settlement:
@@ -101,6 +102,11 @@ def given_back(claim: Claim, *, delay: int = 0) -> Settlement:
     )
 
 
+def held_back(claim: Claim) -> Settlement:
+    """Give back a claim whose breaker has opened since, uncharged; by the time that it is due its lane holds it."""
+    return given_back(claim, delay=SECOND)
+
+
 def unanswered(job: JobRecord) -> Settlement:
     """Settle a claim whose answer was lost, so that nobody ran it: nothing is counted, and its number stays used."""
     return Settlement(id=job.id, token=job.token, state=JobState.PENDING, gate=_gate(job.crashes))
@@ -129,26 +135,30 @@ def policy_of(claim: Claim, declared: RetryPolicy) -> RetryPolicy:
     return declared if claim.retry is None else decode(claim.retry)
 
 
-def raised(claim: Claim, error: BaseException, policy: RetryPolicy, random: Random) -> Settlement:
-    """Settle a run that raised."""
+def raised(claim: Claim, error: BaseException, policy: RetryPolicy, random: Random, *, now: int) -> Settlement:
+    """Settle a run that raised; ``now`` is the moment that a ``Retry-After`` with a date is counted from."""
     if isinstance(error, JobSignal):
-        return _signalled(claim, error, policy, random)
+        return _signalled(claim, error, policy, random, now=now)
     if isinstance(error, ProcessDied):
         return crashed(claim, error)
-    return _failed(claim, error, policy, random)
+    return _failed(claim, error, policy, random, now=now)
 
 
-def ended(claim: Claim, why: Why, error: BaseException, policy: RetryPolicy, random: Random) -> Settlement:
+def ended(claim: Claim, why: Why, error: BaseException, policy: RetryPolicy, random: Random, *, now: int) -> Settlement:
     """Settle a run that was told to end, and did so by raising; out of time, ``error`` is the `TimeoutError`."""
     if isinstance(error, JobSignal) and why is not Why.CANCEL:
-        return _signalled(claim, error, policy, random)
+        return _signalled(claim, error, policy, random, now=now)
     if why is Why.CANCEL:
         # The store knows that this was asked for, and why; asked for no more, the job is to run again.
         return Settlement(
             id=claim.id, token=claim.token, state=JobState.PENDING, gate=_gate(claim.crashes), ending=Ending.CANCELLED
         )
+    if why is Why.HELD:
+        return held_back(claim)
     if why is Why.TIMEOUT:
-        return _failed(claim, error, policy, random)
+        return _failed(claim, error, policy, random, now=now)
+    if why is Why.FENCED:
+        return interrupted(claim, "its node could not renew its lease in time")
     return interrupted(claim, "the engine stopped")
 
 
@@ -186,17 +196,18 @@ def unwritable(settlement: Settlement, refusal: str) -> Settlement:
 
 
 def _crashed(claim: Claim, why: str, *, convict: bool = True) -> Settlement:
-    poison = convict and claim.crashes >= SUSPECT_CRASHES
+    convicted = convict and claim.crashes >= SUSPECT_CRASHES
     return Settlement(
         id=claim.id,
         token=claim.token,
-        state=JobState.DEAD if poison else JobState.PENDING,
-        reason="poison" if poison else None,
-        gate="" if poison else _gate(claim.crashes + 1),
+        state=JobState.DEAD if convicted else JobState.PENDING,
+        reason="poison" if convicted else None,
+        gate="" if convicted else _gate(claim.crashes + 1),
         crashed=1,
         ending=Ending.CRASHED,
-        error="Poison" if poison else "",
-        message=f"{why}, for the third time and with no other suspect beside it" if poison else why,
+        error="Poison" if convicted else "",
+        message=f"{why}, for the third time and with no other suspect beside it" if convicted else why,
+        fingerprint=poison(claim.kind) if convicted else "",
     )
 
 
@@ -204,7 +215,7 @@ def _gate(crashes: int) -> str:
     return SUSPECT_GATE if crashes >= SUSPECT_CRASHES else ""
 
 
-def _signalled(claim: Claim, signal: JobSignal, policy: RetryPolicy, random: Random) -> Settlement:
+def _signalled(claim: Claim, signal: JobSignal, policy: RetryPolicy, random: Random, *, now: int) -> Settlement:
     why = message_of(signal)
     if isinstance(signal, Snooze):
         return _snoozed(claim, signal.delay, why)
@@ -213,7 +224,7 @@ def _signalled(claim: Claim, signal: JobSignal, policy: RetryPolicy, random: Ran
     if isinstance(signal, Reject):
         return _dead(claim, signal, f"rejected: {why}" if why else "rejected", Ending.REJECTED)
     delay = signal.delay if isinstance(signal, Retry) else None
-    return _failed(claim, signal, policy, random, delay=delay)
+    return _failed(claim, signal, policy, random, now=now, delay=delay)
 
 
 def _snoozed(claim: Claim, delay: int, why: str) -> Settlement:
@@ -235,7 +246,7 @@ def _cancelled(claim: Claim, why: str) -> Settlement:
 
 
 def _failed(
-    claim: Claim, error: BaseException, policy: RetryPolicy, random: Random, *, delay: int | None = None
+    claim: Claim, error: BaseException, policy: RetryPolicy, random: Random, *, now: int, delay: int | None = None
 ) -> Settlement:
     failures = claim.failures + 1
     verdict = decide(policy, failures, class_of(error), asked=isinstance(error, Retry))
@@ -244,7 +255,8 @@ def _failed(
         return _dead(claim, error, f"rejected: {told.error}", Ending.REJECTED)
     if verdict is Verdict.EXHAUSTED:
         return _dead(claim, error, "exhausted", Ending.FAILED)
-    backoff = policy.backoff.delay(failures, previous=claim.backoff, random=random)
+    floor = retry_after(error, now) or 0
+    backoff = policy.backoff.delay(failures, previous=claim.backoff, random=random, floor=floor)
     if verdict is Verdict.SNOOZE:
         return _snoozed(claim, backoff, f"{told.error}: {told.message}")
     return Settlement(

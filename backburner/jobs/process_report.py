@@ -11,6 +11,7 @@ import msgspec
 from backburner.jobs.account import Account, Foreign, account, storable
 from backburner.jobs.signals import Cancel, JobSignal, Reject, Retry, Snooze
 from backburner.model.fingerprint import qualified
+from backburner.resilience.retry_after import retry_after
 
 __all__ = ["MAIN", "ChildError", "Report", "report", "revive"]
 
@@ -36,6 +37,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     signal: Word | None = None
     #: Of a signal, in microseconds.
     delay: int | None = None
+    #: In microseconds: what the other side asked for by a ``Retry-After``.
+    retry_after: int | None = None
 
 
 class ChildError(Foreign):
@@ -44,6 +47,7 @@ class ChildError(Foreign):
     def __init__(self, told: Report, kind: type[BaseException]) -> None:
         words = Account(told.name, told.message, told.traceback, told.fingerprint)
         super().__init__(f"{told.name}: {told.message}" if told.message else told.name, words, kind)
+        self.retry_after = None if told.retry_after is None else timedelta(microseconds=told.retry_after)
         # Shown wherever this error is, as if the child's frames stood above our own.
         self.__cause__ = _Above(told.traceback) if told.traceback else None
 
@@ -55,7 +59,7 @@ class _Above(Exception):
         return f"in the job's own process:\n\n{self.args[0]}"
 
 
-def report(error: BaseException, main: str | None = None) -> Report:
+def report(error: BaseException, now: int, main: str | None = None) -> Report:
     """Put an exception in words; ``main`` is the module that the engine's process knows as ``__main__``."""
     signal: Word | None = next((word for kind, word in _SIGNALS.items() if isinstance(error, kind)), None)
     delay = error.delay if isinstance(error, Retry | Snooze) else None
@@ -71,6 +75,7 @@ def report(error: BaseException, main: str | None = None) -> Report:
         classes=[(storable(module), storable(name)) for module, name in classes],
         signal=signal,
         delay=delay,
+        retry_after=retry_after(error, now),
     )
 
 

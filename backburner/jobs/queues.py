@@ -1,62 +1,121 @@
-"""Pausing and limiting queues, over all nodes."""
+"""Pausing and limiting queues, and pausing kinds, over all nodes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from backburner.errors import InvalidOption
 from backburner.model.names import check_name
-from backburner.model.node import QueueRecord
+from backburner.model.node import KindRecord, QueueRecord
 from backburner.model.times import moment
 from backburner.ports.backend import Hint
+from backburner.resilience.rates import rate_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
-    from backburner.jobs.hints import Hints
-    from backburner.ports.queues import QueueStore
+    from backburner.model.lane import Rate
+    from backburner.ports.queues import KindStore, QueueStore
 
-__all__ = ["Queues"]
+__all__ = ["KindPauses", "Queues", "check_limit_slots"]
 
 
 class Queues:
-    """What operators set for queues. Other nodes follow within a second where hints arrive, else within a beat."""
+    """What operators set for queues. Other nodes follow within a second where hints arrive, else within a beat.
 
-    def __init__(self, store: QueueStore, hints: Hints) -> None:
+    ``tell`` is called with the hint that nodes should hear, without waiting.
+    """
+
+    def __init__(self, store: QueueStore, tell: Callable[[Hint], None]) -> None:
         self._store = store
-        self._hints = hints
+        self._tell = tell
 
     async def pause(
         self, name: str, *, reason: str | None = None, until: datetime | None = None, by: str | None = None
     ) -> None:
-        """Start no more jobs of a queue, for good or until a moment; what runs goes on."""
-        changes: dict[str, object] = {
-            "paused": True,
-            "paused_until": None if until is None else moment(until, "until"),
-            "reason": reason,
-            "by": by,
-        }
-        await self._change(name, changes)
+        """Start no more jobs of a queue, for good or until a moment; what runs goes on. Raises `InvalidOption`."""
+        end = None if until is None else moment(until, "until")
+        record = msgspec.structs.replace(await self._get(name), paused=True, paused_until=end, reason=reason, by=by)
+        await self._put(record)
 
     async def resume(self, name: str) -> None:
         """Start jobs of a queue again."""
-        await self._change(name, {"paused": False, "paused_until": None, "reason": None, "by": None})
+        record = await self._get(name)
+        await self._put(msgspec.structs.replace(record, paused=False, paused_until=None, reason=None, by=None))
 
-    async def set(self, name: str, *, slots: int | None) -> None:
-        """Set how many jobs of a queue a node may run, in place of what the code declares; None undoes it."""
-        if slots is not None and (type(slots) is not int or slots < 1):
-            raise InvalidOption(f"slots is a whole number from 1, not {slots!r}; pause stops a queue", option="slots")
-        await self._change(name, {"slots": slots})
+    async def set(
+        self,
+        name: str,
+        *,
+        slots: int | UnsetType | None = UNSET,
+        rate: str | Rate | UnsetType | None = UNSET,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> None:
+        """Set how many jobs of a queue each node may run, in place of what the code declares, and how many may start.
+
+        ``rate`` holds over all nodes: ``"100/minute"``. None undoes either; what is not given stays. Of a queue that is
+        paused, who paused it and why stay. Raises `InvalidOption`.
+        """
+        if isinstance(slots, UnsetType) and isinstance(rate, UnsetType):
+            raise InvalidOption("set what? slots= or rate=; pause stops a queue", option="slots")
+        changes: dict[str, object] = {}
+        if not isinstance(slots, UnsetType):
+            changes["slots"] = None if slots is None else check_limit_slots(slots, least=1)
+        if not isinstance(rate, UnsetType):
+            changes["rate"] = None if rate is None else rate_of(rate)
+        record = await self._get(name)
+        if not record.paused:
+            changes |= {"reason": reason, "by": by}
+        await self._put(msgspec.structs.replace(record, **changes))
 
     async def list(self) -> tuple[QueueRecord, ...]:
         """Return the queues for which something is set."""
+        return tuple(record for record in await self._store.list() if record != QueueRecord(name=record.name))
+
+    async def _get(self, name: str) -> QueueRecord:
+        check_name(name, "queue")
+        return next((record for record in await self._store.list() if record.name == name), QueueRecord(name=name))
+
+    async def _put(self, record: QueueRecord) -> None:
+        await self._store.set(record)
+        self._tell(Hint.CONTROL)
+
+
+class KindPauses:
+    """Kinds that operators hold back on all nodes, whatever their queue; other nodes follow as they do with queues."""
+
+    def __init__(self, store: KindStore, tell: Callable[[Hint], None]) -> None:
+        self._store = store
+        self._tell = tell
+
+    async def pause(
+        self, name: str, *, reason: str | None = None, until: datetime | None = None, by: str | None = None
+    ) -> None:
+        """Start no more jobs of a kind, for good or until a moment; what runs goes on. Raises `InvalidOption`."""
+        end = None if until is None else moment(until, "until")
+        await self._set(KindRecord(name=check_name(name, "kind"), paused_until=end, reason=reason, by=by))
+
+    async def resume(self, name: str) -> None:
+        """Start jobs of a kind again."""
+        await self._set(KindRecord(name=check_name(name, "kind"), paused=False))
+
+    async def list(self) -> tuple[KindRecord, ...]:
+        """Return the kinds that are paused."""
         return await self._store.list()
 
-    async def _change(self, name: str, changes: dict[str, object]) -> None:
-        check_name(name, "queue")
-        known = {record.name: record for record in await self._store.list()}
-        record = known.get(name, QueueRecord(name=name))
-        await self._store.set(msgspec.structs.replace(record, **changes))
-        self._hints.tell(Hint.CONTROL)
+    async def _set(self, kind: KindRecord) -> None:
+        await self._store.set(kind)
+        self._tell(Hint.CONTROL)
+
+
+def check_limit_slots(slots: object, *, least: int) -> int:
+    """Return a number of slots, or raise `InvalidOption`."""
+    if type(slots) is not int or slots < least:
+        stop = "; pause stops a queue" if least else ""
+        raise InvalidOption(f"slots is a whole number from {least}, not {slots!r}{stop}", option="slots")
+    return slots

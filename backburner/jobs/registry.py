@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from backburner.errors import DuplicateKind, InvalidOption
 from backburner.jobs.declaring import Declares
 from backburner.jobs.home import Home
+from backburner.jobs.policies import Policies
 from backburner.model.names import check_name
 
 if TYPE_CHECKING:
@@ -24,20 +25,28 @@ class Kinds:
         #: By kind and by alias; grows, and is never replaced.
         self.definitions: dict[str, Definition] = {}
         self.home = Home()
+        self.policies = Policies()
         self.names: frozenset[str] = frozenset()
         #: Called when a kind was added.
-        self.changed: Callable[[], None] | None = None
+        self.changed: set[Callable[[], None]] = set()
         self._signatures: dict[str, str] | None = None
 
     def add(self, definition: Definition) -> None:
-        """Add a definition; raises `DuplicateKind` naming both places. The same one again changes nothing."""
+        """Add a definition; the same one again changes nothing.
+
+        Raises `DuplicateKind`, or `InvalidOption` for a policy that another declares otherwise, naming both places.
+        """
+        known = definition.kind in self.definitions
+        self.policies.check(definition)
         _add(self.definitions, definition)
+        if not known:
+            self.policies.add(definition)
         if self.home not in definition.homes:
             definition.homes.append(self.home)
         self.names = frozenset(self.definitions)
         self._signatures = None
-        if self.changed is not None:
-            self.changed()
+        for told in self.changed:
+            told()
 
     def get(self, kind: str) -> Definition | None:
         """Return the definition of a kind, or None."""

@@ -36,6 +36,10 @@ class Why(Enum):
     SHUTDOWN = auto()
     #: The claim is another's now.
     LOST = auto()
+    #: The node's lease may be over: the claim may be another's soon.
+    FENCED = auto()
+    #: Its breaker opened while it waited for a thread or a process.
+    HELD = auto()
 
 
 class Run(msgspec.Struct, eq=False):
@@ -55,6 +59,8 @@ class Run(msgspec.Struct, eq=False):
     task: asyncio.Task[None] | None = None
     #: The thread that runs it, while one does.
     thread: int | None = None
+    #: On the clock's monotonic time: when it began, where a guard wants to know.
+    since: float = 0.0
     why: Why | None = None
     #: While it waits for a thread or a process, and nothing of it has begun: ends that wait; False when it is over.
     waiting: Callable[[], bool] | None = None

@@ -1,4 +1,8 @@
-"""Tidies up, one bounded step a beat: takes over what dead nodes ran, ends what expired, prunes what was kept enough."""
+"""Tidies up, one bounded step a beat: takes over what dead nodes ran, ends what expired, prunes what was kept enough.
+
+Where leases end by time a node judges others only once its own beats have succeeded for a whole lease. What expired is
+ended by the same verb of the store, so it waits for that too.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ from typing import TYPE_CHECKING
 from backburner.jobs import outcome
 from backburner.jobs.loop import Loop
 from backburner.model.job import Cause, JobState
+from backburner.model.query import JobFilter, Shown
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from backburner.jobs.identity import Identity
     from backburner.jobs.kit import Kit
@@ -19,10 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Steward"]
 
-#: Jobs a step takes over, jobs it prunes, and jobs whose key came free with time that it lets through.
+#: Jobs a step takes over, jobs it prunes, and jobs whose key came free with time, or lanes, that it lets through.
 RECOVER = 500
 PRUNE = 1_000
 RELEASE = 500
+#: Seconds that make no difference: a timer may be early by less.
+LEAST = 0.001
 
 
 class Steward:
@@ -38,6 +45,8 @@ class Steward:
         keep: Keep,
         interval: float,
         running: Callable[[], Mapping[str, int]],
+        pending: Callable[[], Collection[tuple[str, int]]],
+        novitiate: Callable[[], float],
         settle: Settle,
         released: Callable[[], None],
         kit: Kit,
@@ -48,10 +57,18 @@ class Steward:
         self._keep = keep
         self._interval = interval
         self._running = running
+        self._pending = pending
+        self._novitiate = novitiate
         self._settle = settle
         self._released = released
         self._reader = reader
+        self._freed = False
         self._strays: dict[str, int] = {}
+        #: Ids that this node had before.
+        self._former: list[str] = []
+        self._clock = kit.clock
+        #: When a whole step is due, on the clock's monotonic time; any other looks for the dead and the strays alone.
+        self._due_at = kit.clock.monotonic()
         self._listener = kit.listener
         self._loop = Loop("steward", self._step, kit=kit)
 
@@ -64,27 +81,56 @@ class Steward:
         """Look for dead nodes soon."""
         self._loop.wake()
 
+    def freed(self) -> None:
+        """Look soon for who may come in: a run ended in its own transaction, which lets nobody in itself."""
+        self._freed = True
+        self._loop.wake()
+
     def stray(self, job_id: str, token: int) -> None:
         """Give back a claim that the store says this node holds, and that it does not run."""
         self._strays[job_id] = token
         self._loop.wake()
+
+    def inherit(self, nodes: Sequence[str]) -> None:
+        """Give back what the store says former ids of this node hold, and nobody runs: answers that were lost."""
+        self._former += nodes
+        self._strays.clear()
+        self._loop.wake()
+        # Others judge these ids soon: that leaves no time for the pause after a step that failed.
+        self._loop.retry()
 
     async def stop(self) -> None:
         """End."""
         await self._loop.stop()
 
     async def _step(self) -> float:
-        recovered = await self._recover()
+        await self._give_back_former()
         await self._give_back_strays()
-        pruned = await self._admin.prune(self._keep, PRUNE)
+        novitiate = self._novitiate()
+        recovered = 0 if novitiate > 0 else await self._recover()
+        if self._clock.monotonic() > self._due_at - LEAST:
+            pruned = await self._admin.prune(self._keep, PRUNE)
+            if await self._release() < RELEASE and pruned < PRUNE:
+                self._due_at = self._clock.monotonic() + self._interval
+        elif self._freed:
+            await self._release()
+        if recovered == RECOVER:
+            return 0
+        due = max(0.0, self._due_at - self._clock.monotonic())
+        return min(due, novitiate) if novitiate > 0 else due
+
+    async def _release(self) -> int:
+        self._freed = False
         released = await self._admin.release(RELEASE)
         if released:
             self._released()
-        return 0 if recovered == RECOVER or pruned >= PRUNE or released == RELEASE else self._interval
+        return released
 
     async def _recover(self) -> int:
-        found = (await self._store.recover(self._node.id, RECOVER)).jobs
+        node = self._node.id
+        found = (await self._store.recover(node, RECOVER)).jobs
         for job in found:
+            self._node.assign(job.claim.id, job.claim.token, node)
             if job.cause is Cause.LAPSED:
                 self._listener(
                     Signal.JOB_LAPSED,
@@ -97,13 +143,36 @@ class Steward:
         return len(found)
 
     async def _give_back_strays(self) -> None:
-        """Their answers were lost: nobody ran them, so nothing is counted. One that came late is running by now."""
-        if not self._strays:
+        """Their answers were lost: nobody ran them, so nothing is counted. One that came late runs, or has ended, by now."""
+        # Taken out: more may come meanwhile, and the next beat tells again of those that are not given back.
+        strays, self._strays = self._strays, {}
+        if not strays:
             return
-        records = (await self._reader.get(tuple(self._strays))).jobs
-        running = self._running()
+        records = (await self._reader.get(tuple(strays))).jobs
+        held = self._held()
         for record in records:
-            token = self._strays[record.id]
-            if record.state is JobState.RUNNING and record.token == token != running.get(record.id):
+            claim = record.id, record.token
+            if record.state is JobState.RUNNING and claim in strays.items() and claim not in held:
                 self._settle(record, outcome.unanswered(record))
-        self._strays.clear()
+
+    async def _give_back_former(self) -> None:
+        """As with strays: what still runs here, or ended here, is written by its own settlement."""
+        while self._former:
+            node = self._former[0]
+            where = JobFilter(states=(Shown.RUNNING,), node=node)
+            after = None
+            while True:
+                page = await self._reader.find(where, limit=RECOVER, after=after)
+                held = self._held()
+                for record in page.jobs:
+                    if (record.id, record.token) not in held:
+                        self._node.assign(record.id, record.token, node)
+                        self._settle(record, outcome.unanswered(record))
+                after = page.after
+                if after is None:
+                    break
+            del self._former[0]
+
+    def _held(self) -> set[tuple[str, int]]:
+        """Return the claims, by job and token, that run here or have ended and are on their way to the store."""
+        return {*self._running().items(), *self._pending()}

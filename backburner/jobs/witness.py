@@ -30,6 +30,8 @@ class Witness:
         self._hints = hints
         self._expect = expect
         self._listener = kit.listener
+        #: A follow-up with a unique key was stored: one may stand at its gate, and the end of a job let it into the line.
+        self._keyed = False
         self.completed = 0
         self.interrupted = 0
 
@@ -38,6 +40,8 @@ class Witness:
         state = settlement.state
         if state is JobState.COMPLETED:
             self.completed += 1
+            if settlement.jobs and not self._keyed:
+                self._keyed = any(job.unique is not None for job in settlement.jobs)
             self._handles.ended(job.id, Final(state, settlement.result))
             return
         if state is JobState.PENDING:
@@ -67,7 +71,7 @@ class Witness:
 
     def wrote(self) -> None:
         """Let those who wait on other nodes look."""
-        self._hints.tell(Hint.JOBS)
+        self._hints.tell(Hint.JOBS, here=self._keyed)
 
     def _tell_again(self, job: Subject, settlement: Settlement) -> None:
         if settlement.ending is Ending.FAILED:

@@ -6,14 +6,15 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backburner.errors import StoreError
 from backburner.jobs.claimer import Claimer
 from backburner.jobs.desk import Desk
 from backburner.jobs.executor import Executor
-from backburner.jobs.keeper import BEATS, LeaseKeeper
-from backburner.jobs.loop import Loop
+from backburner.jobs.guards import Guards
+from backburner.jobs.keeper import BEATS
 from backburner.jobs.midwife import Midwife
 from backburner.jobs.performer import Performer
+from backburner.jobs.presence import Presence
+from backburner.jobs.roll import Roll
 from backburner.jobs.run import Why
 from backburner.jobs.settler import Settler
 from backburner.jobs.slots import Slots
@@ -21,7 +22,6 @@ from backburner.jobs.steward import Steward
 from backburner.jobs.threads import Threads
 from backburner.jobs.witness import Witness
 from backburner.model.clock import SECOND
-from backburner.model.node import NodeRecord
 from backburner.ports.backend import Hint
 from backburner.ports.telemetry import Signal
 
@@ -86,13 +86,9 @@ class Worker:
     ) -> None:
         self._backend = backend
         self._kinds = kinds
-        self._hints = hints
         self._node = node
         self._plan = plan
         self._kit = kit
-        self._started_at = kit.clock.now()
-        #: Claims that the store says this node holds and that it does not run, and since when that is known.
-        self._strays: dict[str, float] = {}
         self._threads = Threads(plan.threads)
         self._slots = slots = Slots(plan.queues, plan.slots)
         self.witness = Witness(handles, hints, self._expect, kit)
@@ -120,14 +116,24 @@ class Worker:
             result_limit=plan.result_limit,
             kit=kit,
         )
+        self._guards = Guards(
+            kinds.policies,
+            backend.limits,
+            backend.cells,
+            interval=plan.lease / SECOND / BEATS,
+            turned=lambda: hints.tell(Hint.CONTROL, here=True),
+            kit=kit,
+        )
         self._executor = Executor(
             kinds,
             slots,
             desk,
             self._performer,
+            self._guards,
             settle=settle,
             witness=self.witness,
             freed=self._freed,
+            opened=lambda: self._steward.freed(),  # noqa: PLW0108 - it is made below
             expect=self._expect,
             around=plan.around,
             retry=plan.retry,
@@ -137,7 +143,7 @@ class Worker:
         )
         self._claimer = Claimer(kinds, slots, self._executor, node=node, ask=self._settler.wake, kit=kit)
         self._settler.asker = self._claimer
-        self.midwife = Midwife(slots, self._executor, self._claimer, kit)
+        self.midwife = Midwife(slots, self._executor, self._claimer, node=node, kit=kit)
         self._steward = Steward(
             backend.jobs,
             backend.admin,
@@ -146,35 +152,54 @@ class Worker:
             keep=plan.keep,
             interval=plan.lease / SECOND / BEATS,
             running=self._executor.running,
+            pending=self._settler.claims,
+            novitiate=lambda: self._presence.novitiate,
             settle=settle,
-            released=lambda: hints.tell(Hint.JOBS),
+            released=lambda: hints.tell(Hint.JOBS, here=True),
             kit=kit,
         )
-        self._keeper = self._new_keeper()
-        #: The id whose lease was lost.
-        self._fallen = ""
+        self._roll = Roll(
+            self._executor,
+            node=node,
+            pending=lambda: self._settler.pending,
+            stray=self._steward.stray,
+            patience=plan.lease / SECOND / BEATS / 2,
+            kit=kit,
+        )
+        self._presence = Presence(
+            backend,
+            kinds,
+            node=node,
+            queues=plan.queues,
+            lease=plan.lease,
+            stall_limit=plan.stall_limit,
+            running=self._executor.running,
+            held=self._held,
+            beaten=self._beaten,
+            fell=self._fell,
+            returned=self._returned,
+            kit=kit,
+        )
         self._grace_over = asyncio.Event()
         self._hurried = False
         #: It takes no more work.
         self.draining = False
-        self._presence = Loop("presence", self._come_back, kit=kit)
 
     async def start(self) -> None:
         """Publish the node and begin to work."""
-        await self._publish()
-        self._kinds.changed = self._presence.wake
-        self._presence.start()
+        self._kinds.changed.add(self._guards.wake)
+        await self._guards.start()
+        await self._presence.start()
         self._settler.start()
-        self._keeper.start()
         self._steward.start()
-        self._claimer.start()
+        if not self._presence.lost:
+            self._claimer.start()
 
     async def stop(self) -> None:
         """End, losing nothing: runs may finish within the grace, then they are interrupted and given back."""
-        self._kinds.changed = None
         self._claimer.stop()
         self._executor.end_waiting()
-        await self._presence.stop()
+        await self._presence.settle_down()
         await self._steward.stop()
         if not await self._idle_within(self._plan.grace / SECOND, self._grace_over):
             self._executor.end_all(Why.SHUTDOWN)
@@ -184,11 +209,13 @@ class Worker:
         self._executor.abandon()
         await self._performer.close()
         unwritten = await self._settler.close(LAST_WRITES)
-        await self._keeper.stop()
+        self._kinds.changed.discard(self._guards.wake)
+        await self._guards.stop()
+        await self._presence.stop()
         self._executor.close()
         self._threads.close()
         if not unwritten:
-            await self._withdraw()
+            await self._presence.withdraw()
 
     async def drain(self) -> None:
         """Take no more work, and wait until nothing runs."""
@@ -199,7 +226,7 @@ class Worker:
         if not self.draining:
             self.draining = True
             self._claimer.stop()
-            self._presence.wake()
+            self._presence.drain()
             self._kit.listener(Signal.NODE_DRAINING, node=self._node.id, runs=len(self._executor.runs))
 
     def hurry(self) -> None:
@@ -214,9 +241,15 @@ class Worker:
             self._claimer.wake()
         elif hint is Hint.CONTROL:
             self._claimer.wake()
-            self._keeper.hurry()
-        else:
+            self._guards.wake()
+            self._presence.hurry()
+        elif hint is Hint.LAPSE:
             self._steward.wake()
+
+    @property
+    def away(self) -> bool:
+        """Whether the store was out of reach when a beat or a settlement was last tried, or its lease is lost."""
+        return self._presence.away or self._settler.away
 
     # ---- the parts' wiring -------------------------------------------------------------------------------------
 
@@ -238,87 +271,38 @@ class Worker:
                 wait.cancel()
         return not self._slots.busy
 
-    # ---- presence ----------------------------------------------------------------------------------------------
+    # ---- the lease -----------------------------------------------------------------------------------------------
 
-    async def _publish(self) -> None:
-        record = NodeRecord(
-            id=self._node.id,
-            host=self._node.host,
-            pid=self._node.pid,
-            started_at=self._started_at,
-            queues=dict(self._plan.queues),
-            kinds=tuple(sorted(self._kinds.names)),
-        )
-        await self._backend.nodes.publish(record, self._plan.lease)
-
-    async def _withdraw(self) -> None:
-        """Leave the list; a node that cannot, or that still holds claims, is found dead there and tidied up."""
-        try:
-            await self._backend.nodes.withdraw(self._node.id)
-        except StoreError as error:
-            self._kit.listener(Signal.STORE_WAITING, error=error, loop="presence", failures=1)
-
-    async def _come_back(self) -> None:
-        """Publish what changed; after a lost lease, a new node."""
-        if self._keeper.lost:
-            await self._keeper.stop()
-            if self._node.id == self._fallen:
-                # Once only: a try whose answer was lost may have entered the new id, which must not be left there.
-                self._node.renew()
-            await self._publish()
-            self._keeper = self._new_keeper()
-            self._keeper.start()
-            self._claimer.wake()
-        else:
-            await self._publish()
-        if self.draining:
-            # So that whoever looks at the nodes sees it; a new id starts without it.
-            await self._backend.nodes.drain(self._node.id)
-
-    def _new_keeper(self) -> LeaseKeeper:
-        return LeaseKeeper(
-            self._backend,
-            node=self._node,
-            lease=self._plan.lease,
-            stall_limit=self._plan.stall_limit / SECOND,
-            running=self._executor.running,
-            beaten=self._beaten,
-            fell=self._fell,
-            kit=self._kit,
-        )
-
-    def _fell(self) -> None:
-        """Drop what runs: its lease is lost, so it may run elsewhere by now."""
-        self._kit.listener(Signal.NODE_STALLED, node=self._node.id, runs=len(self._executor.runs))
-        self._executor.end_all(Why.LOST)
-        self._fallen = self._node.id
-        self._presence.wake()
+    def _held(self) -> list[tuple[str, int]]:
+        """Return what this node holds as far as it knows, by job and token."""
+        return [*self._executor.running().items(), *self._settler.claims()]
 
     def _beaten(self, running: Mapping[str, int], beat: Beat) -> None:
-        """Hold what ran when the beat began against what the store says: lost claims, cancelled ones, strays."""
         if beat.drain:
             self._begin_to_drain()
-        held = {claim.id: claim for claim in beat.claims}
-        for job_id, token in running.items():
-            run = self._executor.runs.get(job_id)
-            if run is None or run.token != token:
-                continue
-            claim = held.get(job_id)
-            if claim is None or claim.token != token:
-                self._executor.end(run, Why.LOST)
-            elif claim.cancel:
-                self._executor.end(run, Why.CANCEL)
-        self._look_for_strays(beat)
+        if self._node.renewed:
+            self._node.retain(self._held())
+        self._roll.call(running, beat)
 
-    def _look_for_strays(self, beat: Beat) -> None:
-        """Give back claims whose answers were lost, once they are known as such for half a beat."""
-        now = self._kit.clock.monotonic()
-        pending = self._settler.pending
-        strays = {}
-        for claim in beat.claims:
-            if claim.id in self._executor.runs or claim.id in pending:
-                continue
-            since = strays[claim.id] = self._strays.get(claim.id, now)
-            if now - since >= self._plan.lease / SECOND / BEATS / 2:
-                self._steward.stray(claim.id, claim.token)
-        self._strays = strays
+    def _fell(self) -> None:
+        """End what runs: its lease is lost, so it may run elsewhere by now.
+
+        Where leases end by time it may also not: then it counts as interrupted, should that be written before others
+        take it over.
+        """
+        if self._backend.timed_leases:
+            self._claimer.stop()
+            self._executor.end_all(Why.FENCED)
+        else:
+            self._executor.end_all(Why.LOST)
+
+    def _returned(self, fallen: Sequence[str]) -> None:
+        """Work again, under a new id; first of all what was interrupted is to be written, before others judge it."""
+        self._settler.retry()
+        self._guards.returned()
+        if self._backend.timed_leases:
+            self._steward.inherit(fallen)
+            if not self.draining:
+                self._claimer.start()
+        else:
+            self._claimer.wake()
