@@ -1,0 +1,1 @@
+"""Dead letters: looking at them, and bringing them back, deleting and carrying them, as operations that outlive who asked."""
