@@ -11,6 +11,8 @@ from backburner.errors import (
     JobExpired,
     JobFailed,
     JobNotFound,
+    LockLost,
+    LockTimeout,
     NotRunning,
     StoreBusy,
     StoreError,
@@ -22,16 +24,27 @@ from backburner.jobs.dependencies import Provide
 from backburner.jobs.group import TaskGroup
 from backburner.jobs.handle import JobHandle
 from backburner.jobs.job import Job
+from backburner.jobs.reasons import Reason
 from backburner.jobs.registry import Registry
 from backburner.jobs.signals import Cancel, Reject, Retry, Snooze
 from backburner.jobs.status import JobStatus
 from backburner.jobs.unique import Unique
+from backburner.resilience.adaptive import Adaptive
 from backburner.resilience.backoff import constant, decorrelated, exponential, fibonacci, linear, polynomial
+from backburner.resilience.breaker import Breaker
+from backburner.resilience.budget import Budget
+from backburner.resilience.bulkhead import Bulkhead
+from backburner.resilience.lock import Lock
+from backburner.resilience.rates import rate
 from backburner.resilience.retry import RetryPolicy
 
 __all__ = [
+    "Adaptive",
     "Backburner",
     "BackburnerError",
+    "Breaker",
+    "Budget",
+    "Bulkhead",
     "Call",
     "CallNotUsed",
     "CallRefused",
@@ -46,8 +59,12 @@ __all__ = [
     "JobHandle",
     "JobNotFound",
     "JobStatus",
+    "Lock",
+    "LockLost",
+    "LockTimeout",
     "NotRunning",
     "Provide",
+    "Reason",
     "Registry",
     "Reject",
     "Retry",
@@ -65,4 +82,5 @@ __all__ = [
     "fibonacci",
     "linear",
     "polynomial",
+    "rate",
 ]

@@ -30,17 +30,22 @@ if TYPE_CHECKING:
 
     from msgspec import UnsetType
 
+    from backburner.dlq.face import DeadLetters
+    from backburner.jobs.breakers import Breakers
     from backburner.jobs.call import Call
     from backburner.jobs.client import Client
     from backburner.jobs.definition import Definition
     from backburner.jobs.executor import Around
     from backburner.jobs.handle import JobHandle
     from backburner.jobs.job import Job
+    from backburner.jobs.limits import Limits
     from backburner.jobs.options import BatchOptions, TaskOptions
-    from backburner.jobs.queues import Queues
+    from backburner.jobs.queues import KindPauses, Queues
+    from backburner.jobs.reasons import Reason
     from backburner.jobs.registry import Registry
     from backburner.model.clock import Clock
     from backburner.ports.telemetry import Listener
+    from backburner.resilience.lock import Lock
     from backburner.resilience.retry import RetryPolicy
 
 __all__ = ["Backburner", "Options"]
@@ -100,7 +105,10 @@ class Options(TypedDict, total=False):
     stall_limit: timedelta | float | None
     """A loop that is silent for so long loses its jobs to other nodes."""
     migrate: bool | None
-    """Bring an older schema up to date at the start."""
+    """Install an empty store at the start, and bring an older schema up to date.
+
+    Older ones of PostgreSQL are an operator's to upgrade all the same: ``backburner db upgrade``.
+    """
     clock: Clock | None
     """Where time comes from: a fake one in tests."""
     listener: Listener | None
@@ -110,11 +118,11 @@ class Options(TypedDict, total=False):
 class Backburner(Declares, Generic[S]):
     """An engine of durable jobs in your own process.
 
-    ``url`` says where jobs are stored: ``sqlite:///jobs.db`` or ``memory://``; without it the variable
-    ``BACKBURNER_URL``, else ``sqlite:///backburner.db`` in the working directory. ``lifespan`` makes an async context
-    manager of what jobs need: it is opened before any runs, in web apps and workers alike, closed after the last, and what
-    it yields is `state`. Should it fail to open, the engine does not start and raises `ResourceFailed`. All else is in
-    `Options`.
+    ``url`` says where jobs are stored: ``sqlite:///jobs.db``, ``postgresql://…``, ``redis://…`` (also a cluster, or by
+    sentinels) or ``memory://``; without it the variable ``BACKBURNER_URL``, else ``sqlite:///backburner.db`` in the
+    working directory. ``lifespan`` makes an async context manager of what jobs need: it is opened before any runs, in
+    web apps and workers alike, closed after the last, and what it yields is `state`. Should it fail to open, the engine
+    does not start and raises `ResourceFailed`. All else is in `Options`.
 
     Enter it in your app's lifespan (``async with bb:``); it may be entered again afterwards, on another loop too.
     Constructing it starts nothing and opens nothing. Raises `InvalidOption`, `InvalidSetting`, `InvalidUrl` or
@@ -156,6 +164,8 @@ class Backburner(Declares, Generic[S]):
         self._kinds = Kinds()
         self._kit = Kit(clock, guarded(listener), Random())  # noqa: S311 - jitter
         self._engine: Engine | None = None
+        #: What has been told of the store, by any engine of this app: a script's is opened again and again.
+        self._told: set[str] = set()
         self._blocking = Blocking(
             self._storing, self._only_storing, clock=clock, patience=self._settings.write_timeout / SECOND + _MARGIN
         )
@@ -200,7 +210,10 @@ class Backburner(Declares, Generic[S]):
 
     @property
     def ready(self) -> bool:
-        """Whether it has started and takes work: what a readiness probe asks. False from a drain on."""
+        """Whether it has started and takes work: what a readiness probe asks.
+
+        False from a drain on, and while the store is known to be out of reach; that passes by itself.
+        """
         return self._engine is not None and self._engine.ready
 
     @property
@@ -260,10 +273,51 @@ class Backburner(Declares, Generic[S]):
         """Return the handle of a job stored anywhere: ``await bb.handle(job_id, send_email)``."""
         return self._running().client.handle(job_id, job)
 
+    async def why(self, job_id: str) -> tuple[Reason, ...]:
+        """Return what a job waits for, and until when; raises `JobNotFound`."""
+        return await self._running().explainer.why(job_id)
+
+    @property
+    def dlq(self) -> DeadLetters:
+        """Dead letters: find, group, replay, delete and carry them."""
+        return self._running().dlq
+
+    # ---- limits and locks ----------------------------------------------------------------------------------------
+
     @property
     def queues(self) -> Queues:
-        """Pauses and limits."""
+        """Pauses and limits of queues."""
         return self._running().queues
+
+    @property
+    def kinds(self) -> KindPauses:
+        """Pauses of kinds."""
+        return self._running().pauses
+
+    @property
+    def limits(self) -> Limits:
+        """What lanes allow: concurrency, rates, bulkheads and retry budgets."""
+        return self._running().limits
+
+    @property
+    def breakers(self) -> Breakers:
+        """Circuit breakers."""
+        return self._running().breakers
+
+    def lock(
+        self,
+        name: str,
+        *,
+        shared: bool = False,
+        timeout: timedelta | float | None = None,
+        lease: timedelta | float | None = None,
+    ) -> Lock:
+        """Return a lock over all nodes: ``async with bb.lock("import") as lock``.
+
+        ``timeout`` bounds how long it is waited for (`LockTimeout`), ``lease`` (30 s) how long others wait for a holder
+        that died. Raises `InvalidOption`.
+        """
+        return self._running().locks.lock(name, shared=shared, timeout=timeout, lease=lease)
 
     # ---- testing -----------------------------------------------------------------------------------------------
 
@@ -308,7 +362,7 @@ class Backburner(Declares, Generic[S]):
     async def _start(self, settings: config.Settings) -> None:
         if self._engine is not None:
             raise AlreadyRunning
-        engine = self._engine = Engine(settings, self._kinds, self._extras, self._kit)
+        engine = self._engine = Engine(settings, self._kinds, self._extras, self._kit, self._told)
         try:
             await engine.start()
         except BaseException:
@@ -340,6 +394,7 @@ class Backburner(Declares, Generic[S]):
             self._kinds,
             Extras(lifespan=None, around=(), headers=self._extras.headers),
             self._kit,
+            self._told,
         )
         try:
             await engine.start()

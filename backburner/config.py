@@ -86,7 +86,7 @@ class Settings:
     stall_limit: int
     #: How long ended jobs are kept.
     keep: Keep
-    #: Bring an older schema up to date at the start.
+    #: Install an empty store at the start, and bring an older schema up to date where the store allows it.
     migrate: bool
 
     def as_worker(self, queues: Mapping[str, int] | Collection[str] | None = None) -> Settings:

@@ -9,23 +9,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from backburner.backends import urls
+from backburner.backends.content import image_flaw
+from backburner.dlq.face import DeadLetters
+from backburner.dlq.letters import Letters
 from backburner.errors import ResourceFailed, SchemaTooOld
+from backburner.jobs.breakers import Breakers
 from backburner.jobs.client import Client
+from backburner.jobs.explaining import Explainer
 from backburner.jobs.handle import JobHandle
 from backburner.jobs.handles import Handles
 from backburner.jobs.hints import Hints
 from backburner.jobs.identity import Identity
 from backburner.jobs.intake import Intake
 from backburner.jobs.joined import Joined
+from backburner.jobs.keeper import BEATS
+from backburner.jobs.limits import Limits
+from backburner.jobs.loop import Loop
 from backburner.jobs.order import Orders
 from backburner.jobs.process_loading import refuse_while_loading
-from backburner.jobs.queues import Queues
+from backburner.jobs.queues import KindPauses, Queues
 from backburner.jobs.resources import Resources
 from backburner.jobs.worker import LAST_WRITES, Plan, Worker
 from backburner.model.clock import SECOND
 from backburner.model.ids import Ids
-from backburner.ports.backend import Hint
+from backburner.ports.backend import Finding, Hint, Level
 from backburner.ports.telemetry import Signal
+from backburner.resilience.lock import Locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,19 +67,24 @@ class Extras:
 
 
 class Engine:
-    """The parts of a running engine. Made on the loop it runs on; started once, stopped once."""
+    """The parts of a running engine. Made on the loop it runs on; started once, stopped once.
 
-    def __init__(self, settings: Settings, kinds: Kinds, extras: Extras, kit: Kit) -> None:
+    ``told`` holds what engines of the same app have told of the store: one that is entered again does not repeat it.
+    """
+
+    def __init__(self, settings: Settings, kinds: Kinds, extras: Extras, kit: Kit, told: set[str]) -> None:
         self.loop = asyncio.get_running_loop()
         self._settings = settings
         self._kinds = kinds
         self._extras = extras
         self._kit = kit
+        self._told = told
         self._node = Identity()
         self._backend = urls.connect(
             urls.parse(settings.url, base=Path.cwd()), clock=kit.clock, write_timeout=settings.write_timeout / SECOND
         )
         self._hints = Hints(self._backend.notifier, kit)
+        self._hints.heard = self._heard
         self._joined = Joined(self._backend.transactions)
         self._orders = Orders(kinds, Ids(kit.clock), argument_limit=ARGUMENT_LIMIT, headers=extras.headers)
         self._handles = Handles(self._backend.reader, self._cancel, self._joined, kit=kit)
@@ -82,6 +96,7 @@ class Engine:
             self._handles,
             hints=self._hints,
             midwife=self._worker.midwife if self._worker else None,
+            kit=kit,
         )
         self._intake = self.client.intake = Intake(
             self._backend.jobs,
@@ -92,7 +107,29 @@ class Engine:
             dropped=self.client.dropped,
             kit=kit,
         )
-        self.queues = Queues(self._backend.queues, self._hints)
+        self.queues = Queues(self._backend.queues, self._tell)
+        self.pauses = KindPauses(self._backend.kinds, self._tell)
+        self.limits = Limits(self._backend.limits, self._tell)
+        self.breakers = Breakers(self._backend.cells, self.limits)
+        self.explainer = Explainer(self._backend)
+        self.locks = Locks(
+            self._backend.leases,
+            freed=lambda: self._tell(Hint.LOCK),
+            clock=kit.clock,
+            random=kit.random,
+        )
+        letters = Letters(
+            self._backend.reader,
+            self._backend.admin,
+            self._backend.nodes,
+            self._backend.operations,
+            clock=kit.clock,
+            tell=self._tell,
+            flaw=image_flaw,
+        )
+        self._replayer = letters.replayer
+        self.dlq = DeadLetters(letters)
+        self._replays = Loop("replays", self._carry_on, kit=kit)
         self._exit = AsyncExitStack()
         self._started = False
 
@@ -103,8 +140,11 @@ class Engine:
         ending(self._backend.close)
         await self._backend.open(create=True)
         schema = await self._prepare_schema()
+        await self._examine()
         self._exit.callback(self._backend.notifier.listen(self._heard))
         ending(self._hints.stop)
+        ending(self.client.commits.stop)
+        self.client.commits.start()
         ending(self._handles.stop)
         self._handles.start()
         ending(self._intake.close, LAST_WRITES)
@@ -113,6 +153,9 @@ class Engine:
         if self._worker is not None:
             ending(self._worker.stop)
             await self._worker.start()
+            ending(self._replays.stop)
+            self._replays.start()
+            self._replays.wake()
         self._started = True
         self._kit.listener(
             Signal.ENGINE_STARTED,
@@ -144,8 +187,10 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """Whether it has started and does not drain."""
-        return self._started and not (self._worker is not None and self._worker.draining)
+        """Whether it has started, does not drain and, as far as it knows, reaches its store."""
+        if not self._started or self._intake.away:
+            return False
+        return self._worker is None or not (self._worker.draining or self._worker.away)
 
     async def stop(self) -> None:
         """End, in the order in which nothing is lost: runs, then what is stored, then whoever waits, then the store."""
@@ -214,22 +259,52 @@ class Engine:
             ) from error
 
     async def _prepare_schema(self) -> SchemaState:
-        if self._settings.migrate:
-            return await self._backend.schema.upgrade()
-        state = await self._backend.schema.state()
-        if state.pending:
-            raise SchemaTooOld(
-                f"{self._backend.address} has schema {state.current}, this backburner needs {state.wanted}: "
-                "run `backburner db upgrade`",
-                stored="no",
-            )
-        return state
+        schema = self._backend.schema
+        if self._settings.migrate and schema.unattended:
+            return await schema.upgrade()
+        state = await schema.state()
+        if not state.pending:
+            return state
+        if self._settings.migrate and not state.current:
+            return await schema.upgrade()
+        raise SchemaTooOld(
+            f"{self._backend.address} has schema {state.current}, this backburner needs {state.wanted}: "
+            "run `backburner db upgrade`",
+            stored="no",
+        )
+
+    async def _examine(self) -> None:
+        """Tell what is not as it should be about the store; nothing of that stops a start."""
+        try:
+            async with asyncio.timeout(self._settings.write_timeout / SECOND):
+                findings = await self._backend.examine()
+        except Exception as error:  # noqa: BLE001 - a store that works is not to be refused for want of a diagnosis
+            found = f"the store could not be examined: {str(error) or type(error).__name__}"
+            findings = (Finding(check="examination", level=Level.WARNING, found=found),)
+        for finding in findings:
+            if finding.level is not Level.GOOD and finding.check not in self._told:
+                self._told.add(finding.check)
+                self._kit.listener(Signal.STORE_FINDING, check=finding.check, found=finding.found, mend=finding.mend)
+
+    async def _carry_on(self) -> float:
+        """Carry on the replays that people have begun, wherever that was."""
+        beat = self._settings.lease / SECOND / BEATS
+        wait = await self._replayer.step()
+        return beat if wait is None else min(wait, beat)
 
     async def _cancel(self, job_id: str) -> bool:
         return await self.client.cancel(job_id)
 
+    def _tell(self, hint: Hint) -> None:
+        """Let the nodes know, this one too."""
+        self._hints.tell(hint, here=True)
+
     def _heard(self, hint: Hint) -> None:
         if hint is Hint.JOBS:
             self._handles.hint()
+        else:
+            self.locks.heard()
         if self._worker is not None:
             self._worker.heard(hint)
+            if hint is Hint.CONTROL:
+                self._replays.wake()

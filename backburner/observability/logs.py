@@ -28,6 +28,7 @@ _RECORDS = {
     Signal.LOOP_FAILED: _Record("backburner.engine", "error", traceback=True),
     Signal.STORE_WAITING: _Record("backburner.store", "warning"),
     Signal.STORE_RECOVERED: _Record("backburner.store", "info"),
+    Signal.STORE_FINDING: _Record("backburner.store", "warning"),
     Signal.JOB_RETRY: _Record("backburner.job", "warning"),
     Signal.JOB_DEAD: _Record("backburner.job", "error", traceback=True),
     Signal.JOB_CANCELLED: _Record("backburner.job", "debug"),
@@ -38,8 +39,15 @@ _RECORDS = {
     Signal.JOB_STUCK: _Record("backburner.job", "error"),
     Signal.KIND_UNKNOWN: _Record("backburner.job", "warning"),
     Signal.JOB_MISFIT: _Record("backburner.job", "warning"),
+    Signal.BREAKER_OPENED: _Record("backburner.breaker", "error"),
+    Signal.BREAKER_PROBING: _Record("backburner.breaker", "info"),
+    Signal.BREAKER_CLOSED: _Record("backburner.breaker", "info"),
+    Signal.BREAKER_ALONE: _Record("backburner.breaker", "warning"),
     Signal.NODE_DRAINING: _Record("backburner.node", "info"),
     Signal.NODE_STALLED: _Record("backburner.node", "error"),
+    Signal.NODE_FENCED: _Record("backburner.node", "error"),
+    Signal.NODE_RETURNED: _Record("backburner.node", "info"),
+    Signal.WORKER_DIED: _Record("backburner.node", "error"),
 }
 
 #: Characters of an error's message in a log line; the store keeps all of it.
@@ -50,7 +58,8 @@ class LogListener:
     """A `Listener` that logs: event = the signal's name, fields as structured fields.
 
     Fields may be `datetime`, `timedelta`, mappings and errors: they are written for people. ``attempt`` and ``attempts``
-    are the run's number and how many the policy allows.
+    are the run's number and how many the policy allows. Of a store that is waited for the first failure of each loop is
+    told, then each time that their number has doubled; the others are for debugging.
     """
 
     __slots__ = ()
@@ -58,6 +67,8 @@ class LogListener:
     def __call__(self, signal: Signal, /, *, error: BaseException | None = None, **fields: object) -> None:
         """Log one signal."""
         record = _RECORDS[signal]
+        if signal is Signal.STORE_WAITING and not _is_told(fields.get("failures")):
+            record = record._replace(level="debug")
         if error is not None:
             fields["error"] = _described(error)
         emit(record.logger, record.level, signal.value, fields, error=error if record.traceback else None)
@@ -73,6 +84,10 @@ def guarded(listener: Listener) -> Listener:
             logging.getLogger("backburner.engine").exception("a listener raised on %s; the engine goes on", signal)
 
     return heard
+
+
+def _is_told(failures: object) -> bool:
+    return not isinstance(failures, int) or failures & (failures - 1) == 0
 
 
 def _described(error: BaseException) -> str:
