@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from backburner.cli.reading import each, reading
 from backburner.cli.render import note
 from backburner.cli.times import Moment, iso, moment
-from backburner.model.query import Condition, JobFilter, Scalar, Shown
+from backburner.model.query import JobFilter, Shown, parse_condition
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from backburner.model.query import Operator
+    from backburner.model.query import Condition
     from backburner.ports.jobs import JobReader, Page
 
 __all__ = ["Filters", "filter_options", "pages"]
 
 #: Jobs a page.
 _PAGE = 500
-_CONDITION = re.compile(r"args\.(?P<path>[^=!<>~]+?)\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*(?P<value>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +43,9 @@ class Filters:
     @property
     def given(self) -> bool:
         """Whether any of them narrows down which jobs are meant."""
-        return any((self.kind, self.queue, self.state, self.error, self.fingerprint, self.tag, self.where)) or not (
-            self.since is None and self.until is None
+        # A cause may be empty, where nothing was raised.
+        return any((self.kind, self.queue, self.state, self.error, self.tag, self.where)) or not (
+            self.fingerprint is None and self.since is None and self.until is None
         )
 
     async def resolve(self, reader: JobReader) -> JobFilter:
@@ -66,35 +64,19 @@ class Filters:
         )
 
 
-def condition(text: str) -> Condition:
-    """Read ``args.user.id=7``; raises `ValueError`."""
-    parts = _CONDITION.fullmatch(text)
-    if parts is None:
-        raise ValueError(f"{text!r}: write args.user.id=7, with one of = != < <= > >= ~")
-    path, operator, value = parts.groups()
-    try:
-        literal = msgspec.json.decode(value, type=Scalar)
-    except msgspec.ValidationError:
-        raise ValueError(f"{value}: compare with a text, a number, true, false or null") from None
-    except msgspec.DecodeError:
-        if operator != "~":
-            raise ValueError(f"{value!r} is no JSON; a text needs its quotes: args.{path}='\"…\"'") from None
-        literal = value  # only a text is contained in another
-    return Condition(tuple(path.split(".")), cast("Operator", operator), literal)
-
-
-def filter_options(*, limit: int | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add the filter options to a command, which takes them as ``filters``."""
+def filter_options(*, limit: int | None, states: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the filter options to a command, which takes them as ``filters``; `--state` only to those for ``states``."""
+    state = click.option(
+        "--state",
+        multiple=True,
+        type=click.Choice([state.value for state in Shown]),
+        callback=each(Shown),
+        help="In this state; may be repeated.",
+    )
     options = (
-        click.option("--kind", multiple=True, help="Of this kind; may be repeated, like the next two."),
-        click.option("--queue", multiple=True, help="Of this queue."),
-        click.option(
-            "--state",
-            multiple=True,
-            type=click.Choice([state.value for state in Shown]),
-            callback=each(Shown),
-            help="In this state.",
-        ),
+        click.option("--kind", multiple=True, help="Of this kind; may be repeated."),
+        click.option("--queue", multiple=True, help="Of this queue; may be repeated."),
+        *((state,) if states else ()),
         click.option("--error", metavar="TEXT", help="The last error's type or message contains this."),
         click.option("--fingerprint", help="The last error has this fingerprint."),
         click.option("--tag", multiple=True, help="With this tag; may be repeated: any of them."),
@@ -109,7 +91,7 @@ def filter_options(*, limit: int | None) -> Callable[[Callable[..., None]], Call
             "--where",
             metavar="CONDITION",
             multiple=True,
-            callback=each(condition),
+            callback=each(parse_condition),
             help="By argument: args.user.id=7, or != < <= > >=, or args.email~ada (contains); may be repeated: all hold.",
         ),
         click.option(
@@ -125,7 +107,7 @@ def filter_options(*, limit: int | None) -> Callable[[Callable[..., None]], Call
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def with_filters(**given: Any) -> None:  # noqa: ANN401 - click hands over what options hold
-            filters = Filters(**{name: given.pop(name) for name in Filters.__slots__})
+            filters = Filters(**{name: given.pop(name, ()) for name in Filters.__slots__})
             command(filters=filters, **given)
 
         decorated: Callable[..., None] = with_filters

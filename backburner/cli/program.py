@@ -24,7 +24,43 @@ permitted, 5 schema, 130 interrupted."""
 _JOBS: Mapping[str, Entry] = {
     "list": Entry("backburner.cli.jobs.list", "List jobs, newest first."),
     "show": Entry("backburner.cli.jobs.show", "Show one job: arguments, attempts, errors, what it waits for."),
+    "why": Entry("backburner.cli.jobs.why", "Say what a job waits for, and until when."),
     "cancel": Entry("backburner.cli.jobs.cancel", "Cancel jobs, by id or by filter."),
+}
+_DLQ: Mapping[str, Entry] = {
+    "list": Entry("backburner.cli.dlq.list", "List dead letters, newest first."),
+    "groups": Entry("backburner.cli.dlq.groups", "Show dead letters by cause."),
+    "show": Entry("backburner.cli.dlq.show", "Show one dead letter: arguments, every attempt and traceback."),
+    "replay": Entry("backburner.cli.dlq.replay", "Bring dead letters back."),
+    "purge": Entry("backburner.cli.dlq.purge", "Delete dead letters for good."),
+    "export": Entry("backburner.cli.dlq.export", "Write dead letters to a file."),
+    "import": Entry("backburner.cli.dlq.import_", "Store the dead letters of a file."),
+}
+_REPLAYS: Mapping[str, Entry] = {
+    "list": Entry("backburner.cli.replays.list", "List replays, purges and imports: who did what, and why."),
+    "watch": Entry("backburner.cli.replays.watch", "Follow a replay or purge to its end."),
+    "stop": Entry("backburner.cli.replays.stop", "Stop a replay or purge."),
+}
+_QUEUES: Mapping[str, Entry] = {
+    "list": Entry("backburner.cli.queues.list", "List queues: how full, and what is set for them by whom."),
+    "pause": Entry("backburner.cli.queues.pause", "Start no more jobs of a queue."),
+    "resume": Entry("backburner.cli.queues.resume", "Start jobs of a queue again."),
+    "set": Entry("backburner.cli.queues.set", "Set a queue's slots a node, and its rate."),
+}
+_KINDS: Mapping[str, Entry] = {
+    "list": Entry("backburner.cli.kinds.list", "List kinds: who knows them, and which are paused by whom."),
+    "pause": Entry("backburner.cli.kinds.pause", "Start no more jobs of a kind."),
+    "resume": Entry("backburner.cli.kinds.resume", "Start jobs of a kind again."),
+}
+_BREAKERS: Mapping[str, Entry] = {
+    "list": Entry("backburner.cli.breakers.list", "List circuit breakers: open or closed, since when, by whom."),
+    "open": Entry("backburner.cli.breakers.open", "Open a breaker, whatever becomes of the dependency."),
+    "auto": Entry("backburner.cli.breakers.auto", "Let a breaker go by how runs end again."),
+}
+_LIMITS: Mapping[str, Entry] = {
+    "list": Entry("backburner.cli.limits.list", "List limits: declared, set by whom, and how much is used."),
+    "set": Entry("backburner.cli.limits.set", "Set what a lane allows, in place of what code declares."),
+    "reset": Entry("backburner.cli.limits.reset", "Let what code declares hold again."),
 }
 _NODES: Mapping[str, Entry] = {
     "list": Entry("backburner.cli.nodes.list", "List the nodes: who runs which queues, and who died."),
@@ -33,15 +69,24 @@ _NODES: Mapping[str, Entry] = {
 _DB: Mapping[str, Entry] = {
     "upgrade": Entry("backburner.cli.db.upgrade", "Create the store, or bring its schema up to date."),
     "plan": Entry("backburner.cli.db.plan", "Show what an upgrade would do, and its SQL."),
-    "sql": Entry("backburner.cli.db.sql", "Print the SQL of the whole schema."),
+    "sql": Entry("backburner.cli.db.sql", "Print the SQL of the whole schema, or of a role's grants."),
     "check": Entry("backburner.cli.db.check", "Check that the store is there and its schema is current."),
 }
 _PROGRAM: Mapping[str, Entry | click.Group] = {
     "demo": Entry("backburner.cli.demo", "Watch real work survive a kill -9."),
     "run": Entry("backburner.cli.run", "Run jobs in a worker process without a web app."),
     "jobs": LazyGroup("jobs", _JOBS, help="Look at jobs and cancel them."),
+    "dlq": LazyGroup("dlq", _DLQ, help="Look at dead letters, bring them back, delete them, carry them."),
+    "replays": LazyGroup("replays", _REPLAYS, help="Look at replays and purges, and stop them."),
+    "queues": LazyGroup("queues", _QUEUES, help="Look at queues, pause and limit them."),
+    "kinds": LazyGroup("kinds", _KINDS, help="Look at kinds of jobs and pause them."),
+    "breakers": LazyGroup("breakers", _BREAKERS, help="Look at circuit breakers and open them."),
+    "limits": LazyGroup("limits", _LIMITS, help="Look at limits and change them."),
     "nodes": LazyGroup("nodes", _NODES, help="Look at nodes and drain them."),
     "db": LazyGroup("db", _DB, help="Look after the store's schema."),
+    "move": Entry("backburner.cli.move", "Carry the jobs of one store into another."),
+    "backoff": Entry("backburner.cli.backoff", "Show when a retry policy tries again."),
+    "doctor": Entry("backburner.cli.doctor", "Look a store over, and say how to mend what is wrong."),
 }
 
 

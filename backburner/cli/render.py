@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 
 __all__ = [
     "Mode",
@@ -29,6 +29,7 @@ __all__ = [
     "mode",
     "note",
     "one",
+    "page",
     "progress",
     "safe",
 ]
@@ -44,6 +45,14 @@ _COLOURS = {
     "completed": "green",
     "alive": "green",
     "cancelled": "dim",
+    "problem": "red",
+    "warning": "yellow",
+    "good": "green",
+    "paused": "yellow",
+    "unserved": "red",
+    "open": "red",
+    "half-open": "yellow",
+    "closing": "yellow",
 }
 
 #: Columns between two of a table's; and those in which a line of text can be made out.
@@ -115,6 +124,11 @@ async def listing(how: Mode, pages: AsyncIterable[Sequence[T]], view: View[T]) -
         console = _console()
         console.print(_table(*_fitting(view, table, console.width)))
     return count
+
+
+async def page(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+    """Bring a list that is all there."""
+    yield items
 
 
 def one(how: Mode, value: object, fields: Sequence[tuple[str, ...]], *, text: Sequence[Text] = ()) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from backburner.ports.backend import Backend
 
-__all__ = ["connected", "opened", "unopened", "url_option"]
+__all__ = ["connected", "given", "opened", "unopened", "url_option"]
 
 #: Seconds a command waits for the store to take a write.
 _WRITE_TIMEOUT = 5.0
@@ -33,11 +33,14 @@ url_option = click.option(
 )
 
 
+def given(url: str | None) -> str | None:
+    """Return the URL itself where - stands for the next line of stdin; for commands that need it more than once."""
+    return sys.stdin.readline().strip() if url == "-" else url
+
+
 def unopened(url: str | None) -> Backend:
     """Return the backend that the command's URL names, not opened yet."""
-    if url == "-":
-        url = sys.stdin.readline().strip()
-    store = urls.parse(config.store_url(url), base=Path.cwd())
+    store = urls.parse(config.store_url(given(url)), base=Path.cwd())
     if store.scheme == "memory":
         raise Failed("a memory store lives inside its own process; nothing can be seen from here", Exit.REFUSED)
     return urls.connect(store, clock=SystemClock(), write_timeout=_WRITE_TIMEOUT)

@@ -39,6 +39,13 @@ class Moment:
             case day:
                 return instant(day.astimezone(UTC))
 
+    def next(self, now: int) -> int:
+        """Return the instant it means where what is ahead is meant: of a time of day the next passing."""
+        if not isinstance(self.means, time):
+            return self.at(now)
+        passed = from_micros(self.at(now)).astimezone().replace(tzinfo=None)
+        return instant((passed + timedelta(days=1)).astimezone(UTC))
+
     @property
     def spoken(self) -> bool:
         """Whether it left a zone or a day open, so that a person should be told what was understood."""

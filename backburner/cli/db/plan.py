@@ -8,7 +8,7 @@ import click
 
 from backburner.cli.db.steps import schema_json, write_sql
 from backburner.cli.render import Mode, json_option, mode, note, one
-from backburner.cli.store import connected, unopened, url_option
+from backburner.cli.store import connected, given, unopened, url_option
 from backburner.errors import StoreMissing
 from backburner.ports.backend import SchemaState
 
@@ -20,7 +20,7 @@ __all__ = ["command"]
 @url_option
 def command(*, as_json: bool, url: str | None) -> None:
     """Print the SQL that an upgrade of this store would run. Changes nothing."""
-    asyncio.run(_plan(mode(as_json=as_json), url))
+    asyncio.run(_plan(mode(as_json=as_json), given(url)))
 
 
 async def _plan(how: Mode, url: str | None) -> None:
@@ -40,4 +40,4 @@ async def _state(url: str | None) -> tuple[str, SchemaState]:
     except StoreMissing:
         backend = unopened(url)
         steps = backend.schema.steps
-        return backend.address, SchemaState(current=0, wanted=len(steps), pending=steps)
+        return backend.address, SchemaState(current=0, wanted=steps[-1].version if steps else 0, pending=steps)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import signal
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
 
-from backburner.cli import render
+from backburner.cli.asking import confirm
 from backburner.cli.exits import Exit, Failed
 from backburner.cli.filters import Filters, filter_options, pages
 from backburner.cli.jobs.lookup import look_up
@@ -20,11 +19,13 @@ from backburner.cli.outcomes import OUTCOMES
 from backburner.cli.render import Mode, counted, json_option, listing, mode, note, one, progress
 from backburner.cli.store import opened, url_option
 from backburner.model.query import Shown
+from backburner.ports.backend import Hint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from backburner.cli.outcomes import Outcome
+    from backburner.ports.backend import Notifier
     from backburner.ports.jobs import JobAdmin, JobReader, Page
 
 __all__ = ["command"]
@@ -37,7 +38,7 @@ _LIVE = (Shown.WAITING, Shown.SCHEDULED, Shown.RETRYING, Shown.RUNNING)
 
 @click.command("cancel")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@filter_options(limit=None)
+@filter_options(limit=None, states=True)
 @click.option("--dry-run", is_flag=True, help="Only count what would be cancelled.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
@@ -48,7 +49,8 @@ def command(
     """Cancel jobs: by ids (or the beginnings of ids), or by filter.
 
     Pending jobs are cancelled; running ones are asked to stop, which their nodes hear at once or with their next beat.
-    A filter asks first, or needs --yes. Piped, a line is: id and outcome (cancelled, asked, ended, missing).
+    A filter asks first, or needs --yes. Piped, a line is: id and outcome (cancelled, asked, ended, missing, busy: somebody's
+    open transaction has it, so that nothing was changed).
     """
     if bool(ids) == filters.given:
         raise click.UsageError("name jobs by id, or by a filter such as --kind: one of the two")
@@ -85,10 +87,11 @@ async def _cancel(
             one(how, counts, [(state, str(count)) for state, count in counts.items()])
             return
         if ask:
-            _confirm(f"{counted(counts)} match")
+            confirm(f"{counted(counts)} match", "cancel", "cancelled")
         outcomes = await _carry_out(backend.admin, list(chosen.states), how)
+        await _tell_nodes(backend.notifier, outcomes)
     note(counted(outcomes))
-    if chosen.missing or outcomes["ended"] or outcomes["missing"]:
+    if chosen.missing or outcomes["ended"] or outcomes["missing"] or outcomes["busy"]:
         raise click.exceptions.Exit(Exit.PARTLY)
 
 
@@ -111,19 +114,6 @@ async def _by_filter(reader: JobReader, filters: Filters) -> _Chosen:
     return chosen
 
 
-def _confirm(matched: str) -> None:
-    if not render.is_interactive():
-        raise Failed(f"{matched}; --yes cancels them, --dry-run only counts", Exit.REFUSED)
-    # The loop's own handler would cancel this task, which hears nothing while it reads a person's answer.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        sure = click.confirm(f"{matched}; cancel them?", err=True)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if not sure:
-        raise Failed("nothing was cancelled", Exit.REFUSED)
-
-
 async def _carry_out(admin: JobAdmin, ids: Sequence[str], how: Mode) -> Counter[str]:
     """Cancel in batches, telling each job's outcome; return how many had which."""
     outcomes = Counter[str]()
@@ -141,6 +131,14 @@ async def _carry_out(admin: JobAdmin, ids: Sequence[str], how: Mode) -> Counter[
     return outcomes
 
 
+async def _tell_nodes(notifier: Notifier, outcomes: Counter[str]) -> None:
+    if outcomes["asked"]:
+        await notifier.notify(Hint.CONTROL)
+    if outcomes["cancelled"]:
+        # A unique key that one of them held may have let another into the line.
+        await notifier.notify(Hint.JOBS)
+
+
 async def _cancel_batch(admin: JobAdmin, ids: Sequence[str]) -> list[Outcome]:
     answer = await admin.cancel(ids)
     by_outcome = {
@@ -148,5 +146,6 @@ async def _cancel_batch(admin: JobAdmin, ids: Sequence[str]) -> list[Outcome]:
         "asked": answer.asked,
         "ended": answer.ended,
         "missing": answer.missing,
+        "busy": answer.busy,
     }
     return [(job_id, outcome) for outcome, answered in by_outcome.items() for job_id in answered]

@@ -53,7 +53,7 @@ async def children_of(reader: JobReader, parent: JobRecord) -> Children:
     """Find the jobs that were stored in a job's runs, those with the largest 5,000 ids if there are more."""
     found: list[JobRecord] = []
     now, whole = 0, True
-    async for page in pages(reader, JobFilter(parent=parent.id), _READ):
+    async for page in pages(reader, JobFilter(parents=(parent.id,)), _READ):
         now, whole = page.now, page.after is None
         found += page.jobs
     return Children(sorted(found, key=lambda job: (job.created_at, job.id)), now, whole)

@@ -25,7 +25,7 @@ __all__ = ["command"]
 
 
 @click.command("list")
-@filter_options(limit=100)
+@filter_options(limit=100, states=True)
 @json_option
 @url_option
 def command(*, filters: Filters, as_json: bool, url: str | None) -> None:

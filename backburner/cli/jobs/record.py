@@ -5,20 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from backburner.cli.times import ago, iso
+from backburner.jobs.reasons import at_gate, ending
 from backburner.model.clock import SECOND
 from backburner.model.duration import about
-from backburner.model.job import (
-    GROUP_CANCELLED,
-    MISFIT_GATE,
-    SUSPECT_GATE,
-    UNIQUE_GATE,
-    UNKNOWN_GATE,
-    JobRecord,
-    JobState,
-)
+from backburner.model.job import JobRecord, JobState
 from backburner.model.query import Shown, shown
 
-__all__ = ["error_line", "gate_line", "gist", "job_json", "reason_line", "state_of"]
+__all__ = ["error_line", "gist", "job_json", "state_of"]
 
 
 def state_of(job: JobRecord, now: int) -> Shown:
@@ -36,7 +29,7 @@ def gist(job: JobRecord, now: int) -> str:
     error = error_line(job.error, job.message)
     match job.state:
         case JobState.PENDING if job.gate:
-            return gate_line(job)
+            return at_gate(job)
         case JobState.PENDING:
             due = f"due {ago(job.due_at, now)}"
             return f"{due}; {error}" if error else due
@@ -46,30 +39,9 @@ def gist(job: JobRecord, now: int) -> str:
         case JobState.COMPLETED:
             return f"took {about((job.ended_at or 0) - (job.started_at or 0))}"
         case JobState.CANCELLED | JobState.DEAD:
-            reason = reason_line(job)
+            reason = ending(job)
             # A rejection's reason quotes what was raised.
             return reason if reason and job.message in reason else "; ".join(filter(None, (reason, error)))
-
-
-def reason_line(job: JobRecord) -> str:
-    """Say why a job ended as it did; empty where nothing needs saying."""
-    if job.state is JobState.CANCELLED and job.reason == GROUP_CANCELLED:
-        return "cancelled with its group"
-    return job.reason or ""
-
-
-def gate_line(job: JobRecord) -> str:
-    """Say what the gate at which a job stands waits for."""
-    gate = job.gate
-    if gate.startswith(UNKNOWN_GATE):
-        return f"waits for a node that knows the kind {gate.removeprefix(UNKNOWN_GATE)}"
-    if gate.startswith(MISFIT_GATE):
-        return f"waits for a node whose {job.kind} fits: {job.message}"
-    if gate.startswith(UNIQUE_GATE):
-        return f"waits until the key {gate.removeprefix(UNIQUE_GATE)} is free"
-    if gate == SUSPECT_GATE:
-        return "was running in two crashes; waits to run with no other suspect beside it"
-    return f"stands at {gate}"
 
 
 def job_json(job: JobRecord, now: int) -> dict[str, object]:

@@ -1,0 +1,29 @@
+"""Asking a person before something is done that cannot be undone."""
+
+from __future__ import annotations
+
+import signal
+
+import click
+
+from backburner.cli import render
+from backburner.cli.exits import Exit, Failed
+
+__all__ = ["confirm"]
+
+
+def confirm(matched: str, verb: str, done: str) -> None:
+    """Ask whether to ``verb`` what was matched; the command ends unless the answer is yes, or where nobody can be asked.
+
+    Says ``verb``s of what --yes does, and ``done`` of what was not.
+    """
+    if not render.is_interactive():
+        raise Failed(f"{matched}; --yes {verb}s them, --dry-run only counts", Exit.REFUSED)
+    # The loop's own handler would cancel this task, which hears nothing while it reads a person's answer.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        sure = click.confirm(f"{matched}; {verb} them?", err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if not sure:
+        raise Failed(f"nothing was {done}", Exit.REFUSED)

@@ -1,0 +1,1 @@
+"""What `backburner move` is made of: which jobs are carried, and how."""

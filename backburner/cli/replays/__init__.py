@@ -1,0 +1,1 @@
+"""Replays, purges and imports, on the command line."""
