@@ -62,17 +62,32 @@ The tests are coroutines, marked for the pytest plugin that anyio brings. They m
 
 from backburner.testing.contracts.admin import AdminContract
 from backburner.testing.contracts.births import BirthContract
+from backburner.testing.contracts.cells import CellsContract
 from backburner.testing.contracts.children import ChildContract
 from backburner.testing.contracts.claiming import ClaimingContract
+from backburner.testing.contracts.examining import ExaminingContract
 from backburner.testing.contracts.fencing import FencingContract
+from backburner.testing.contracts.filtering import FilteringContract
 from backburner.testing.contracts.followups import FollowUpContract
 from backburner.testing.contracts.gates import GateContract
+from backburner.testing.contracts.grouping import GroupingContract
 from backburner.testing.contracts.inserting import InsertingContract
+from backburner.testing.contracts.lanes import LaneContract
+from backburner.testing.contracts.leases import LeasesContract
+from backburner.testing.contracts.leaving import LeavingContract
+from backburner.testing.contracts.letters import LettersContract
+from backburner.testing.contracts.limits import LimitContract
 from backburner.testing.contracts.living import LifeContract
+from backburner.testing.contracts.moving import MovingContract
 from backburner.testing.contracts.nodes import NodeContract
 from backburner.testing.contracts.notes import NoteContract
 from backburner.testing.contracts.notifying import NotifierContract
+from backburner.testing.contracts.opening import OpeningContract
+from backburner.testing.contracts.operations import OperationsContract
+from backburner.testing.contracts.parking import ParkingContract
+from backburner.testing.contracts.pauses import PauseContract
 from backburner.testing.contracts.queues import QueueContract
+from backburner.testing.contracts.rates import RateContract
 from backburner.testing.contracts.reading import ReadingContract
 from backburner.testing.contracts.recovering import RecoveringContract
 from backburner.testing.contracts.settling import SettlingContract
@@ -82,17 +97,32 @@ from backburner.testing.contracts.unique import UniqueContract
 __all__ = [
     "AdminContract",
     "BirthContract",
+    "CellsContract",
     "ChildContract",
     "ClaimingContract",
+    "ExaminingContract",
     "FencingContract",
+    "FilteringContract",
     "FollowUpContract",
     "GateContract",
+    "GroupingContract",
     "InsertingContract",
+    "LaneContract",
+    "LeasesContract",
+    "LeavingContract",
+    "LettersContract",
     "LifeContract",
+    "LimitContract",
+    "MovingContract",
     "NodeContract",
     "NoteContract",
     "NotifierContract",
+    "OpeningContract",
+    "OperationsContract",
+    "ParkingContract",
+    "PauseContract",
     "QueueContract",
+    "RateContract",
     "ReadingContract",
     "RecoveringContract",
     "SettlingContract",

@@ -296,6 +296,17 @@ class FollowUpContract:
             order.append(holder.id)
         assert order == ids([jobs[number] for number in (3, 1, 0, 2, 4)])
 
+    async def test_the_answer_counts_who_was_let_in(self, harness: Harness) -> None:
+        """A settlement tells how many were let into the line, so that its node may look there; nobody, mostly."""
+        await publish(harness.backend)
+        holders = [await _hold(harness.backend), await add_claimed(harness.backend, unique=keyed("other"))]
+        other = await add_claimed(harness.backend)
+        jobs = (new(unique=keyed()), new(unique=keyed()), new(unique=keyed("other")))
+        stored = await harness.backend.jobs.settle("node", [to_settle(other, jobs=jobs)])
+        freed = await harness.backend.jobs.settle("node", [to_settle(holder) for holder in holders])
+        again = await harness.backend.jobs.settle("node", [to_settle(holder) for holder in holders])
+        assert (stored.let_in, freed.let_in, again.let_in) == (0, 2, 0)
+
     async def test_a_chain_of_one_key(self, harness: Harness) -> None:
         """A job may follow itself under its own key: the key is free when the follow-up is stored."""
         await publish(harness.backend)

@@ -6,9 +6,9 @@ import itertools
 from typing import TYPE_CHECKING, Any, cast
 
 from backburner.model.clock import SECOND
-from backburner.model.job import JobState, NewJob, Settlement, UniqueKey
+from backburner.model.job import Ending, JobState, NewJob, Settlement, UniqueKey
 from backburner.model.node import NodeRecord
-from backburner.ports.jobs import ClaimRequest
+from backburner.ports.jobs import ClaimRequest, Letter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +24,7 @@ __all__ = [
     "add_each",
     "ask",
     "claim",
+    "dead",
     "ended",
     "held",
     "ids",
@@ -150,6 +151,23 @@ async def ended(backend: Backend, state: JobState, node: str = "node", **fields:
     claimed = await add_claimed(backend, node, **fields)
     await settle(backend, claimed, state, node=node)
     return claimed.id
+
+
+async def dead(
+    backend: Backend,
+    node: str = "node",
+    *,
+    fingerprint: str = "f1",
+    reason: str | None = "exhausted",
+    error: str = "ValueError",
+    message: str = "no",
+    **fields: Any,  # noqa: ANN401 - any field of a job
+) -> Letter:
+    """Store a job, claim it, have it fail for good; return the letter."""
+    claimed = await add_claimed(backend, node, **fields)
+    told: dict[str, Any] = {"error": error, "message": message, "fingerprint": fingerprint, "reason": reason}
+    await settle(backend, claimed, JobState.DEAD, node=node, failed=1, ending=Ending.FAILED, **told)
+    return Letter(id=claimed.id, token=claimed.token)
 
 
 async def held(backend: Backend, node: str = "node") -> dict[str, int]:

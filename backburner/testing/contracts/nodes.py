@@ -46,6 +46,7 @@ class NodeContract:
             started_at=2**53 + 1,
             queues={"default": 10, "ümail": 1},
             kinds=("a", "b"),
+            signatures={"a": '{"type":"object"}', "b": '{"description":"ü \N{SNOWMAN}"}'},
         )
         await harness.backend.nodes.publish(node, LEASE)
         assert await harness.backend.nodes.find() == (node,)
@@ -58,11 +59,11 @@ class NodeContract:
         assert [node.id for node in await harness.backend.nodes.find()] == ["a", "b", "c"]
 
     async def test_published_again_its_queues_and_kinds_change(self, harness: Harness) -> None:
-        """Entered again, a node's queues and kinds change, and it keeps its claims."""
+        """Entered again, a node's queues, kinds and signatures change, and it keeps its claims."""
         await publish(harness.backend)
         claimed = await add_claimed(harness.backend)
         (node,) = await harness.backend.nodes.find()
-        changed = msgspec.structs.replace(node, queues={"mail": 2}, kinds=("send",))
+        changed = msgspec.structs.replace(node, queues={"mail": 2}, kinds=("send",), signatures={"send": "{}"})
         await harness.backend.nodes.publish(changed, LEASE)
         assert await harness.backend.nodes.find() == (changed,)
         assert await held(harness.backend) == {claimed.id: claimed.token}

@@ -11,6 +11,7 @@ from backburner.model.clock import SECOND
 from backburner.model.job import Ending, JobState, Settlement
 from backburner.model.node import QueueRecord
 from backburner.ports.jobs import Birth
+from backburner.testing.contracts.limiting import declare, fill, lane
 from backburner.testing.contracts.making import (
     add,
     add_claimed,
@@ -249,3 +250,18 @@ class NoteContract:
         await add(harness.backend)
         assert ids(await claim(harness.backend)) == [parent.id]
         assert await claim(harness.backend) == ()
+
+    async def test_a_slot_taken_back_at_the_end_is_held_no_more(self, harness: Harness) -> None:
+        """Lent or not before, a run that takes its slot back and ends, however it does, in one write leaves its lane free."""
+        await publish(harness.backend)
+        await declare(harness.backend, slots=5)
+        lent: dict[str, Any] = {"state": JobState.RUNNING, "lent": True}
+        back: dict[str, Any] = {"state": JobState.RUNNING, "lent": False}
+        ends: list[dict[str, Any]] = [{}, {"state": JobState.PENDING, "delay": SECOND}]
+        for end in ends:
+            for notes in ([back], [lent, back], [back, lent, back]):
+                (run,) = await fill(harness.backend, 1)
+                if notes[0] is back:
+                    await _note(harness.backend, run, lent=True)
+                await harness.backend.jobs.settle("node", [to_settle(run, **each) for each in (*notes, end)])
+                assert (await lane(harness.backend)).holders == ()

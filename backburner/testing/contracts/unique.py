@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backburner.model.clock import SECOND
-from backburner.model.job import JobState
+from backburner.model.job import UNIQUE_GATE, JobState
 from backburner.model.query import JobFilter
 from backburner.ports.jobs import Birth, GroupAnswer, Keep
 from backburner.testing.contracts.making import (
@@ -26,6 +26,7 @@ from backburner.testing.contracts.making import (
 )
 
 if TYPE_CHECKING:
+    from backburner.model.job import NewJob
     from backburner.ports.backend import Backend
     from backburner.testing.harness import Harness
 
@@ -42,6 +43,13 @@ async def _holder(backend: Backend, key: str = "key") -> str | None:
     if not answer.holders:
         await backend.admin.cancel([job.id])
     return answer.holders.get(job.id)
+
+
+async def _insist(backend: Backend, job: NewJob) -> GroupAnswer:
+    """Store a job, again as long as its key is busy."""
+    while (answer := await put(backend, job)).busy:
+        pass
+    return answer
 
 
 @pytest.mark.anyio
@@ -184,6 +192,20 @@ class UniqueContract:
         again = await harness.backend.jobs.enqueue([[first, second]], birth)
         assert again.groups == answer.groups
 
+    async def test_cancelled_at_its_gate_it_holds_by_time(self, harness: Harness) -> None:
+        """A job cancelled while it waited for its key stands there no more: its own period, if not over, counts then."""
+        await publish(harness.backend)
+        holder = await add_claimed(harness.backend, unique=keyed())
+        first, second = new(unique=keyed(period=60 * SECOND), queue="line"), new(unique=keyed(), queue="line")
+        await settle(harness.backend, await add_claimed(harness.backend), jobs=(first, second))
+        await harness.backend.admin.cancel([first.id])
+        await settle(harness.backend, holder)
+        assert await _holder(harness.backend) == first.id
+        assert (await read(harness.backend, second.id)).gate == f"{UNIQUE_GATE}key"
+        harness.clock.move(60)
+        await harness.backend.admin.release(10)
+        assert await _holder(harness.backend) == second.id
+
     async def test_a_deleted_holder_holds_nothing(self, harness: Harness) -> None:
         """A key is free once the job that held it was pruned."""
         await publish(harness.backend)
@@ -193,10 +215,13 @@ class UniqueContract:
         assert await _holder(harness.backend) is None
 
     async def test_fifty_at_once_are_one_job(self, harness: Harness) -> None:
-        """Fifty stores of one key at once, on two connections, store one job, and all others are told of it."""
+        """Fifty stores of one key at once, on two connections, store one job, and all others are told of it.
+
+        One that is told that others are about to decide asks again.
+        """
         backends = [harness.backend, await harness.second()]
         jobs = [new(unique=keyed()) for _ in range(50)]
-        answers = await asyncio.gather(*[put(backends[number % 2], job) for number, job in enumerate(jobs)])
+        answers = await asyncio.gather(*[_insist(backends[number % 2], job) for number, job in enumerate(jobs)])
         (stored,) = (await harness.backend.reader.find(JobFilter(), limit=100)).jobs
         told = [holder for answer in answers for holder in answer.holders.values()]
         assert told == [stored.id] * 49
