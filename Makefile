@@ -12,7 +12,7 @@ export PIP_BUILD_CONSTRAINT := requirements/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
-.PHONY: help demo bench test check format lint types layers wheel constraints clean
+.PHONY: help demo bench test chaos check format lint types layers wheel constraints clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -22,15 +22,22 @@ help: ## show this
 demo: $(CORE) ## run real jobs, kill the worker, lose nothing
 	$(BIN)/backburner demo
 
-bench: $(CORE) ## measure the engine beside the raw limit of its store
+bench: $(DEV) ## measure the engine beside the raw limit of each store
 	$(BIN)/python bench/engine.py --store sqlite
 	$(BIN)/python bench/engine.py --store memory
+	$(BIN)/python bench/engine.py --store postgres
+	$(BIN)/python bench/engine.py --store redis
 
 test: $(DEV) ## run the test suite with coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+chaos: $(DEV) ## run what the ordinary run tries in short: crowds of processes, killed ones, and every store against memory
+	BACKBURNER_TEST_CROWD=20000 $(BIN)/python -m pytest -s -o faulthandler_timeout=1200 tests/chaos/test_crowd.py
+	BACKBURNER_TEST_KILLS=10 $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/chaos/test_limits.py
+	BACKBURNER_TEST_EXAMPLES=10 $(BIN)/python -m pytest -o faulthandler_timeout=3600 tests/contracts/test_machine.py
 
 check: lint types layers test wheel ## all that must pass
 

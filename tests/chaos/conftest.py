@@ -1,4 +1,4 @@
-"""Real processes on one file."""
+"""Real processes on one store."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from tests.chaos.history import read
 from tests.chaos.programs.jobs import write
+from tests.stores import SHARED, empty_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,14 +21,24 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 #: Seconds within which anything must have happened, on a machine that does much else besides.
 PATIENCE = 30.0
+#: Seconds of a lease: where leases end by time, what a dead process ran is free after so long.
+LEASE = 3
+
+
+async def passed(seconds: float) -> None:
+    """Wait for time to pass, between two looks at what other processes do."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, over.set)
+    await over.wait()
 
 
 class Program:
     """A child process that a test talks to by lines."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path, errors: Path) -> None:
         self.process = process
         self._folder = folder
+        self._errors = errors
 
     @property
     def pid(self) -> int:
@@ -48,9 +59,9 @@ class Program:
     async def ended(self) -> tuple[int, str]:
         """Wait for its end; return its exit status and what it wrote to stderr."""
         async with asyncio.timeout(PATIENCE):
-            _, errors = await self.process.communicate()
+            await self.process.wait()
         assert self.process.returncode is not None
-        return self.process.returncode, errors.decode()
+        return self.process.returncode, self._errors.read_text()
 
     async def stop(self) -> None:
         """End its input, and wait until it has ended well."""
@@ -60,7 +71,8 @@ class Program:
         assert status == 0, errors
 
     def kill(self) -> None:
-        """Kill it with -9."""
+        """Kill it with -9; it must not have ended before."""
+        assert self.process.returncode is None, self._errors.read_text()
         write(self._folder, "kill", killed=self.pid)
         self.process.kill()
 
@@ -68,28 +80,36 @@ class Program:
 class Theatre:
     """Starts programs, and leaves none behind."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, measured: bool = True) -> None:
+        """Take a folder; programs that coverage does not measure are as quick as in real life."""
         self.folder = folder
+        self._measured = measured
         self._programs: list[Program] = []
 
     async def start(self, *arguments: str, **environment: str) -> Program:
         """Start a Python program."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
-            cwd=ROOT,
-            env=os.environ | environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        program = Program(process, self.folder)
+        inherited = {
+            name: value for name, value in os.environ.items() if self._measured or not name.startswith("COVERAGE_")
+        }
+        # A file takes all that it says; a pipe that nobody reads would hold it up.
+        errors = self.folder / f"errors-{len(self._programs)}"
+        with errors.open("wb") as file:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *arguments,
+                cwd=ROOT,
+                env=inherited | environment,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=file,
+            )
+        program = Program(process, self.folder, errors)
         self._programs.append(program)
         return program
 
     async def node(self) -> Program:
-        """Start a worker and wait until it is ready."""
-        program = await self.start("-m", "tests.chaos.programs.node", str(self.folder))
+        """Start a worker and wait until it is ready; where leases end by time, its own is short."""
+        program = await self.start("-m", "tests.chaos.programs.node", str(self.folder), BACKBURNER_LEASE=f"{LEASE}s")
         await program.says("ready")
         return program
 
@@ -105,8 +125,18 @@ class Theatre:
 
 
 @pytest.fixture
-async def theatre(tmp_path: Path) -> AsyncIterator[Theatre]:
-    """Bring a folder for a store and a history, and programs on them."""
+async def theatre(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Theatre]:
+    """Bring a folder for a store and a history, and programs on them: on SQLite, unless the test's parameters name another."""
+    (tmp_path / "store").write_text(empty_store(getattr(request, "param", "sqlite"), request, tmp_path))
     made = Theatre(tmp_path)
+    yield made
+    await made.close()
+
+
+@pytest.fixture(params=SHARED)
+async def any_theatre(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Theatre]:
+    """Bring the same on each store that processes can share, for programs that need their speed."""
+    (tmp_path / "store").write_text(empty_store(request.param, request, tmp_path))
+    made = Theatre(tmp_path, measured=False)
     yield made
     await made.close()

@@ -23,12 +23,13 @@ def test_claims_one_after_the_other_are_fine() -> None:
     [
         ([event("end", 1, 1.0)], {}, "without a start"),
         ([event("start", 1, 1.0), event("start", 1, 2.0)], {}, "started twice"),
+        ([event("start", 2, 1.0), event("end", 2, 2.0), event("start", 1, 3.0)], {}, "no greater token"),
         ([event("start", 1, 1.0), event("start", 2, 2.0), event("end", 1, 3.0)], {}, "two claims"),
         ([event("start", 1, 1.0), event("start", 2, 2.0, pid=2)], {1: 3.0}, "two claims"),
         ([event("start", 1, 1.0), event("start", 2, 2.0, pid=2)], {2: 1.5}, "two claims"),
     ],
 )
 def test_a_broken_history_is_found_out(events: list[Event], deaths: dict[int, float], words: str) -> None:
-    """A job that ended unstarted, a claim started twice, two claims live at a time: each is found."""
+    """A job that ended unstarted, a claim started twice, tokens that fall, two claims live at a time: each is found."""
     with pytest.raises(AssertionError, match=words):
         check_claims(events, deaths)

@@ -8,13 +8,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio.lowlevel
+import msgspec
 import pytest
 
-from backburner.model.job import GROUP_CANCELLED, UNIQUE_GATE, JobState, Settlement
-from backburner.model.node import QueueRecord
+from backburner.model.job import GROUP_CANCELLED, UNIQUE_GATE, JobImage, JobState, Settlement
+from backburner.model.lane import LANE_GATE, Limit
+from backburner.model.node import KindRecord, QueueRecord
+from backburner.model.operation import OperationRecord
 from backburner.model.query import JobFilter
 from backburner.ports.backend import Hint
-from backburner.ports.jobs import Birth, Keep
+from backburner.ports.jobs import Birth, Keep, Letter
 from backburner.testing.contracts.making import (
     LEASE,
     add,
@@ -200,6 +203,18 @@ async def _release(harness: Harness) -> Attempt:
     )
 
 
+async def _restore(harness: Harness) -> Attempt:
+    job = await add(harness.backend)
+    record = msgspec.structs.replace(await read(harness.backend, job.id), parent=job.id)
+    images = [JobImage(record=msgspec.structs.replace(record, id=new().id)) for _ in range(3)]
+    return Attempt(
+        lambda: harness.backend.admin.restore(images),
+        lambda: _states(harness, [image.record.id for image in images]),
+        [],
+        [JobState.PENDING] * 3,
+    )
+
+
 async def _drain(harness: Harness) -> Attempt:
     node = await publish(harness.backend, new().id)
 
@@ -257,6 +272,154 @@ async def _set_queue(harness: Harness) -> Attempt:
     return Attempt(lambda: harness.backend.queues.set(QueueRecord(name=name)), look, nothing=False, all=True)
 
 
+async def _set_kind(harness: Harness) -> Attempt:
+    name = new().id
+
+    async def look() -> bool:
+        return name in [kind.name for kind in await harness.backend.kinds.list()]
+
+    return Attempt(lambda: harness.backend.kinds.set(KindRecord(name=name)), look, nothing=False, all=True)
+
+
+async def _declare(harness: Harness) -> Attempt:
+    names = [new().id for _ in range(3)]
+
+    async def look() -> int:
+        return len([limit for limit in await harness.backend.limits.list() if limit.name in names])
+
+    return Attempt(
+        lambda: harness.backend.limits.declare(dict.fromkeys(names, Limit(slots=1))), look, nothing=0, all=len(names)
+    )
+
+
+async def _override(harness: Harness) -> Attempt:
+    """Raise a limit: its lane opens with it."""
+    name = new().id
+    await harness.backend.limits.declare({name: Limit(slots=0)})
+    job = await add(harness.backend, lanes=(name,))
+    await claim(harness.backend)
+
+    async def look() -> tuple[Limit, list[str]]:
+        # In a queue of its own, the claim hands nothing out; the lane, if it is open, lets the job into the line.
+        await claim(harness.backend, queues=("nothing",))
+        (lane,) = (await harness.backend.limits.lanes([name])).lanes
+        return lane.limit, [(await read(harness.backend, job.id)).gate]
+
+    return Attempt(
+        lambda: harness.backend.limits.override(name, Limit(slots=1), by=None, reason=None),
+        look,
+        (Limit(slots=0), [f"{LANE_GATE}{name}"]),
+        (Limit(slots=1), [""]),
+    )
+
+
+async def _pass_on(harness: Harness) -> Attempt:
+    """Settle the only run of a lane; who stands there comes by the claim that rides along."""
+    name = new().id
+    await harness.backend.limits.declare({name: Limit(slots=1)})
+    holder, job = await add_claimed(harness.backend, lanes=(name,)), await add(harness.backend, lanes=(name,))
+    await claim(harness.backend)
+
+    async def look() -> tuple[list[JobState], tuple[str, ...]]:
+        (lane,) = (await harness.backend.limits.lanes([name])).lanes
+        return await _states_in_order(harness, [holder.id, job.id]), lane.holders
+
+    return Attempt(
+        lambda: harness.backend.jobs.settle("node", [to_settle(holder)], ask()),
+        look,
+        ([JobState.RUNNING, JobState.PENDING], (holder.id,)),
+        ([JobState.COMPLETED, JobState.RUNNING], (job.id,)),
+    )
+
+
+async def _swap_cell(harness: Harness) -> Attempt:
+    """Write a cell, and declare a limit of its name."""
+    name = new().id
+
+    async def look() -> tuple[int, list[str]]:
+        cells = (await harness.backend.cells.load(name)).cells
+        return len(cells), [limit.name for limit in await harness.backend.limits.list() if limit.name == name]
+
+    return Attempt(lambda: harness.backend.cells.swap(name, "1", 0, Limit(slots=1)), look, (0, []), (1, [name]))
+
+
+async def _acquire(harness: Harness) -> Attempt:
+    name = new().id
+
+    async def look() -> bool:
+        return name in await harness.backend.leases.holders([name])
+
+    return Attempt(
+        lambda: harness.backend.leases.acquire(name, "me", LEASE, shared=False), look, nothing=False, all=True
+    )
+
+
+async def _let_go(harness: Harness) -> Attempt:
+    name = new().id
+    token = (await harness.backend.leases.acquire(name, "me", LEASE, shared=False)).token
+    assert token is not None
+
+    async def look() -> bool:
+        return name in await harness.backend.leases.holders([name])
+
+    return Attempt(lambda: harness.backend.leases.release(name, "me", token), look, nothing=True, all=False)
+
+
+async def _put(harness: Harness) -> Attempt:
+    operation = OperationRecord(id=new().id, action="replay", state="{}")
+
+    async def look() -> int:
+        return len((await harness.backend.operations.get([operation.id])).operations)
+
+    return Attempt(lambda: harness.backend.operations.put(operation), look, nothing=0, all=1)
+
+
+async def _swap(harness: Harness) -> Attempt:
+    operation = OperationRecord(id=new().id, action="replay", state="{}")
+    await harness.backend.operations.put(operation)
+
+    async def look() -> tuple[str, int]:
+        (found,) = (await harness.backend.operations.get([operation.id])).operations
+        return found.state, found.version
+
+    changed = msgspec.structs.replace(operation, state='{"at":1}')
+    return Attempt(lambda: harness.backend.operations.swap(changed), look, ("{}", 1), ('{"at":1}', 2))
+
+
+async def _replay(harness: Harness) -> Attempt:
+    """Replay letters as a step of an operation, which counts them."""
+    letters, operation = await _letters(harness)
+    return Attempt(
+        lambda: harness.backend.admin.replay(letters, operation),
+        lambda: _disposed(harness, letters, operation),
+        ([JobState.DEAD] * 2, 0),
+        ([JobState.PENDING] * 2, 2),
+    )
+
+
+async def _purge(harness: Harness) -> Attempt:
+    letters, operation = await _letters(harness)
+    return Attempt(
+        lambda: harness.backend.admin.purge(letters, operation),
+        lambda: _disposed(harness, letters, operation),
+        ([JobState.DEAD] * 2, 0),
+        ([], 2),
+    )
+
+
+async def _letters(harness: Harness) -> tuple[list[Letter], OperationRecord]:
+    """Have two dead letters, and an operation that is to deal with them."""
+    records = [await read(harness.backend, await ended(harness.backend, JobState.DEAD)) for _ in range(2)]
+    operation = OperationRecord(id=new().id, action="replay", state="{}")
+    await harness.backend.operations.put(operation)
+    return [Letter(id=record.id, token=record.token) for record in records], operation
+
+
+async def _disposed(harness: Harness, letters: list[Letter], operation: OperationRecord) -> tuple[list[JobState], int]:
+    (found,) = (await harness.backend.operations.get([operation.id])).operations
+    return await _states(harness, [letter.id for letter in letters]), found.done
+
+
 async def _reads(harness: Harness) -> Attempt:
     job = await add(harness.backend)
 
@@ -265,9 +428,18 @@ async def _reads(harness: Harness) -> Attempt:
         await harness.backend.reader.history(job.id)
         await harness.backend.reader.find(JobFilter(), limit=5)
         await harness.backend.reader.count(JobFilter())
+        await harness.backend.reader.export(limit=5)
         await harness.backend.nodes.find()
+        await harness.backend.reader.groups(JobFilter(), limit=5)
         await harness.backend.queues.list()
+        await harness.backend.kinds.list()
+        await harness.backend.limits.list()
+        await harness.backend.limits.lanes(["x"])
+        await harness.backend.cells.load("")
+        await harness.backend.leases.holders()
+        await harness.backend.operations.find(limit=5)
         await harness.backend.schema.state()
+        await harness.backend.examine()
 
     return Attempt(verb, lambda: _states(harness, [job.id]), [JobState.PENDING], [JobState.PENDING])
 
@@ -289,7 +461,8 @@ async def _notify(harness: Harness) -> Attempt:
 
 VERBS = [
     _enqueue, _bear, _claim, _settle, _recover, _cancel, _prune, _publish, _withdraw, _abandon, _beat, _set_queue,
-    _reads, _upgrade, _notify, _revive, _note, _follow, _release, _drain,
+    _reads, _upgrade, _notify, _revive, _note, _follow, _release, _restore, _drain,
+    _set_kind, _declare, _override, _pass_on, _swap_cell, _acquire, _let_go, _put, _swap, _replay, _purge,
 ]  # fmt: skip
 
 

@@ -1,23 +1,26 @@
-"""Whatever is done in whatever order, SQLite answers and holds what memory does: the oracle is the plain one."""
+"""Whatever is done in whatever order, every store answers and holds what memory does: the oracle is the plain one."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from collections import Counter
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from backburner.model.clock import SECOND
 from backburner.model.job import (
     CANCELLED,
     GROUP_CANCELLED,
     MISFIT_GATE,
+    PAUSED_GATE,
     SUSPECT_GATE,
     UNKNOWN_GATE,
     Ending,
@@ -26,18 +29,24 @@ from backburner.model.job import (
     Settlement,
     UniqueKey,
 )
-from backburner.model.node import QueueRecord
+from backburner.model.lane import LANE_GATE, Algorithm, Limit, Rate
+from backburner.model.node import KindRecord, QueueRecord
 from backburner.model.query import JobFilter
 from backburner.ports.jobs import Birth, ClaimBatch, ClaimRequest, Keep
 from backburner.testing.contracts.making import held, publish
-from tests.contracts.harnesses import MemoryHarness, SqliteHarness
+from tests.contracts.harnesses import MemoryHarness, PostgresHarness, RedisHarness, SqliteHarness
+from tests.stores import redis_url
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Generator, Iterable
+    from contextlib import AbstractContextManager
 
     from backburner.model.job import Claim, JobRecord
     from backburner.ports.backend import Backend
     from backburner.ports.jobs import Settled
+    from tests.contracts.harnesses import StoreHarness
+    from tests.servers.postgres import LaunchedPostgres, Postgres
+    from tests.servers.redis import LaunchedCluster, LaunchedRedis, RedisServer
 
 T = TypeVar("T")
 
@@ -45,18 +54,32 @@ KINDS = ("a", "b", "c")
 QUEUES = ("q", "r")
 NODES = ("n0", "n1")
 EVERYTHING = 10_000
+#: How many times as many examples as the ordinary run has: `make chaos` tries more.
+TIMES = int(os.environ.get("BACKBURNER_TEST_EXAMPLES", "1"))
+#: Limits are declared and set by these names; there is none of any other.
+LIMITS = ("s", "t", "b")
+LANES = ("s", "s/1", "s/2", "t", "t/1", "b", "free")
 
+#: The gates where claims park jobs of the line.
+PARKED = (UNKNOWN_GATE, PAUSED_GATE, LANE_GATE)
 LIVE = (JobState.PENDING, JobState.RUNNING)
 
 nodes = st.integers(0, len(NODES) - 1)
 seconds = st.sampled_from([0, 0, 0, 1, 5])
+lanes = st.sampled_from(
+    [
+        *[("s",), ("s/1",), ("s/2",), ("t",), ("t/1",), ("b",), ("b",), ("free",)],
+        *[("s", "t"), ("t/1", "s/1"), ("s/2", "b"), ("free", "t", "s")],
+    ]
+)
 jobs = st.fixed_dictionaries(
     {
         "kind": st.sampled_from(KINDS),
         "queue": st.sampled_from(QUEUES),
         "priority": st.sampled_from([0, 5, 9]),
         "delay": seconds.map(lambda delay: delay * SECOND),
-        "gate": st.sampled_from([""] * 6 + ["lane:x", MISFIT_GATE, SUSPECT_GATE, SUSPECT_GATE]),
+        "gate": st.sampled_from([""] * 6 + ["elsewhere", MISFIT_GATE, SUSPECT_GATE, SUSPECT_GATE]),
+        "lanes": st.just(()) | lanes,
         "expires_in": st.sampled_from([None, None, None, 1 * SECOND, 6 * SECOND]),
         "headers": st.sampled_from([None, None, '{"a":"b"}']),
         # How many jobs ago the parent came, if it is no child itself; 0 is none.
@@ -74,6 +97,11 @@ jobs = st.fixed_dictionaries(
     }
 )
 rivals = jobs.map(lambda fields: fields | {"gate": "", "delay": 0, "unique": UniqueKey("k", LIVE)})
+crowded = st.builds(
+    lambda fields, lanes: fields | {"gate": "", "delay": 0, "expires_in": None, "unique": None, "lanes": lanes},
+    jobs,
+    lanes,
+)
 demands = st.fixed_dictionaries(
     {
         "queues": st.sampled_from([{"q": 3, "r": 3}, {"q": 3, "r": 3}, {"q": 1, "r": 2}, {"q": 5}, {"r": 2, "q": 0}]),
@@ -83,6 +111,34 @@ demands = st.fixed_dictionaries(
         "suspect": st.sampled_from([True, True, False]),
     }
 )
+EVERYTHING_DUE = {"queues": {"q": 5, "r": 5}, "limit": 5, "kinds": frozenset(KINDS)}
+#: None makes anybody wait for longer than that.
+PERIOD = 7 * SECOND
+permitted = st.sampled_from(
+    [
+        Rate(limit=1, period=SECOND),
+        Rate(limit=3, period=PERIOD, burst=2),
+        Rate(limit=2, period=PERIOD, algorithm=Algorithm.FIXED),
+        Rate(limit=3, period=PERIOD - 1, algorithm=Algorithm.SLIDING),
+    ]
+)
+rates = st.none() | permitted
+budgets = st.builds(
+    Limit,
+    rate=st.just(Rate(limit=1, period=20 * SECOND, burst=2)),
+    deposit=st.sampled_from([0, SECOND, 5 * SECOND]),
+)
+limits = st.builds(Limit, slots=st.sampled_from([None, 0, 1, 1, 2, 3]), rate=rates)
+#: A budget stays one: nobody stands at it that has not failed.
+changes = st.fixed_dictionaries({}, optional={"s": limits, "t": limits, "b": budgets})
+#: What is declared at first: one of slots, one of a rate, one a budget.
+first = st.fixed_dictionaries(
+    {
+        "s": st.builds(Limit, slots=st.sampled_from([1, 2])),
+        "t": st.builds(Limit, rate=permitted),
+        "b": budgets,
+    }
+)
 failed = {"ending": Ending.FAILED, "failed": 1, "error": "E", "message": "m", "traceback": "t", "fingerprint": "f"}
 outcomes = st.sampled_from(
     [
@@ -90,6 +146,7 @@ outcomes = st.sampled_from(
         {"state": JobState.DEAD, "reason": "exhausted", **failed},
         {"state": JobState.CANCELLED, "reason": "no need", "ending": Ending.CANCELLED},
         {"state": JobState.PENDING, "delay": 5 * SECOND, "backoff": 5 * SECOND, **failed},
+        {"state": JobState.PENDING, **failed},
         {"state": JobState.PENDING, "ending": Ending.SNOOZED, "delay": SECOND},
         {"state": JobState.PENDING, "ending": Ending.INTERRUPTED, "interrupted": 1},
         {"state": JobState.PENDING, "ending": Ending.CRASHED, "crashed": 1, "gate": SUSPECT_GATE},
@@ -105,11 +162,11 @@ outcomes = st.sampled_from(
 class StoreMachine(RuleBasedStateMachine):
     """Does everything twice, and compares."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[], AbstractContextManager[StoreHarness]]) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.directory = tempfile.TemporaryDirectory()
-        self.stores = (MemoryHarness(), SqliteHarness(Path(self.directory.name) / "jobs.db"))
+        self.exit = ExitStack()
+        self.stores = (MemoryHarness(), self.exit.enter_context(make()))
         self.number = 0
         self.token = 1000
         self.live: list[str] = []
@@ -135,11 +192,12 @@ class StoreMachine(RuleBasedStateMachine):
         assert store == oracle
         return oracle
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(declared=first)
+    def open(self, declared: dict[str, Limit]) -> None:
         async def run() -> None:
             for store in self.stores:
                 await store.__aenter__()
+                await store.backend.limits.declare(declared)
                 for node in NODES:
                     await publish(store.backend, node)
 
@@ -155,7 +213,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.runner.run(run())
         finally:
             self.runner.close()
-            self.directory.cleanup()
+            self.exit.close()
 
     def node(self, index: int) -> str:
         return self.live[index % len(self.live)]
@@ -228,10 +286,15 @@ class StoreMachine(RuleBasedStateMachine):
                 assert oracle.now + wait <= max(oracle.now, moment)
 
     def moments(self, request: ClaimRequest, batch: ClaimBatch) -> Iterable[int]:
-        """Work out from the records when the node may be handed what it was not."""
-        backend = self.stores[0].backend
+        """Work out from the records when the node may be handed what it was not, or a little later."""
+        backend, now = self.stores[0].backend, batch.now
         page = self.runner.run(backend.reader.find(JobFilter(), limit=EVERYTHING))
         queues = {queue.name: queue for queue in self.runner.run(backend.queues.list())}
+        kinds = {kind.name: kind for kind in self.runner.run(backend.kinds.list())}
+        for lane in self.runner.run(backend.limits.lanes(LANES)).lanes:
+            full = lane.limit.slots is not None and lane.running >= lane.limit.slots
+            if lane.parked and not full and lane.free_at is not None and lane.free_at > now:
+                yield lane.free_at
         running = (
             record
             for record in page.jobs
@@ -240,21 +303,25 @@ class StoreMachine(RuleBasedStateMachine):
             and (record.id, record.token) not in self.lent
         )
         runs = Counter(record.queue for record in running)
-        gates = {"", *(UNKNOWN_GATE + kind for kind in request.kinds)}
+        gates = {"", *(UNKNOWN_GATE + kind for kind in request.kinds), *(PAUSED_GATE + kind for kind in request.kinds)}
         gates |= {f"{MISFIT_GATE}{kind}:s1" for kind, signature in request.signatures.items() if signature != "s1"}
         if request.suspect and not batch.claims:
             gates.add(SUSPECT_GATE)
         for record in page.jobs:
             queue = queues.get(record.queue, QueueRecord(name=record.queue))
+            kind = kinds.get(record.kind, KindRecord(name=record.kind, paused=False))
             full = queue.slots is not None and runs[record.queue] >= queue.slots
             if (
                 record.state is JobState.PENDING
                 and record.gate in gates
                 and record.kind in request.kinds
                 and request.queues.get(record.queue, 0) > 0
-                and not (full or (queue.paused and queue.paused_until is None))
+                and not (full or any(each.paused and each.paused_until is None for each in (queue, kind)))
             ):
-                yield max(record.due_at, queue.paused_until or 0)
+                # At their gates they are asked about again within a second; in the line nobody is left that a lane refuses.
+                asked = now + SECOND if record.lanes and record.gate.startswith((MISFIT_GATE, SUSPECT_GATE)) else 0
+                permitted = now if queue.rate is None else now + PERIOD
+                yield max(record.due_at, queue.paused_until or 0, kind.paused_until or 0, asked, permitted)
 
     @rule(
         picks=st.lists(
@@ -312,13 +379,33 @@ class StoreMachine(RuleBasedStateMachine):
     ) -> None:
         """A node takes what it gets, runs it, and says how it went."""
         before = len(self.claims)
-        self.claim(index, {"queues": {"q": 5, "r": 5}, "limit": 5, "kinds": frozenset(KINDS)})
+        self.claim(index, EVERYTHING_DUE)
         new = range(len(self.claims) - before)
         self.settle([(pick, results[pick % len(results)], 0, following) for pick in new], index, then)
 
+    @rule(
+        fields=st.lists(crowded, min_size=3, max_size=6),
+        index=nodes,
+        results=st.lists(outcomes | st.just({"state": JobState.PENDING, **failed}), max_size=3),
+        following=st.lists(crowded, max_size=2),
+    )
+    def crowd(
+        self,
+        fields: list[dict[str, Any]],
+        index: int,
+        results: list[dict[str, Any]],
+        following: list[dict[str, Any]],
+    ) -> None:
+        """More come into the lanes than there is room for; some of those who run make room for the next."""
+        self.enqueue([fields], 0)
+        before = len(self.claims)
+        self.claim(index, EVERYTHING_DUE)
+        ended = zip(range(len(self.claims) - before), results, strict=False)
+        self.settle([(pick, result, 0, following) for pick, result in ended], index, EVERYTHING_DUE)
+
     @staticmethod
-    def plain(settled: Settled) -> tuple[int, set[str], dict[str, str]]:
-        return settled.now, set(settled.stale), settled.cancelled
+    def plain(settled: Settled) -> tuple[int, set[str], dict[str, str], int]:
+        return settled.now, set(settled.stale), settled.cancelled, settled.let_in
 
     @rule(
         backwards=st.lists(st.integers(0, 40), min_size=1, max_size=12),
@@ -384,12 +471,37 @@ class StoreMachine(RuleBasedStateMachine):
         paused=st.sampled_from([False, False, True]),
         until=st.sampled_from([None, 1, 1, 5]),
         slots=st.sampled_from([None, None, 1, 2, 4]),
+        rate=rates,
     )
-    def set_queue(self, name: str, paused: bool, until: int | None, slots: int | None) -> None:  # noqa: FBT001
-        ends = None if until is None or not paused else self.stores[0].clock.now() + until * SECOND
-        self.both(
-            lambda backend: backend.queues.set(QueueRecord(name=name, paused=paused, paused_until=ends, slots=slots))
-        )
+    def set_queue(self, name: str, paused: bool, until: int | None, slots: int | None, rate: Rate | None) -> None:  # noqa: FBT001
+        record = QueueRecord(name=name, paused=paused, paused_until=self.end(until, paused), slots=slots, rate=rate)
+        self.both(lambda backend: backend.queues.set(record))
+
+    @rule(
+        name=st.sampled_from(KINDS),
+        paused=st.sampled_from([False, False, True]),
+        until=st.sampled_from([None, 1, 1, 5]),
+    )
+    def set_kind(self, name: str, paused: bool, until: int | None) -> None:  # noqa: FBT001
+        record = KindRecord(name=name, paused=paused, paused_until=self.end(until, paused))
+        self.both(lambda backend: backend.kinds.set(record))
+
+    def end(self, seconds: int | None, paused: bool) -> int | None:  # noqa: FBT001
+        return None if seconds is None or not paused else self.stores[0].clock.now() + seconds * SECOND
+
+    @rule(declared=changes)
+    def declare(self, declared: dict[str, Limit]) -> None:
+        self.both(lambda backend: backend.limits.declare(declared))
+
+    @rule(overrides=changes, back=st.sampled_from([None, None, *LIMITS]))
+    def override(self, overrides: dict[str, Limit], back: str | None) -> None:
+        async def verb(backend: Backend) -> None:
+            for name, limit in overrides.items():
+                await backend.limits.override(name, limit, by="ada", reason=None)
+            if back is not None:
+                await backend.limits.override(back, None, by=None, reason=None)
+
+        self.both(verb)
 
     @invariant()
     def the_jobs_are_the_same(self) -> None:
@@ -406,13 +518,12 @@ class StoreMachine(RuleBasedStateMachine):
     @staticmethod
     def from_line(claim: Claim) -> Claim:
         """As `unparked`."""
-        return msgspec.structs.replace(claim, gate="") if claim.gate.startswith(UNKNOWN_GATE) else claim
+        return msgspec.structs.replace(claim, gate="") if claim.gate.startswith(PARKED) else claim
 
     @staticmethod
     def unparked(record: JobRecord) -> JobRecord:
-        """When a job is parked for its kind is a store's own affair."""
-        parked = record.gate.startswith(UNKNOWN_GATE)
-        return msgspec.structs.replace(record, gate="") if parked else record
+        """When a due job is parked is a store's own affair."""
+        return msgspec.structs.replace(record, gate="") if record.gate.startswith(PARKED) else record
 
     @invariant()
     def the_rest_is_the_same(self) -> None:
@@ -425,6 +536,9 @@ class StoreMachine(RuleBasedStateMachine):
                 await backend.reader.count(JobFilter()),
                 [(node.id, node.alive, node.draining) for node in await backend.nodes.find()],
                 await backend.queues.list(),
+                await backend.kinds.list(),
+                await backend.limits.list(),
+                [msgspec.structs.replace(lane, parked=False) for lane in (await backend.limits.lanes(LANES)).lanes],
                 [await held(backend, node) for node in self.live],
             ]
 
@@ -435,13 +549,82 @@ class StoreMachine(RuleBasedStateMachine):
         return sorted({int(job_id) for _, job_id, _ in self.claims[-8:]})
 
 
-TestStores = StoreMachine.TestCase
-TestStores.settings = settings(
-    max_examples=100,
-    stateful_step_count=50,
-    deadline=None,
-    # To shrink a failure takes longer than a test may; whoever looks into one adds Phase.shrink for the while.
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    report_multiple_bugs=False,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+def run(make: Callable[[], AbstractContextManager[StoreHarness]], examples: int) -> None:
+    """Run the machine against stores that are made anew for each example."""
+
+    class Machine(StoreMachine):
+        def __init__(self) -> None:
+            super().__init__(make)
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=examples * TIMES,
+            # The ordinary run tries the same each time; `make chaos` looks for what nobody has seen yet.
+            derandomize=TIMES == 1,
+            stateful_step_count=50,
+            deadline=None,
+            # To shrink a failure takes longer than a test may; whoever looks into one adds Phase.shrink for the while.
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],
+            report_multiple_bugs=False,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
+
+
+def on_postgres(server: Postgres) -> Callable[[], AbstractContextManager[StoreHarness]]:
+    """Return what makes empty stores on a server."""
+
+    @contextmanager
+    def make() -> Generator[StoreHarness]:
+        with server.schema() as schema:
+            yield PostgresHarness(schema)
+
+    return make
+
+
+def on_redis(server: RedisServer) -> Callable[[], AbstractContextManager[StoreHarness]]:
+    """Return what makes empty stores on a server."""
+
+    @contextmanager
+    def make() -> Generator[StoreHarness]:
+        with server.namespace() as namespace:
+            yield RedisHarness(redis_url(namespace))
+
+    return make
+
+
+def test_sqlite() -> None:
+    """SQLite does what memory does."""
+
+    @contextmanager
+    def make() -> Generator[StoreHarness]:
+        with tempfile.TemporaryDirectory() as directory:
+            yield SqliteHarness(Path(directory) / "jobs.db")
+
+    run(make, 30)
+
+
+def test_postgres(postgres_server: Postgres) -> None:
+    """PostgreSQL does what memory does."""
+    run(on_postgres(postgres_server), 8)
+
+
+def test_redis(redis_server: RedisServer) -> None:
+    """Redis does what memory does."""
+    run(on_redis(redis_server), 15)
+
+
+def test_a_cluster(redis_cluster: LaunchedCluster) -> None:
+    """So does a cluster of three."""
+    run(on_redis(redis_cluster), 4)
+
+
+def test_another_major_version(other_postgres: LaunchedPostgres) -> None:
+    """So does PostgreSQL of every other major version there is."""
+    run(on_postgres(other_postgres), 2)
+
+
+def test_another_program(other_redis: LaunchedRedis) -> None:
+    """So does every other program that speaks Redis."""
+    run(on_redis(other_redis), 4)

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from backburner.backends.sqlite.backend import SqliteBackend
@@ -35,7 +36,10 @@ FROM backburner_jobs WHERE id >= '0child' AND id < '0child:';
 COMMIT;
 """
 
-CHILDREN = JobFilter(parent="3parent")
+CHILDREN = JobFilter(parents=("3parent",))
+#: That a letter may take: a test of its kind, and groups' sums.
+STEPS = 25
+LETTERS = JobFilter(states=(Shown.DEAD,))
 RUNS = JobFilter(node="calm", states=(Shown.RUNNING,))
 
 
@@ -92,7 +96,54 @@ async def _later_page_of_a_kind(backend: SqliteBackend) -> None:
     await _find(backend, where, "0ended0000000009", "0ended0000000008", after="0ended0000000010")
 
 
-READS = (_children, _count_children, _runs, _count_runs, _later_page, _later_page_of_a_kind)
+async def _letters(backend: SqliteBackend) -> None:
+    await _find(backend, LETTERS, "0ended0000000990", "0ended0000000980", after="0ended0000001000")
+
+
+async def _letters_of_a_kind(backend: SqliteBackend) -> None:
+    where = msgspec.structs.replace(LETTERS, kinds=("strange",), error="Error", since=1)
+    await _find(backend, where)
+
+
+async def _count_letters(backend: SqliteBackend) -> None:
+    assert await backend.reader.count(msgspec.structs.replace(LETTERS, kinds=("strange",))) == {}
+
+
+async def _group_letters(backend: SqliteBackend) -> None:
+    assert (await backend.reader.groups(JobFilter(kinds=("strange",), until=9), limit=9)).groups == ()
+
+
+async def _prefix(backend: SqliteBackend) -> None:
+    await _find(backend, JobFilter(prefix="0child000000000"), "0child0000000009", "0child0000000008")
+
+
+async def _count_prefix(backend: SqliteBackend) -> None:
+    assert await backend.reader.count(JobFilter(prefix="0child000000000")) == {Shown.COMPLETED: 9}
+
+
+async def _steps(backend: SqliteBackend, read: Callable[[SqliteBackend], Awaitable[None]]) -> int:
+    """Return how many steps of SQLite's machine a read takes."""
+    taken = 0
+
+    def tick() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    # The first read opens the connection.
+    await backend.reader.get([])
+    connection = backend._session.reads._connection
+    assert connection is not None
+    await connection.set_progress_handler(tick, 1)
+    await read(backend)
+    await connection.set_progress_handler(None, 0)  # type: ignore[arg-type]
+    return taken
+
+
+READS = (
+    *(_children, _count_children, _runs, _count_runs, _later_page, _later_page_of_a_kind),
+    *(_prefix, _count_prefix, _letters),
+)
 
 
 @pytest.mark.parametrize("read", READS, ids=lambda read: read.__name__.strip("_"))
@@ -100,24 +151,7 @@ async def test_a_crowd_costs_nothing(
     backends: tuple[SqliteBackend, SqliteBackend], read: Callable[[SqliteBackend], Awaitable[None]]
 ) -> None:
     """Beside two million jobs, and a hundred thousand that another node runs, a read takes no more steps."""
-    steps: list[int] = []
-    for backend in backends:
-        taken = 0
-
-        def tick() -> int:
-            nonlocal taken
-            taken += 1
-            return 0
-
-        # The first read opens the connection.
-        await backend.reader.get([])
-        connection = backend._session.reads._connection
-        assert connection is not None
-        await connection.set_progress_handler(tick, 1)
-        await read(backend)
-        await connection.set_progress_handler(None, 0)  # type: ignore[arg-type]
-        steps.append(taken)
-    few, many = steps
+    few, many = [await _steps(backend, read) for backend in backends]
     assert few > 0
     assert many <= few * TOLERANCE
 
@@ -129,7 +163,10 @@ async def test_a_crowd_costs_nothing(
         (_count_children, "backburner_jobs_children (parent=?)"),
         (_runs, "backburner_jobs_held (node=?)"),
         (_count_runs, "backburner_jobs_held (node=?)"),
-        (_later_page, "sqlite_autoindex_backburner_jobs_1 (id>? AND id<?)"),
+        (_later_page, "sqlite_autoindex_backburner_jobs_1 (id<?)"),
+        (_letters, "backburner_jobs_letters (id<?)"),
+        (_prefix, "sqlite_autoindex_backburner_jobs_1 (id>? AND id<?)"),
+        (_count_prefix, "sqlite_autoindex_backburner_jobs_1 (id>? AND id<?)"),
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else "",
 )
@@ -156,3 +193,15 @@ async def test_nothing_is_scanned(
     assert [step for step in plan if re.match(r"(SCAN|SEARCH) backburner_jobs\b", step)] == [
         f"SEARCH backburner_jobs USING INDEX {index}"
     ]
+
+
+@pytest.mark.parametrize(
+    "read", [_letters_of_a_kind, _count_letters, _group_letters], ids=lambda read: read.__name__.strip("_")
+)
+async def test_letters_are_told_apart_by_their_index(
+    backends: tuple[SqliteBackend, SqliteBackend], read: Callable[[SqliteBackend], Awaitable[None]]
+) -> None:
+    """Filters and groups of dead letters walk one index, in few steps a letter, and never a job that is not one."""
+    for backend, letters in zip(backends, (100, 90_000), strict=True):
+        steps = await _steps(backend, read)
+        assert letters < steps <= letters * STEPS

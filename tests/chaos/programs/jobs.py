@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from backburner.app import Options
 
-__all__ = ["Plant", "write"]
+__all__ = ["Plant", "store_of", "write"]
 
 
 def write(folder: Path, event: str, **fields: object) -> None:
@@ -33,6 +33,12 @@ def write(folder: Path, event: str, **fields: object) -> None:
         os.close(file)
 
 
+def store_of(folder: Path) -> str:
+    """Return the URL of a folder's store: what the file `store` says, else a file of its own."""
+    told = folder / "store"
+    return told.read_text() if told.exists() else f"sqlite:///{folder}/jobs.db"
+
+
 class Plant:
     """An engine on the store of a folder, and its jobs, the same in every process."""
 
@@ -43,7 +49,7 @@ class Plant:
         #: Where this process kills itself; nowhere by default.
         self.kill_at = ""
         settings: Options = {"retry": RetryPolicy(attempts=3, backoff=constant(0.01)), "grace": 5, **options}
-        self.bb = Backburner(f"sqlite:///{folder}/jobs.db", **settings)
+        self.bb = Backburner(store_of(folder), **settings)
 
         @self.bb.job
         async def step(number: int) -> int:
@@ -69,7 +75,14 @@ class Plant:
                 await _work(0.3)
                 return number
 
-        self.step, self.hold, self.killer, self.innocent = step, hold, killer, innocent
+        @self.bb.job
+        async def labour(number: int) -> int:
+            async with self.run():
+                await _work(number % 100 / 1000)
+                return number
+
+        self.step, self.hold, self.labour = step, hold, labour
+        self.killer, self.innocent = killer, innocent
 
     def die(self) -> NoReturn:
         """Die as by `kill -9`, and have said so."""

@@ -14,27 +14,30 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backburner.backends.sqlite.jobs import SqliteJobStore
+from backburner.backends import urls
 from backburner.jobs.executor import Executor
-from tests.chaos.programs.jobs import Plant, write
+from backburner.model.clock import SystemClock
+from tests.chaos.programs.jobs import Plant, store_of, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.model.job import Claim, Settlement
-    from backburner.ports.jobs import ClaimRequest, Settled
+    from backburner.ports.jobs import ClaimRequest, JobStore, Settled
 
 
 def set_traps(plant: Plant) -> None:
     """Wrap the steps between which a job's own code cannot stand."""
-    start, settle = Executor.start, SqliteJobStore.settle
+    url = urls.parse(store_of(plant.folder), base=plant.folder)
+    jobs = type(urls.connect(url, clock=SystemClock(), write_timeout=1).jobs)
+    start, settle = Executor.start, jobs.settle
 
     def trapped_start(executor: Executor, claim: Claim) -> None:
         plant.reached("claimed")
         start(executor, claim)
 
     async def trapped_settle(
-        store: SqliteJobStore, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None = None
+        store: JobStore, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None = None
     ) -> Settled:
         plant.reached("settling")
         answer = await settle(store, node, settlements, claim)
@@ -42,7 +45,7 @@ def set_traps(plant: Plant) -> None:
         return answer
 
     setattr(Executor, "start", trapped_start)  # noqa: B010 - a trap, known as such to the type checkers
-    setattr(SqliteJobStore, "settle", trapped_settle)  # noqa: B010
+    setattr(jobs, "settle", trapped_settle)  # noqa: B010
 
 
 async def store(plant: Plant, count: int) -> None:

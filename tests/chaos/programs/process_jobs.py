@@ -43,7 +43,10 @@ def where() -> list[int]:
 @jobs.job(executor="process")
 def fail(how: str) -> None:
     """Raise one of many."""
+    busy = Trouble("come back later")
+    busy.__dict__["retry_after"] = 90
     raise {
+        "busy": busy,
         "own": Trouble("no luck"),
         "unknown": type("Stranger", (Trouble,), {})("who"),
         "retry": Retry("later", delay=90),
