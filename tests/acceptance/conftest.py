@@ -9,7 +9,10 @@ import pytest
 
 from backburner import Backburner, RetryPolicy, constant
 from backburner.backends.memory.jobs import MemoryJobStore
+from backburner.backends.postgres.jobs import PostgresJobStore
+from backburner.backends.redis.jobs import RedisJobStore
 from backburner.backends.sqlite.jobs import SqliteJobStore
+from tests.stores import STORES, empty_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,10 +24,10 @@ if TYPE_CHECKING:
 QUICK = RetryPolicy(attempts=3, backoff=constant(0.001))
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the address of an empty store of each kind."""
-    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db"
+    return empty_store(request.param, request, tmp_path)
 
 
 @pytest.fixture
@@ -37,6 +40,12 @@ def make(url: str) -> Callable[..., Backburner]:
 def bb(make: Callable[..., Backburner]) -> Backburner:
     """Return an engine that is not entered yet."""
     return make()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def make_local(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Backburner]:
+    """Make engines on a store where no lease ends by time, so that a fake clock may leap."""
+    return partial(Backburner, empty_store(request.param, request, tmp_path), retry=QUICK)
 
 
 @pytest.fixture
@@ -76,6 +85,6 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> Writes:
         monkeypatch.setattr(store, "enqueue", watched_enqueue)
         monkeypatch.setattr(store, "settle", watched_settle)
 
-    watch(MemoryJobStore)
-    watch(SqliteJobStore)
+    for store in (MemoryJobStore, SqliteJobStore, PostgresJobStore, RedisJobStore):
+        watch(store)
     return seen

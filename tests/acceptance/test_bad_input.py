@@ -216,7 +216,7 @@ def test_declarations(bb: Backburner) -> None:
     [
         ("mysql://localhost/x", InvalidUrl, "mysql"),
         ("sqlite:///x.db?synchronus=off", UnknownUrlOption, "synchronous"),
-        ("postgresql://me:secret@host/db", InvalidUrl, r"\*\*\*"),
+        ("postgresql://me:secret@host/db/more", InvalidUrl, r"\*\*\*"),
         ("sqlite://:memory:", InvalidUrl, "memory://"),
         ("", InvalidUrl, "sqlite:///"),
     ],

@@ -297,7 +297,34 @@ sys.exit(asyncio.run(main()))
         file,
     )
     assert done.returncode == 0, done.stderr
-    assert "forked while the store was open" in done.stdout
+    assert "forked while the store was open, and neither SQLite's locks nor a connection survive that" in done.stdout
+
+
+def test_a_fork_waits_for_no_thread_pool(file: str) -> None:
+    """A store that needs a thread pool while it is closed for a fork gets one: nothing is waited for in a circle."""
+    done = script(
+        """
+from concurrent.futures import ThreadPoolExecutor
+from backburner.jobs.blocking import Blocking
+before_fork = Blocking.before_fork
+def help_is_needed(self):
+    helper = threading.Thread(target=lambda: ThreadPoolExecutor(1).submit(int).result(), daemon=True)
+    helper.start()
+    helper.join(5)
+    print("helped" if not helper.is_alive() else "waits for ever", flush=True)
+    before_fork(self)
+Blocking.before_fork = help_is_needed
+bb.blocking.create_task(work("job"))
+child = os.fork()
+if child == 0:
+    os._exit(0)
+os.waitpid(child, 0)
+bb.blocking.close()
+""",
+        file,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "helped\n", done.stderr
 
 
 def test_forks_do_not_disturb_who_stores_or_waits(file: str) -> None:

@@ -886,10 +886,10 @@ async def test_what_a_job_stores_while_it_awaits_a_call_is_its_child(bb: Backbur
 # ---- how long they are kept ----------------------------------------------------------------------------------------
 
 
-async def test_children_are_kept_until_the_parent_is_final(make: Callable[..., Backburner]) -> None:
+async def test_children_are_kept_until_the_parent_is_final(make_local: Callable[..., Backburner]) -> None:
     """Retention does not take a child from under its parent: it goes once its parent has been final for its time."""
     clock = FakeClock()
-    bb = make(clock=clock, keep={"completed": 60})
+    bb = make_local(clock=clock, keep={"completed": 60})
     stored, release = asyncio.Event(), asyncio.Event()
     children: list[str] = []
 

@@ -74,9 +74,9 @@ async def test_its_timeout_kills_it(bb: Backburner, tmp_path: Path) -> None:
         await handle
 
 
-async def test_the_wait_for_a_process_is_no_part_of_its_time(make: Callable[..., Backburner]) -> None:
+async def test_the_wait_for_a_process_is_no_part_of_its_time(make_local: Callable[..., Backburner]) -> None:
     """Its timeout begins with it: a job that waits for a process does not die of that."""
-    async with make(jobs=[jobs.jobs], processes=1, grace=0) as bb:
+    async with make_local(jobs=[jobs.jobs], processes=1, grace=0) as bb:
         first = await bb.create_task(jobs.wait_for_stop())
         await begun(first)
         # Longer than a new process takes to begin.

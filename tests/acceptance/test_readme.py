@@ -14,8 +14,7 @@ import httpx
 import pytest
 
 from backburner import Backburner, current_job
-from backburner.cli.filters import condition
-from backburner.model.query import Condition
+from backburner.model.query import Condition, parse_condition
 from backburner.testing import contracts
 
 if TYPE_CHECKING:
@@ -24,7 +23,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PROMISES = ROOT / "docs" / "promises.md"
-IDEMPOTENT, APP, LIFESPAN, MORE, FAMILY = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+IDEMPOTENT, APP, LIFESPAN, MORE, FAMILY, WRONG = re.findall(
+    r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL
+)
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,23 @@ async def test_the_app_stores_a_job_for_a_request_and_runs_it(directory: Path) -
         assert answer.status_code == 200
         assert await names["bb"].handle(answer.json()["job"], names["welcome"]) == "welcome, ada@example.org"
     assert (directory / "jobs.db").is_file()
+
+
+async def test_the_app_grows_by_one_line(url: str) -> None:
+    """With the README's one line changed, the app answers a request and runs its job on every store."""
+    (before,), (after,) = (re.findall(rf"^\{sign}(bb = .*)$", README.read_text("utf-8"), re.MULTILINE) for sign in "-+")
+    grown = re.sub('"postgresql://.*?"', repr(url), after)
+    assert APP.count(before) == 1
+    assert grown != after
+    names = execute(APP.replace(before, grown))
+    app: FastAPI = names["app"]
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://app") as client,
+    ):
+        answer = await client.post("/signup", params={"email": "ada@example.org"})
+        assert await names["bb"].handle(answer.json()["job"], names["welcome"]) == "welcome, ada@example.org"
 
 
 async def test_the_engines_lifespan_is_the_apps() -> None:
@@ -109,10 +127,27 @@ async def test_the_family_of_jobs_does_what_it_says(directory: Path) -> None:
     assert (process.returncode, out.decode().split()) == (0, ["8", "Progress(done=2,", "total=2)", "counted.txt"]), err
 
 
+async def test_what_holds_jobs_back_is_there() -> None:
+    """The README's limits, breaker and lock hold as soon as the engine runs."""
+    names = execute(WRONG)
+    async with names["bb"] as bb:
+        for handle in await bb.create_tasks([names["transfer"](1), names["statement"]("acme", "May")]):
+            await handle
+        await names["refresh"]()
+        assert [breaker.name for breaker in await bb.breakers.list()] == ["bank"]
+        assert {record.name for record in await bb.limits.list()} == {
+            "breaker:bank",
+            "budget:bank",
+            "bulkhead:pdf",
+            "concurrency:statement",
+            "rate:statement",
+        }
+
+
 def test_the_condition_on_the_command_line_is_one() -> None:
     """What the README gives to `--where` is a condition."""
     (text,) = re.findall(r"--where '(.*)'", README.read_text("utf-8"))
-    assert condition(text) == Condition(("email",), "~", "ada")
+    assert parse_condition(text) == Condition(("email",), "~", "ada")
 
 
 def test_every_promise_names_tests_that_exist() -> None:

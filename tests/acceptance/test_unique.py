@@ -202,10 +202,10 @@ async def test_the_key_is_free_after_a_death(bb: Backburner) -> None:
             await again
 
 
-async def test_the_key_is_free_after_the_expiry(make: Callable[..., Backburner]) -> None:
+async def test_the_key_is_free_after_the_expiry(make_local: Callable[..., Backburner]) -> None:
     """A job that expired holds its key no more, once it is found expired."""
     clock = FakeClock()
-    bb = make(queues={"other": 1}, clock=clock)
+    bb = make_local(queues={"other": 1}, clock=clock)
 
     @bb.job(unique=Unique())
     async def refresh() -> None: ...
@@ -252,10 +252,10 @@ async def test_the_named_states_hold_it(bb: Backburner) -> None:
         assert await again == once.id
 
 
-async def test_a_period_holds_it_whatever_the_state(make: Callable[..., Backburner]) -> None:
+async def test_a_period_holds_it_whatever_the_state(make_local: Callable[..., Backburner]) -> None:
     """For ``period`` from its storing a job holds its key, completed or not; then the key is free."""
     clock = FakeClock()
-    bb = make(clock=clock)
+    bb = make_local(clock=clock)
 
     @bb.job(unique=Unique(period=timedelta(minutes=10)))
     async def remind() -> None: ...
@@ -274,10 +274,10 @@ async def test_a_period_holds_it_whatever_the_state(make: Callable[..., Backburn
         assert (await bb.create_task(remind())).existed
 
 
-async def test_a_job_outlives_its_period(make: Callable[..., Backburner]) -> None:
+async def test_a_job_outlives_its_period(make_local: Callable[..., Backburner]) -> None:
     """A job that still waits after the period holds its key by its state, unless no state is named."""
     clock = FakeClock()
-    bb = make(clock=clock)
+    bb = make_local(clock=clock)
 
     @bb.job
     async def remind(whom: str) -> None: ...
@@ -296,10 +296,10 @@ async def test_a_job_outlives_its_period(make: Callable[..., Backburner]) -> Non
         assert not await existed("eve", Unique(states=[], period=60))
 
 
-async def test_pruned_it_holds_nothing(make: Callable[..., Backburner]) -> None:
+async def test_pruned_it_holds_nothing(make_local: Callable[..., Backburner]) -> None:
     """A completed job that holds its key lets go when its retention has passed and it is deleted."""
     clock = FakeClock()
-    bb = make(clock=clock, keep={"completed": 3600})
+    bb = make_local(clock=clock, keep={"completed": 3600})
 
     @bb.job(unique=Unique(states=["completed"]))
     async def once() -> None: ...
@@ -317,10 +317,10 @@ async def test_pruned_it_holds_nothing(make: Callable[..., Backburner]) -> None:
         assert not (await bb.create_task(once())).existed
 
 
-async def test_a_follow_up_takes_the_key_that_a_period_lets_go(make: Callable[..., Backburner]) -> None:
+async def test_a_follow_up_takes_the_key_that_a_period_lets_go(make_local: Callable[..., Backburner]) -> None:
     """A follow-up that waits for a key is let in when the period has passed, though nobody did anything."""
     clock = FakeClock()
-    bb = make(clock=clock)
+    bb = make_local(clock=clock)
     said: list[str] = []
 
     @bb.job(unique=Unique(period=60))

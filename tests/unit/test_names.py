@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backburner.errors import InvalidOption
+from backburner.model.lane import limit_name, name_of
 from backburner.model.names import check_name
 
 
@@ -33,3 +34,10 @@ def test_refused(name: object, why: str) -> None:
         check_name(name, "queue")
     assert str(caught.value).startswith(why)
     assert caught.value.option == "queue"
+
+
+@pytest.mark.parametrize("name", ["stripe", "team/stripe", "100%", "%2F", "%25", "a:b", "ü"])
+def test_the_name_of_a_limit_is_read_back(name: str) -> None:
+    """A limit's name holds no slash, and gives back the name it was made of."""
+    assert "/" not in limit_name("breaker", name)
+    assert name_of(limit_name("breaker", name)) == name

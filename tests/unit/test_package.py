@@ -8,12 +8,15 @@ from tests.fresh import loaded_by
 
 DRIVERS = ("sqlite3", "aiosqlite", "asyncpg", "redis")
 COMMAND_LINE = ("click", "rich")
+VALIDATORS = ("jsonschema", "referencing")
 WEB_FRAMEWORKS = ("starlette", "fastapi", "jinja2", "uvicorn")
 
 
-@pytest.mark.parametrize("modules", [DRIVERS, COMMAND_LINE, WEB_FRAMEWORKS], ids=["drivers", "cli", "web"])
+@pytest.mark.parametrize(
+    "modules", [DRIVERS, COMMAND_LINE, VALIDATORS, WEB_FRAMEWORKS], ids=["drivers", "cli", "validators", "web"]
+)
 def test_import_is_light(modules: tuple[str, ...]) -> None:
-    """`import backburner` loads no driver, no command line and no web framework."""
+    """`import backburner` loads no driver, no command line, no validator and no web framework."""
     loaded = loaded_by("from backburner import Backburner")
     assert "backburner.app" in loaded
     assert loaded.isdisjoint(modules)

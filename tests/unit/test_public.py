@@ -10,9 +10,10 @@ import backburner
 from backburner import errors
 
 NAMES = """
-Backburner BackburnerError Call CallNotUsed CallRefused Cancel ClaimLost Job JobCancelled JobContext JobDead JobExpired
-JobFailed JobHandle JobNotFound JobStatus NotRunning Provide Registry Reject Retry RetryPolicy Snooze StoreBusy
-StoreError StoreUnavailable TaskGroup Unique constant current_job decorrelated exponential fibonacci linear polynomial
+Adaptive Backburner BackburnerError Breaker Budget Bulkhead Call CallNotUsed CallRefused Cancel ClaimLost
+Job JobCancelled JobContext JobDead JobExpired JobFailed JobHandle JobNotFound JobStatus Lock LockLost
+LockTimeout NotRunning Provide Reason Registry Reject Retry RetryPolicy Snooze StoreBusy StoreError StoreUnavailable
+TaskGroup Unique constant current_job decorrelated exponential fibonacci linear polynomial rate
 """
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backburner.backends.sqlite.schema import SqliteSchema
 from backburner.cli import store
+from backburner.errors import InvalidOption
 
 if TYPE_CHECKING:
     from backburner.ports.backend import Backend
@@ -69,6 +71,12 @@ def test_plan(url: str, run: Run) -> None:
     assert after.err.endswith("up to date\n")
 
 
+def test_a_plan_for_a_url_from_stdin(url: str, run: Run) -> None:
+    """A URL from stdin, which can be read once, will do where there is no store too."""
+    plan = run("db", "plan", "--url", "-", typed=f"{url}\n")
+    assert (plan.code, plan.out) == (0, run("db", "plan").out)
+
+
 def test_plan_json(run: Run) -> None:
     """As JSON a plan is one object with the steps, their SQL and checksums."""
     plan = json.loads(run("db", "plan", "--json").out)
@@ -79,6 +87,33 @@ def test_plan_json(run: Run) -> None:
 def test_sql(url: str, run: Run) -> None:
     """`sql` prints the whole schema without touching the store: what a plan for an empty one prints."""
     assert run("db", "sql").out == run("db", "plan").out
+    assert not _file(url).exists()
+
+
+def test_grants(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`sql --grants` prints what the store says a role needs, and nothing else."""
+    monkeypatch.setattr(SqliteSchema, "grants", lambda _, role: f'GRANT USAGE ON SCHEMA x TO "{role}";\n')
+    answer = run("db", "sql", "--grants", "web")
+    assert (answer.code, answer.out, answer.err) == (0, 'GRANT USAGE ON SCHEMA x TO "web";\n', "")
+
+
+def test_a_role_that_cannot_be(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that the store refuses is wrong usage."""
+
+    def grants(_: object, role: str) -> str:
+        raise InvalidOption(f"{role!r} is no role", option="role")
+
+    monkeypatch.setattr(SqliteSchema, "grants", grants)
+    answer = run("db", "sql", "--grants", "a\tb")
+    assert (answer.code, answer.out) == (2, "")
+    assert "is no role" in answer.err
+
+
+def test_no_roles(url: str, run: Run) -> None:
+    """Where a store knows no roles, asking for grants is wrong usage, and says so."""
+    answer = run("db", "sql", "--grants", "web")
+    assert (answer.code, answer.out) == (2, "")
+    assert f"{url} is a store without roles: there is nothing to grant" in answer.err
     assert not _file(url).exists()
 
 

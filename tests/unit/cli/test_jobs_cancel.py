@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backburner.backends.sqlite.admin import SqliteJobAdmin
+from backburner.backends.sqlite.notifier import SqliteNotifier
+from backburner.ports.backend import Hint
+from backburner.ports.jobs import CancelAnswer
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.unit.cli.conftest import Run
 
 pytestmark = pytest.mark.usefixtures("shop")
@@ -41,6 +48,44 @@ def test_in_part(run: Run) -> None:
         {"id": "01jd0", "outcome": "ended"},
     ]
     assert answer.err == "there is no job zz\n2 jobs (1 cancelled, 1 ended)\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "hints"),
+    [
+        (CancelAnswer(now=0, asked=("01jd3",)), [Hint.CONTROL]),
+        (CancelAnswer(now=0, cancelled=("01jd3",)), [Hint.JOBS]),
+        (CancelAnswer(now=0, ended=("01jd3",)), []),
+    ],
+)
+def test_the_nodes_are_told(
+    said: CancelAnswer, hints: Sequence[Hint], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node that runs a job hears at once that it is to stop, not with its next beat."""
+    told: list[Hint] = []
+
+    async def cancel(_: object, __: object) -> CancelAnswer:
+        return said
+
+    async def notify(_: object, hint: Hint) -> None:
+        told.append(hint)
+
+    monkeypatch.setattr(SqliteJobAdmin, "cancel", cancel)
+    monkeypatch.setattr(SqliteNotifier, "notify", notify)
+    run("jobs", "cancel", "01jd3")
+    assert told == hints
+
+
+def test_one_that_somebody_has_locked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an open transaction has locked is said to be busy, and the exit code is 1: it may be tried again."""
+
+    async def cancel(_: object, ids: Sequence[str]) -> CancelAnswer:
+        return CancelAnswer(now=0, cancelled=tuple(ids[:1]), busy=tuple(ids[1:]))
+
+    monkeypatch.setattr(SqliteJobAdmin, "cancel", cancel)
+    answer = run("jobs", "cancel", "01jd3", "01jd4")
+    assert (answer.code, answer.out) == (1, "01jd3\tcancelled\n01jd4\tbusy\n")
+    assert answer.err == "2 jobs (1 cancelled, 1 busy)\n"
 
 
 def test_none_there(run: Run) -> None:

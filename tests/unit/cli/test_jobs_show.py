@@ -53,14 +53,17 @@ def test_json(run: Run) -> None:
     """As JSON a job is one object, with its attempts and what it waits for."""
     job = json.loads(run("jobs", "show", "01jd2", "--json").out)
     assert (job["id"], job["state"], job["args"]["user"]) == ("01jd2", "retrying", {"id": 2})
-    assert job["waits_for"] == "its time, 2025-06-15T17:06:40.000Z (in 1h)"
+    assert [(reason["code"], reason["until"]) for reason in job["waits_for"]] == [
+        ("queue-unserved", None),
+        ("not-due", "2025-06-15T17:06:40.000Z"),
+    ]
     assert [(attempt["ending"], attempt["error"]) for attempt in job["attempts"]] == [("failed", "ValueError")]
 
 
 def test_what_it_waits_for(run: Run) -> None:
     """A pending job says what has to happen before it runs."""
     answer = run("jobs", "show", "01jd4", terminal=True)
-    assert "waits for  its time, 2025-06-15T17:06:40.000Z (in 1h)\n" in answer.out
+    assert "waits for  no node is alive; it is not due until 2025-06-15T17:06:40.000Z (in 1h)\n" in answer.out
 
 
 def test_unknown(run: Run) -> None:

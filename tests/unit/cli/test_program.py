@@ -52,8 +52,13 @@ def _commands(group: LazyGroup) -> Iterator[tuple[str, click.Command]]:
 def test_every_command_loads() -> None:
     """Every command in the table is there, under its name, with a help text."""
     found = list(_commands(main))
-    jobs, nodes = ("jobs", "list", "show", "cancel"), ("nodes", "list", "drain")
-    assert [name for name, _ in found] == ["demo", "run", *jobs, *nodes, "db", "upgrade", "plan", "sql", "check"]
+    jobs, nodes = ("jobs", "list", "show", "why", "cancel"), ("nodes", "list", "drain")
+    queues, kinds = ("queues", "list", "pause", "resume", "set"), ("kinds", "list", "pause", "resume")
+    guards = ("breakers", "list", "open", "auto", "limits", "list", "set", "reset")
+    dlq = ("dlq", "list", "groups", "show", "replay", "purge", "export", "import", "replays", "list", "watch", "stop")
+    db = ("db", "upgrade", "plan", "sql", "check")
+    work = (*jobs, *dlq, *queues, *kinds, *guards, *nodes)
+    assert [name for name, _ in found] == ["demo", "run", *work, *db, "move", "backoff", "doctor"]
     assert all(command.name == name and command.help for name, command in found)
 
 
@@ -93,6 +98,9 @@ def test_a_full_disk_is_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) 
         (errors.StoreBusy(), Exit.STORE),
         (errors.StoreReadOnly(), Exit.STORE),
         (errors.StoreMissing(), Exit.STORE),
+        (errors.StoreFull(), Exit.STORE),
+        (errors.StoreUnsupported(), Exit.STORE),
+        (errors.StoreRefused(), Exit.STORE),
         (errors.SchemaTooNew(), Exit.SCHEMA),
         (errors.SchemaTooOld(), Exit.SCHEMA),
     ],

@@ -46,6 +46,21 @@ def test_moments(text: str, expected: datetime, spoken: bool) -> None:  # noqa: 
     assert (meant.at(_NOW), meant.spoken) == (instant(expected), spoken)
 
 
+@pytest.mark.usefixtures("in_delhi")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("8:30", datetime(2026, 11, 22, 3, tzinfo=UTC)),
+        ("08:34", datetime(2026, 11, 22, 3, 4, tzinfo=UTC)),
+        ("08:40:30", datetime(2026, 11, 21, 3, 10, 30, tzinfo=UTC)),
+        ("2026-11-21T01:00Z", datetime(2026, 11, 21, 1, tzinfo=UTC)),
+    ],
+)
+def test_moments_ahead(text: str, expected: datetime) -> None:
+    """Where an end is meant, a time of day is its next passing."""
+    assert moment(text).next(_NOW) == instant(expected)
+
+
 @pytest.mark.parametrize("text", ["", "soon", "25:00", "2026-13-01", "-6h"])
 def test_no_moments(text: str) -> None:
     """Anything else is refused with the way to write one."""

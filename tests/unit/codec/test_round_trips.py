@@ -31,6 +31,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backburner.codec.patching import check
 from backburner.codec.signature import Signature
 from backburner.codec.values import same
 from backburner.errors import ArgumentNotStorable
@@ -240,10 +241,12 @@ SIGNATURES = {name: taking(annotation) for name, (annotation, _) in KINDS.items(
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_what_was_stored_comes_back_the_same(kind: str, data: st.DataObject) -> None:
-    """An argument and a result come back equal and of equal type, in all their parts."""
+    """An argument and a result come back equal and of equal type, in all their parts; its schema describes what is stored."""
     signature = SIGNATURES[kind]
     value = data.draw(KINDS[kind][1])
-    args, kwargs = signature.decode(signature.encode(signature.bind((value,), {})))
+    text = signature.encode(signature.bind((value,), {}))
+    check(text, signature.schema)
+    args, kwargs = signature.decode(text)
     assert args == ()
     assert same(value, kwargs["value"])
     assert same(value, signature.decode_result(signature.encode_result(value)))

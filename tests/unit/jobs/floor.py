@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from backburner.jobs.desk import Desk
 from backburner.jobs.executor import Executor
+from backburner.jobs.guards import Guards
 from backburner.jobs.handles import Handles
 from backburner.jobs.hints import Hints
 from backburner.jobs.joined import Joined
@@ -37,6 +38,8 @@ class Floor:
         self.stage = stage
         self.ends: dict[str, Settlement] = {}
         self.freed: list[bool] = []
+        #: How often lanes were to be looked over, and breakers to be told of.
+        self.opened = self.turned = 0
         #: Queues and delays of jobs that were to be expected.
         self.expected: list[tuple[str, int]] = []
         self.notes: list[Settlement] = []
@@ -72,9 +75,18 @@ class Floor:
             Performer(
                 self.threads, self.desk, home, processes=1, argument_limit=1000, result_limit=1000, kit=stage.kit
             ),
+            Guards(
+                stage.kinds.policies,
+                stage.backend.limits,
+                stage.backend.cells,
+                interval=10,
+                turned=self._turned,
+                kit=stage.kit,
+            ),
             settle=self._settle,
             witness=Witness(handles, self.hints, lambda _queue, _delay: None, stage.kit),
             freed=self.freed.append,
+            opened=self._opened,
             expect=lambda queue, delay: self.expected.append((queue, delay)),
             around=around,
             retry=POLICIES["standard"],
@@ -92,6 +104,12 @@ class Floor:
         self.ends[job.id] = settlement
         if job.id in self._waiting:
             self._waiting[job.id].set()
+
+    def _opened(self) -> None:
+        self.opened += 1
+
+    def _turned(self) -> None:
+        self.turned += 1
 
     def _note(self, job: Subject, settlement: Settlement, told: Told) -> None:
         del job

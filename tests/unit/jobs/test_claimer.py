@@ -242,3 +242,37 @@ async def test_a_second_suspect_is_not_asked_for(counter: Counter) -> None:
     counter.executor.suspects = 0
     counter.end(suspect=True)
     assert counter.request().suspect
+
+
+async def test_a_hint_without_a_free_slot_asks_for_nothing(stage: Stage) -> None:
+    """However many hints come, full slots make no request; the end of a run does."""
+    counter = Counter(stage, {"default": 1}, 1)
+    counter.answer(counter.request(), "a")
+    for _ in range(5):
+        counter.claimer.wake()
+        assert counter.claimer.request() is None
+    counter.end()
+    assert counter.request().limit == 1
+
+
+async def test_a_hint_to_one_that_stopped_asks_for_nothing(stage: Stage) -> None:
+    """A node that drains, or is fenced, is not even woken by hints; started again, it asks."""
+    counter = Counter(stage, {"default": 1}, 1)
+    counter.claimer.stop()
+    asks = counter.asks
+    counter.claimer.wake()
+    assert (counter.asks, counter.claimer.request()) == (asks, None)
+    counter.claimer.start()
+    assert counter.asks == asks + 1
+    assert counter.request().limit == 1
+
+
+async def test_an_answer_under_a_former_id_starts_nothing(stage: Stage) -> None:
+    """Claims that were made before the node took a new id are given back under the one that holds them."""
+    counter = Counter(stage, {"default": 2}, 2)
+    request = counter.request()
+    stage.node.renew()
+    counter.answer(request, "a")
+    assert (counter.executor.started, counter.executor.declined) == ([], ["a"])
+    assert stage.node.holder("a", claim("a").token) == request.node
+    assert counter.request().node == stage.node.id

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backburner import Unique, current_job
 from backburner.errors import StoreUnavailable
 from backburner.jobs.hints import PAUSE, Hints
 from backburner.ports.backend import Hint
 from backburner.ports.telemetry import Signal
+from backburner.testing.clock import FakeClock
+from tests.unit.jobs.engines import House
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from tests.unit.jobs.told import Stage
 
@@ -104,3 +107,54 @@ async def test_a_lost_hint_is_told_and_harms_nobody(stage: Stage, wire: Wire) ->
     hints.tell(Hint.JOBS)
     await stage.settle()
     assert wire.sent == [Hint.JOBS]
+
+
+async def test_this_node_hears_what_it_is_to_hear(stage: Stage, wire: Wire) -> None:
+    """Whether the store tells the one who told is its affair: what concerns this node too is told it here, debounced."""
+    hints = Hints(wire, stage.kit)
+    heard: list[Hint] = []
+    hints.heard = heard.append
+    hints.tell(Hint.JOBS)
+    assert heard == []
+    for _ in range(100):
+        hints.tell(Hint.CONTROL, here=True)
+    assert heard == [Hint.CONTROL]
+    await stage.wait(10)
+    assert heard == [Hint.CONTROL] * 2
+    hints.tell(Hint.CONTROL)
+    await stage.settle()
+    assert heard == [Hint.CONTROL] * 2
+
+
+async def test_what_this_node_must_know_it_tells_itself() -> None:
+    """A store may keep a node's own hints from it: what came free by a cancel, a queue or a keyed follow-up is told here."""
+    clock = FakeClock()
+    house = House(queues={"default": 1}, clock=clock)
+
+    @house.bb.job
+    async def work() -> None: ...
+
+    @house.bb.job
+    async def then_again(*, keyed: bool) -> None:
+        current_job().then(work(), delay=60, unique=Unique() if keyed else None)
+
+    async with house.bb:
+        heard: list[Hint] = []
+        house.engine._hints.heard = heard.append
+
+        async def told_after(what: Awaitable[object]) -> set[Hint]:
+            await clock.advance(2 * PAUSE)
+            heard.clear()
+            await what
+            await clock.advance(2 * PAUSE)
+            return set(heard)
+
+        async def run(*, keyed: bool) -> None:
+            handle = await house.bb.create_task(then_again(keyed=keyed))
+            await handle
+
+        handle = await house.bb.create_task(work(), delay=60)
+        assert await told_after(handle.cancel()) == {Hint.JOBS}
+        assert await told_after(house.bb.queues.pause("other")) == {Hint.CONTROL}
+        assert await told_after(run(keyed=False)) == set()
+        assert await told_after(run(keyed=True)) == {Hint.JOBS}

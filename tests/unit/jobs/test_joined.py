@@ -81,3 +81,14 @@ async def test_a_task_that_is_gone_is_forgotten() -> None:
     register.refuse_wait("a")
     register.refuse_write()
     assert not register.open
+
+
+async def test_transactions_that_ended_are_forgotten_by_the_next() -> None:
+    """Whoever only ever stores through transactions keeps none of those that are over, nor their connections."""
+    register = joined()
+    for number in range(100):
+        tx = Tx()
+        register.join(tx, [f"a{number}"])
+        register.join(tx, [f"b{number}"])
+        assert len(register.open) == 1
+        tx.open = False

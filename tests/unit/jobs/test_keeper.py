@@ -23,6 +23,7 @@ from backburner.ports.jobs import ClaimRequest, Keep
 from backburner.ports.nodes import Beat
 from backburner.ports.telemetry import Signal
 from backburner.resilience.retry import POLICIES
+from backburner.shield import to_the_end
 from tests.unit.jobs.told import LEASE, SECOND, job
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 WAIT = 10
 STALL = 300 * SECOND
+LONG = 1_000_000.0
 
 
 class Station:
@@ -96,6 +98,14 @@ class Station:
     async def beat(self) -> None:
         await self.stage.wait(LEASE / SECOND / 3)
 
+    async def close(self) -> None:
+        """End the node and what it runs."""
+        self.gate.set()
+        stopping = asyncio.get_running_loop().create_task(self.worker.stop())
+        await self.stage.wait(30)
+        await stopping
+        await self.hints.stop()
+
     async def end(self, node: str, job_id: str, token: int) -> None:
         """End a claim past the engine."""
         await self.stage.backend.jobs.settle(node, [Settlement(id=job_id, token=token, state="pending")])  # type: ignore[arg-type]
@@ -108,11 +118,7 @@ async def station(stage: Stage) -> AsyncIterator[Station]:
     await made.worker.start()
     await stage.settle()
     yield made
-    made.gate.set()
-    stopping = asyncio.get_running_loop().create_task(made.worker.stop())
-    await stage.wait(30)
-    await stopping
-    await made.hints.stop()
+    await made.close()
 
 
 async def test_a_node_beats_for_as_long_as_it_lives(stage: Stage, station: Station) -> None:
@@ -206,6 +212,8 @@ class Beats:
         self.errors: list[Exception] = []
         self.opening: list[Exception] = []
         self.threads: set[int] = set()
+        #: Answers no beat from now on, and heeds no cancellation, until this is set.
+        self.hung: threading.Event | None = None
 
     async def __aenter__(self) -> Self:
         if self.opening:
@@ -221,6 +229,8 @@ class Beats:
         self.beaten.release()
         if self.errors:
             raise self.errors.pop(0)
+        if self.hung is not None:
+            await to_the_end(asyncio.to_thread(self.hung.wait, WAIT))
         return Beat(now=0, claims=())
 
     async def abandon(self, node: str) -> None:
@@ -233,8 +243,9 @@ class OwnThread:
 
     own_thread = True
 
-    def __init__(self, beats: Beats) -> None:
+    def __init__(self, beats: Beats, *, timed: bool) -> None:
         self._beats = beats
+        self.timed_leases = timed
 
     def keeper(self) -> Beats:
         return self._beats
@@ -243,21 +254,26 @@ class OwnThread:
 class Watch:
     """A keeper with a thread of its own, and what it told the engine's loop."""
 
-    def __init__(self, stage: Stage, lease: int = 3000 * SECOND) -> None:
+    def __init__(self, stage: Stage, lease: int = 3000 * SECOND, *, timed: bool = False) -> None:
         self.beats = Beats()
         self.fell = asyncio.Event()
+        self.whys: list[Signal] = []
         self.told = asyncio.Semaphore(0)
         self.keeper = LeaseKeeper(
-            cast("Backend", OwnThread(self.beats)),
+            cast("Backend", OwnThread(self.beats, timed=timed)),
             node=stage.node,
             lease=lease,
-            stall_limit=STALL / SECOND,
+            stall_limit=LONG if timed else STALL / SECOND,
             running=dict[str, int],
             beaten=self._beaten,
-            fell=self.fell.set,
+            fell=self._fell,
             kit=stage.kit,
         )
-        self.keeper.start()
+        self.keeper.start(stage.clock.monotonic())
+
+    def _fell(self, why: Signal) -> None:
+        self.whys.append(why)
+        self.fell.set()
 
     def _beaten(self, running: Mapping[str, int], beat: Beat) -> None:
         del running, beat
@@ -292,14 +308,16 @@ async def test_a_hint_hurries_the_thread(watch: Watch) -> None:
         await watch.told.acquire()
 
 
-async def test_a_store_that_is_away_stops_no_beats(watch: Watch) -> None:
-    """A beat that fails is followed by another after a backoff; nothing is lost by it."""
+async def test_a_store_that_is_away_stops_no_beats(stage: Stage, watch: Watch) -> None:
+    """A beat that fails is followed by another after a backoff; nothing is lost by it, and its end is told too."""
     async with asyncio.timeout(WAIT):
         await watch.told.acquire()
         watch.beats.errors = [StoreBusy("locked"), StoreUnavailable("away")]
         watch.keeper.hurry()
         await watch.told.acquire()
     assert not watch.fell.is_set()
+    assert [fields["failures"] for fields in stage.ear.told(Signal.STORE_WAITING)] == [1, 2]
+    assert [fields["failures"] for fields in stage.ear.told(Signal.STORE_RECOVERED)] == [2]
 
 
 async def test_an_error_nobody_foresaw_stops_no_beats(stage: Stage, watch: Watch) -> None:
@@ -320,16 +338,16 @@ async def test_a_keeper_that_cannot_open_tries_again(stage: Stage) -> None:
     beats.opening = [StoreUnavailable("not yet")]
     told = asyncio.Semaphore(0)
     watch.keeper = LeaseKeeper(
-        cast("Backend", OwnThread(beats)),
+        cast("Backend", OwnThread(beats, timed=False)),
         node=stage.node,
         lease=LEASE,
         stall_limit=STALL / SECOND,
         running=dict[str, int],
         beaten=lambda _running, _beat: told.release(),
-        fell=lambda: None,
+        fell=lambda _why: None,
         kit=stage.kit,
     )
-    watch.keeper.start()
+    watch.keeper.start(stage.clock.monotonic())
     try:
         async with asyncio.timeout(WAIT):
             await told.acquire()
@@ -396,3 +414,78 @@ async def test_a_keeper_that_lost_its_lease_can_be_stopped_and_hurried(watch: Wa
         await asyncio.to_thread(thread.join, WAIT)
         watch.keeper.hurry()
         await watch.keeper.stop()
+
+
+# ---- leases that end by time ---------------------------------------------------------------------------------------
+
+
+async def test_a_beat_that_hangs_is_given_up_by_the_next(stage: Stage) -> None:
+    """No answer is waited for longer than a third of the lease, whatever the store does: another beat follows."""
+    watch = Watch(stage, lease=SECOND, timed=True)
+    async with asyncio.timeout(WAIT):
+        await watch.told.acquire()
+        hung = watch.beats.hung = threading.Event()
+        for _ in range(3):
+            await watch.beat()
+        watch.beats.hung = None
+        await watch.told.acquire()
+        assert any("did not answer the keeper" in str(error) for error in stage.ear.errors)
+        hung.set()
+        await watch.keeper.stop()
+
+
+async def test_the_fence_waits_for_no_beat(stage: Stage) -> None:
+    """A node is fenced on the engine's loop when its time has come, though its beat hangs; its keeper ends then."""
+    watch = Watch(stage, timed=True)
+    async with asyncio.timeout(WAIT):
+        await watch.told.acquire()
+        hung = watch.beats.hung = threading.Event()
+        watch.keeper.hurry()
+        await watch.beat()
+        await stage.wait(2990)
+        assert not watch.fell.is_set()
+        await stage.wait(10)
+        assert watch.whys == [Signal.NODE_FENCED]
+        stopping = asyncio.get_running_loop().create_task(watch.keeper.stop())
+        hung.set()
+        await stopping
+    assert watch.keeper.lost
+
+
+async def test_a_beat_in_its_thread_keeps_the_fence_away(stage: Stage) -> None:
+    """Each beat that succeeds counts from its start, told or not told to the loop yet."""
+    watch = Watch(stage, timed=True)
+    async with asyncio.timeout(WAIT):
+        await watch.told.acquire()
+        for _ in range(5):
+            await stage.wait(2000)
+            watch.keeper.hurry()
+            await watch.told.acquire()
+        assert not watch.fell.is_set()
+        await stage.wait(3000)
+        assert watch.fell.is_set()
+        await watch.keeper.stop()
+
+
+async def test_beats_that_fail_begin_the_novitiate_anew(stage: Stage) -> None:
+    """Whether a node may judge others is counted from its first good beat after a failed one."""
+    watch = Watch(stage, timed=True)
+    async with asyncio.timeout(WAIT):
+        await watch.told.acquire()
+        await stage.wait(2990)
+        assert 0 < watch.keeper.novitiate < 20
+        watch.beats.errors = [StoreUnavailable("away")]
+        watch.keeper.hurry()
+        await watch.beat()
+        await watch.told.acquire()
+        assert watch.keeper.novitiate > 2990
+        await watch.keeper.stop()
+
+
+async def test_where_leases_are_locks_nothing_is_fenced(stage: Stage, watch: Watch) -> None:
+    """However long no beat succeeds, the lock is held and the node goes on; it may judge others at once."""
+    async with asyncio.timeout(WAIT):
+        await watch.told.acquire()
+    await stage.wait(100_000)
+    assert not watch.fell.is_set()
+    assert watch.keeper.novitiate == 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
+from backburner.errors import StoreUnavailable
 from backburner.jobs.loop import Loop
 from backburner.ports.telemetry import Signal
 
@@ -150,3 +152,62 @@ async def test_stop_ends_a_step_under_way(stage: Stage, steps: Steps) -> None:
     await stage.settle()
     assert steps.taken == 1
     await Steps(stage).loop.stop()
+
+
+async def test_a_backoff_may_be_bounded(stage: Stage) -> None:
+    """Where a lease waits for it no pause is longer than was said, however often the step fails."""
+    tries: list[float] = []
+
+    async def step() -> None:
+        tries.append(stage.clock.monotonic())
+        raise StoreUnavailable("away")
+
+    loop = Loop("test", step, kit=stage.kit, longest=1.0)
+    loop.start()
+    loop.wake()
+    await stage.wait(60)
+    assert len(tries) >= 60
+    assert max(later - earlier for earlier, later in pairwise(tries)) <= 1.001
+    assert loop.away
+    await loop.stop()
+
+
+async def test_a_backoff_may_be_cut_short(stage: Stage) -> None:
+    """Told that the store is back it tries at once; otherwise it is deaf until its pause is over."""
+    errors: list[Exception] = [StoreUnavailable("away")] * 12
+
+    async def step() -> None:
+        if errors:
+            raise errors.pop()
+
+    loop = Loop("test", step, kit=stage.kit)
+    loop.start()
+    loop.wake()
+    while errors:
+        await stage.wait(1)
+    loop.wake()
+    await stage.settle()
+    assert loop.failures == 12
+    loop.retry()
+    await stage.settle()
+    assert (loop.failures, loop.away) == (0, False)
+    assert len(stage.ear.told(Signal.STORE_RECOVERED)) == 1
+    await loop.stop()
+
+
+async def test_a_step_that_found_nothing_to_do_tells_of_no_recovery(stage: Stage) -> None:
+    """Nobody asked the store, so nobody knows: what failed is forgotten in silence."""
+    errors: list[Exception] = [StoreUnavailable("away")]
+
+    async def step() -> None:
+        if errors:
+            raise errors.pop()
+        loop.idle = True
+
+    loop = Loop("test", step, kit=stage.kit)
+    loop.start()
+    loop.wake()
+    await stage.wait(1)
+    assert (loop.failures, loop.away) == (0, False)
+    assert stage.ear.told(Signal.STORE_RECOVERED) == []
+    await loop.stop()

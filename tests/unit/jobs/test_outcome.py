@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from asyncio import CancelledError
 from dataclasses import dataclass
 from json import JSONDecodeError
 
@@ -11,12 +13,14 @@ from backburner.errors import PayloadNotReadable, ProcessDied
 from backburner.jobs import outcome
 from backburner.jobs.run import Why
 from backburner.jobs.signals import Cancel, Reject, Retry, Snooze
-from backburner.model.fingerprint import qualified
+from backburner.model.clock import from_micros
+from backburner.model.fingerprint import poison, qualified
 from backburner.model.job import SUSPECT_GATE, Cause, Ending, JobState, Recovered
 from backburner.resilience.backoff import constant
 from backburner.resilience.retry import RetryPolicy, encode
 from tests.unit.jobs.told import SECOND, claim, job, seeded
 
+NOW = 1_790_000_000 * SECOND
 POLICY = RetryPolicy(attempts=3, backoff=constant(7, jitter="none"), reject=KeyError, snooze=BlockingIOError)
 
 
@@ -76,7 +80,7 @@ RAISED = {
 @pytest.mark.parametrize("case", RAISED.values(), ids=RAISED.keys())
 def test_a_run_that_raised(case: Case) -> None:
     """What a run raises decides its end, by the table."""
-    end = outcome.raised(claim("a", failures=case.failures, token=4), case.error, POLICY, seeded())
+    end = outcome.raised(claim("a", failures=case.failures, token=4), case.error, POLICY, seeded(), now=NOW)
     assert (end.id, end.token) == ("a", 4)
     assert (end.state, end.ending, end.delay, end.reason, end.failed) == (
         case.state,
@@ -89,11 +93,45 @@ def test_a_run_that_raised(case: Case) -> None:
     assert not end.unstarted
 
 
+class Busy(Exception):
+    """The other side wants to be asked again in a minute."""
+
+    retry_after = 60
+
+
+@pytest.mark.parametrize(
+    ("policy", "least", "most"),
+    [
+        (POLICY, 60, 60),
+        (RetryPolicy(attempts=3, backoff=constant(3600, jitter="none")), 3600, 3600),
+        (RetryPolicy(attempts=3, backoff=constant(10, jitter=0.5)), 60, 70),
+        (RetryPolicy(attempts=3, backoff=constant(10, jitter="full"), snooze=Busy), 60, 70),
+    ],
+)
+def test_retry_after_is_a_floor(policy: RetryPolicy, least: int, most: int) -> None:
+    """Of a failure or a snooze the delay is never shorter; a longer backoff stays, and jitter is added on top."""
+    end = outcome.raised(claim("a"), Busy(), policy, seeded(), now=NOW)
+    assert least * SECOND <= end.delay <= most * SECOND
+
+
+def test_retry_after_by_a_date_is_counted_from_now() -> None:
+    """As an HTTP date; also of a run that was told to end."""
+    busy = Busy()
+    busy.__dict__["retry_after"] = from_micros(NOW + 30 * SECOND)
+    assert outcome.raised(claim("a"), busy, POLICY, seeded(), now=NOW).delay == 30 * SECOND
+    assert outcome.ended(claim("a"), Why.TIMEOUT, busy, POLICY, seeded(), now=NOW).delay == 30 * SECOND
+
+
+def test_retry_after_spares_no_attempt() -> None:
+    """It says when, not whether."""
+    assert outcome.raised(claim("a", failures=2), Busy(), POLICY, seeded(), now=NOW).state is JobState.DEAD
+
+
 def test_a_failure_keeps_its_error() -> None:
     """A failure is written with type, message, traceback and fingerprint, and with the delay chosen."""
     with pytest.raises(ValueError, match="no route") as caught:
         raise ValueError("no route")
-    end = outcome.raised(claim("a"), caught.value, POLICY, seeded())
+    end = outcome.raised(claim("a"), caught.value, POLICY, seeded(), now=NOW)
     assert (end.error, end.message, end.backoff) == ("ValueError", "no route", 7 * SECOND)
     assert "test_a_failure_keeps_its_error" in end.traceback
     assert len(end.fingerprint) == 12
@@ -107,8 +145,8 @@ def test_a_suspect_waits_at_its_gate(crashes: int) -> None:
     ends = [
         outcome.given_back(one),
         outcome.interrupted(one, "stop"),
-        outcome.raised(one, ValueError(), POLICY, seeded()),
-        outcome.raised(one, Snooze(1), POLICY, seeded()),
+        outcome.raised(one, ValueError(), POLICY, seeded(), now=NOW),
+        outcome.raised(one, Snooze(1), POLICY, seeded(), now=NOW),
     ]
     assert [end.gate for end in ends] == [gate] * 4
 
@@ -143,7 +181,7 @@ def test_a_run_told_to_end(why: Why, error: Exception, state: JobState, ending: 
 
     A cancelled run is settled as pending, uncounted: the store makes it cancelled while that is still asked for.
     """
-    end = outcome.ended(claim("a"), why, error, POLICY, seeded())
+    end = outcome.ended(claim("a"), why, error, POLICY, seeded(), now=NOW)
     assert (end.state, end.ending) == (state, ending)
     if why is Why.CANCEL:
         assert (end.failed, end.interrupted, end.delay, end.reason) == (0, 0, 0, None)
@@ -158,8 +196,26 @@ def test_crashes_convict_nobody_in_company(crashes: int, state: JobState, gate: 
     end = outcome.recovered(Recovered(claim=claim("a", crashes=crashes), cause=Cause.LAPSED, node="n1"))
     assert (end.state, end.gate, end.crashed, end.ending) == (state, gate, 1, Ending.CRASHED)
     assert end.reason == ("poison" if state is JobState.DEAD else None)
+    assert (end.error, end.fingerprint) == (("Poison", poison("work")) if state is JobState.DEAD else ("", ""))
     assert "n1" in end.message
     assert end.failed == end.interrupted == 0
+
+
+def test_what_its_breaker_held_back_never_ran() -> None:
+    """Given back while it waited for a thread, a run is uncharged, and due again when its lane is sure to be shut."""
+    end = outcome.ended(claim("a"), Why.HELD, CancelledError(), POLICY, seeded(), now=NOW)
+    assert (end.state, end.unstarted, end.delay) == (JobState.PENDING, True, SECOND)
+    assert (end.failed, end.interrupted, end.crashed) == (0, 0, 0)
+
+
+def test_poison_is_grouped_by_its_kind() -> None:
+    """Letters of one kind share a fingerprint, which is like that of any other failure; another kind has another."""
+    ends = [
+        outcome.recovered(Recovered(claim=claim("a", kind, crashes=2), cause=Cause.LAPSED, node=node))
+        for kind, node in (("one", "n1"), ("one", "n2"), ("two", "n1"))
+    ]
+    assert ends[0].fingerprint == ends[1].fingerprint != ends[2].fingerprint
+    assert all(re.fullmatch("[0-9a-f]{12}", end.fingerprint or "") for end in ends)
 
 
 def test_a_cancelled_job_whose_node_died_is_the_stores_to_cancel() -> None:
@@ -170,8 +226,8 @@ def test_a_cancelled_job_whose_node_died_is_the_stores_to_cancel() -> None:
 
 def test_a_process_that_died_is_a_crash_of_its_job_alone() -> None:
     """A run whose own process died is charged with a crash, and is poison when it had crashed twice before."""
-    first = outcome.raised(claim("a"), ProcessDied("killed by SIGKILL"), POLICY, seeded())
-    third = outcome.raised(claim("a", crashes=2), ProcessDied("killed by SIGKILL"), POLICY, seeded())
+    first = outcome.raised(claim("a"), ProcessDied("killed by SIGKILL"), POLICY, seeded(), now=NOW)
+    third = outcome.raised(claim("a", crashes=2), ProcessDied("killed by SIGKILL"), POLICY, seeded(), now=NOW)
     assert (first.state, first.crashed, first.failed, first.message) == (JobState.PENDING, 1, 0, "killed by SIGKILL")
     assert (third.state, third.reason, third.crashed) == (JobState.DEAD, "poison", 1)
 
@@ -196,7 +252,9 @@ def test_follow_ups_go_with_a_completion_only() -> None:
     """What a run was to be followed by is stored with its completion and dropped with any other end; progress stays."""
     follow_ups = (job("next"),)
     done = outcome.with_effects(outcome.completed(claim("a"), "1"), follow_ups, (3, 4))
-    failed = outcome.with_effects(outcome.raised(claim("a"), ValueError(), POLICY, seeded()), follow_ups, (3, 4))
+    failed = outcome.with_effects(
+        outcome.raised(claim("a"), ValueError(), POLICY, seeded(), now=NOW), follow_ups, (3, 4)
+    )
     assert (done.jobs, done.progress) == (follow_ups, (3, 4))
     assert (failed.jobs, failed.progress) == ((), (3, 4))
     plain = outcome.completed(claim("a"), "1")
@@ -216,7 +274,7 @@ def test_a_refused_result_is_a_death_and_says_so() -> None:
     """A result that the store refuses ends its job as dead with the refusal; any other end keeps its state."""
     completed = outcome.unwritable(outcome.completed(claim("a"), "1"), "not text")
     assert (completed.state, completed.result, completed.message) == (JobState.DEAD, None, "not text")
-    failed = outcome.unwritable(outcome.raised(claim("a"), ValueError("\ud800"), POLICY, seeded()), "not text")
+    failed = outcome.unwritable(outcome.raised(claim("a"), ValueError("\ud800"), POLICY, seeded(), now=NOW), "not text")
     assert (failed.state, failed.delay, failed.failed) == (JobState.PENDING, 7 * SECOND, 1)
     assert (failed.traceback, failed.message) == ("", "not text")
 

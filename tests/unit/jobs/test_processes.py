@@ -20,6 +20,7 @@ from backburner.jobs.kit import Kit
 from backburner.jobs.process_place import place_of
 from backburner.jobs.processes import ChildError, Processes, Work
 from backburner.model.clock import SystemClock
+from backburner.resilience.retry_after import retry_after
 from tests.chaos.programs import process_jobs as jobs
 from tests.unit.jobs.told import Ear, seeded
 
@@ -240,6 +241,16 @@ async def test_a_class_this_process_does_not_know(stage: Stage) -> None:
         await stage.run(jobs.fail, '{"how": "unknown"}')
     assert caught.value.account.error == "tests.chaos.programs.process_jobs.Stranger"
     assert caught.value.kind is jobs.Trouble
+
+
+async def test_what_the_other_side_asked_for_comes_too(stage: Stage) -> None:
+    """A ``Retry-After`` is as good from a process; without one there is none."""
+    with pytest.raises(ChildError) as caught:
+        await stage.run(jobs.fail, '{"how": "busy"}')
+    assert retry_after(caught.value, 0) == 90_000_000
+    with pytest.raises(ChildError) as caught:
+        await stage.run(jobs.fail, '{"how": "own"}')
+    assert retry_after(caught.value, 0) is None
 
 
 async def test_signals_come_as_themselves(stage: Stage) -> None:

@@ -6,12 +6,13 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from backburner.errors import ClaimLost, LeaseLost, StoreBusy, StoreFull, StoreUnavailable
 from backburner.jobs import outcome
 from backburner.jobs.settler import Settler
-from backburner.model.job import JobState, Settlement
+from backburner.model.job import JobState, Settlement, UniqueKey
 from backburner.ports.jobs import ClaimRequest
 from tests.unit.jobs.told import job
 
@@ -31,6 +32,10 @@ class Asker:
         self.wanted: list[ClaimRequest] = []
         self.batches: list[ClaimBatch] = []
         self.failures: list[ClaimRequest] = []
+        self.wakes = 0
+
+    def wake(self) -> None:
+        self.wakes += 1
 
     def request(self) -> ClaimRequest | None:
         return self.wanted.pop() if self.wanted else None
@@ -99,6 +104,22 @@ async def desk(stage: Stage) -> AsyncIterator[Desk]:
     closing = asyncio.get_running_loop().create_task(made.settler.close(0))
     await stage.wait(0)
     await closing
+
+
+async def test_who_came_into_the_line_is_looked_for(stage: Stage, desk: Desk) -> None:
+    """An end that lets who waited for its unique key into the line makes this node look; any other does not."""
+    key = UniqueKey("key", (JobState.PENDING, JobState.RUNNING))
+    await stage.backend.jobs.enqueue([[msgspec.structs.replace(job("holder"), unique=key)], [job("other")]])
+    claims = {claim.id: claim for claim in (await stage.backend.jobs.claim(desk.demand(2))).claims}
+    desk.asker.wanted.clear()
+    other = outcome.completed(claims["other"], "1")
+    waiting = msgspec.structs.replace(job("waiting"), unique=key)
+    desk.settler.settle(claims["other"], msgspec.structs.replace(other, jobs=(waiting,)))
+    await stage.settle()
+    assert desk.asker.wakes == 0
+    desk.settler.settle(claims["holder"], outcome.completed(claims["holder"], "1"))
+    await stage.settle()
+    assert desk.asker.wakes == 1
 
 
 async def test_settlements_leave_together(stage: Stage, desk: Desk) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -15,10 +16,11 @@ from backburner.ports.telemetry import Signal
 from tests.unit.jobs.told import SECOND, job
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from backburner.jobs.settler import Subject
     from backburner.model.job import Settlement
+    from backburner.ports.jobs import Page
     from tests.unit.jobs.told import Stage
 
 BEAT = 10.0
@@ -32,6 +34,8 @@ class Office:
         self.stage = stage
         self.ends: dict[str, Settlement] = {}
         self.running: dict[str, int] = {}
+        self.pending: list[tuple[str, int]] = []
+        self.novitiate = 0.0
         self.steward = Steward(
             stage.store,
             stage.store,
@@ -40,6 +44,8 @@ class Office:
             keep=Keep(completed=DAY, cancelled=DAY, dead=DAY),
             interval=BEAT,
             running=lambda: self.running,
+            pending=lambda: self.pending,
+            novitiate=lambda: self.novitiate,
             settle=self._settle,
             released=lambda: None,
             kit=stage.kit,
@@ -111,6 +117,36 @@ async def test_a_hint_of_a_death_is_followed_at_once(stage: Stage, office: Offic
     office.steward.wake()
     await stage.settle()
     assert set(office.ends) == {"a"}
+
+
+async def test_a_hint_of_a_death_prunes_nothing(stage: Stage, office: Office) -> None:
+    """A wake looks for the dead alone: pruning and releasing are due once a beat, however many hints come."""
+    office.steward.start()
+    await stage.settle()
+    for _ in range(5):
+        await stage.wait(1)
+        office.steward.wake()
+        await stage.settle()
+    assert len(stage.orders.writes("recover")) == 6
+    assert (len(stage.orders.writes("prune")), len(stage.orders.writes("release"))) == (1, 1)
+    await stage.wait(BEAT)
+    assert (len(stage.orders.writes("prune")), len(stage.orders.writes("release"))) == (2, 2)
+
+
+async def test_a_novice_judges_nobody(stage: Stage, office: Office) -> None:
+    """Before it may, a node asks for no recovery, hint or not; it prunes, and begins as soon as it may."""
+    office.novitiate = 25.0
+    office.steward.start()
+    await stage.wait(BEAT)
+    office.steward.wake()
+    await stage.settle()
+    assert stage.orders.writes("recover") == []
+    assert len(stage.orders.writes("prune")) == 2
+    office.novitiate = 3.0
+    await stage.wait(BEAT)
+    office.novitiate = 0.0
+    await stage.wait(3)
+    assert len(stage.orders.writes("recover")) == 1
 
 
 async def test_a_beat_finds_deaths_without_a_hint(stage: Stage, office: Office) -> None:
@@ -201,3 +237,71 @@ async def test_what_was_kept_enough_is_pruned(stage: Stage, office: Office) -> N
     stage.clock.move(DAY / SECOND)
     await stage.wait(BEAT)
     assert "a" not in stage.database.jobs
+
+
+async def test_a_stray_that_has_ended_here_is_left_to_its_settlement(stage: Stage, office: Office) -> None:
+    """Its answer came late, it ran, and how that ended is on its way to the store."""
+    await office.claimed_by(stage.node.id, "a")
+    claim = "a", stage.database.jobs["a"].token
+    office.pending.append(claim)
+    office.steward.stray(*claim)
+    office.steward.start()
+    await stage.settle()
+    assert office.ends == {}
+
+
+async def test_an_inheritance_while_strays_are_read_fails_nothing(stage: Stage, office: Office) -> None:
+    """What came meanwhile is neither forgotten nor missed."""
+    await office.claimed_by(former := stage.node.id, "a", "b")
+    tokens = {one: stage.database.jobs[one].token for one in "ab"}
+    read = stage.backend.reader.get
+
+    async def get(ids: Sequence[str]) -> Page:
+        page = await read(ids)
+        if "b" not in ids:
+            office.steward.inherit([former])
+            office.steward.stray("b", tokens["b"])
+        return page
+
+    office.steward._reader = cast("Any", SimpleNamespace(get=get, find=stage.backend.reader.find))
+    office.steward.stray("a", tokens["a"])
+    office.steward.start()
+    await stage.settle()
+    assert set(office.ends) == {"a", "b"}
+    assert stage.ear.errors == []
+
+
+async def test_what_was_taken_over_under_a_former_id_is_still_that_ones(stage: Stage, office: Office) -> None:
+    """An answer that comes after the node was renewed names what the former id holds: so its settlement does."""
+    await office.claimed_by("other", "a")
+    await office.die("other")
+    stage.orders.hold("recover")
+    office.steward.start()
+    await stage.settle()
+    former = stage.node.id
+    stage.node.renew()
+    stage.orders.release("recover")
+    await stage.settle()
+    assert stage.node.holder("a", office.ends["a"].token) == former
+
+
+async def test_an_answer_that_comes_while_former_claims_are_sought_is_settled_once(
+    stage: Stage, office: Office
+) -> None:
+    """What came back to be given back meanwhile is on its way to the store already."""
+    await office.claimed_by(former := stage.node.id, "a")
+    token = stage.database.jobs["a"].token
+    stage.node.renew()
+    await stage.publish(stage.node.id)
+    find = stage.backend.reader.find
+
+    async def found(*args: Any, **options: Any) -> Page:  # noqa: ANN401 - passed on
+        page = await find(*args, **options)
+        office.pending.append(("a", token))
+        return page
+
+    office.steward._reader = cast("Any", SimpleNamespace(find=found))
+    office.steward.inherit([former])
+    office.steward.start()
+    await stage.settle()
+    assert office.ends == {}

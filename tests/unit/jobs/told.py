@@ -7,6 +7,8 @@ from collections import defaultdict, deque
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import structs
+
 from backburner.backends.memory import MemoryBackend, MemoryDatabase
 from backburner.jobs.definition import JobOptions, define
 from backburner.jobs.identity import Identity
@@ -14,21 +16,25 @@ from backburner.jobs.kit import Kit
 from backburner.jobs.registry import Kinds
 from backburner.model.job import CANCELLED, Claim, NewJob
 from backburner.model.node import NodeRecord
+from backburner.ports.jobs import Enqueued, GroupAnswer
 from backburner.testing.clock import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from backburner.jobs.definition import Definition
-    from backburner.model.job import Settlement
+    from backburner.model.job import JobImage, Settlement
+    from backburner.model.operation import OperationRecord
     from backburner.ports.jobs import (
         Birth,
         CancelAnswer,
         ClaimBatch,
         ClaimRequest,
-        Enqueued,
+        Disposed,
         Keep,
+        Letter,
         Recovery,
+        Restored,
         Settled,
     )
     from backburner.ports.telemetry import Signal
@@ -72,6 +78,8 @@ class Orders:
         self._held: dict[str, asyncio.Event] = {}
         #: A write that holds one of these ids fails with the error.
         self.poison: dict[str, Exception] = {}
+        #: Somebody's open transaction holds these ids.
+        self.locked: set[str] = set()
 
     def hold(self, verb: str) -> None:
         """Begin no such verb before `release`."""
@@ -122,6 +130,8 @@ class ToldJobs:
         self._backend = backend
         self._orders = orders
         self.births: list[Birth | None] = []
+        #: Each settlement's job, and the node it was written for.
+        self.holders: list[tuple[str, str]] = []
         self.requests: list[ClaimRequest] = []
 
     async def enqueue(
@@ -129,7 +139,15 @@ class ToldJobs:
     ) -> Enqueued:
         self.births.append(birth)
         ids = [job.id for group in groups for job in group]
-        return await self._orders.obey("enqueue", ids, lambda: self._backend.jobs.enqueue(groups, birth, tx))
+        return await self._orders.obey("enqueue", ids, lambda: self._enqueue(groups, birth, tx))
+
+    async def _enqueue(self, groups: Sequence[Sequence[NewJob]], birth: Birth | None, tx: object) -> Enqueued:
+        """Store the groups of which nothing is locked."""
+        free = [group for group in groups if self._orders.locked.isdisjoint(job.id for job in group)]
+        answer = await self._backend.jobs.enqueue(free, birth, tx)
+        answers = iter(answer.groups)
+        busy = GroupAnswer(busy=True)
+        return Enqueued(answer.now, tuple(next(answers) if group in free else busy for group in groups))
 
     async def claim(self, request: ClaimRequest) -> ClaimBatch:
         self.requests.append(request)
@@ -141,30 +159,61 @@ class ToldJobs:
         if claim is not None:
             self.requests.append(claim)
         ids = [settlement.id for settlement in settlements]
-        return await self._orders.obey("settle", ids, lambda: self._backend.jobs.settle(node, settlements, claim, tx))
+        self.holders += [(settlement.id, node) for settlement in settlements]
+        return await self._orders.obey("settle", ids, lambda: self._settle(node, settlements, claim, tx))
+
+    async def _settle(
+        self, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None, tx: object
+    ) -> Settled:
+        """Write those that are not locked."""
+        free = [settlement for settlement in settlements if settlement.id not in self._orders.locked]
+        answer = await self._backend.jobs.settle(node, free, claim, tx)
+        busy = dict.fromkeys(each.id for each in settlements if each.id in self._orders.locked)
+        return structs.replace(answer, busy=tuple(busy))
 
     async def recover(self, node: str, limit: int) -> Recovery:
         return await self._orders.obey("recover", (), lambda: self._backend.jobs.recover(node, limit))
 
     async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
-        return await self._orders.obey("cancel", ids, lambda: self._backend.admin.cancel(ids, reason))
+        return await self._orders.obey("cancel", ids, lambda: self._cancel(ids, reason))
+
+    async def _cancel(self, ids: Sequence[str], reason: str) -> CancelAnswer:
+        """Cancel those that are not locked."""
+        locked = self._orders.locked
+        answer = await self._backend.admin.cancel([job_id for job_id in ids if job_id not in locked], reason)
+        return structs.replace(answer, busy=tuple(job_id for job_id in ids if job_id in locked))
 
     async def release(self, limit: int) -> int:
         return await self._orders.obey("release", (), lambda: self._backend.admin.release(limit))
+
+    async def restore(self, jobs: Sequence[JobImage]) -> Restored:
+        ids = [image.record.id for image in jobs]
+        return await self._orders.obey("restore", ids, lambda: self._backend.admin.restore(jobs))
+
+    async def replay(self, letters: Sequence[Letter], operation: OperationRecord | None = None) -> Disposed:
+        ids = [letter.id for letter in letters]
+        return await self._orders.obey("replay", ids, lambda: self._backend.admin.replay(letters, operation))
+
+    async def purge(self, letters: Sequence[Letter], operation: OperationRecord | None = None) -> Disposed:
+        ids = [letter.id for letter in letters]
+        return await self._orders.obey("purge", ids, lambda: self._backend.admin.purge(letters, operation))
 
     async def prune(self, keep: Keep, limit: int) -> int:
         return await self._orders.obey("prune", (), lambda: self._backend.admin.prune(keep, limit))
 
 
 class Stage:
-    """A store, a clock, an ear and a published node: what a part of the engine is put on to be tested."""
+    """A store, a clock, an ear and a published node: what a part of the engine is put on to be tested.
 
-    def __init__(self) -> None:
-        self.clock = FakeClock()
+    Beside another it shares that one's clock and jobs, over a connection of its own.
+    """
+
+    def __init__(self, beside: Stage | None = None) -> None:
+        self.clock: FakeClock = FakeClock() if beside is None else beside.clock
         self.ear = Ear()
         self.kit = Kit(self.clock, self.ear, seeded())
         self.node = Identity()
-        self.database = MemoryDatabase()
+        self.database: MemoryDatabase = MemoryDatabase() if beside is None else beside.database
         self.backend = MemoryBackend(self.clock, self.database)
         self.orders = Orders()
         self.store = ToldJobs(self.backend, self.orders)
@@ -173,6 +222,14 @@ class Stage:
     async def open(self) -> None:
         await self.backend.open(create=True)
         await self.publish(self.node.id)
+
+    def cut(self) -> None:
+        """Have every verb find the store away."""
+        self.backend._connection.close()
+
+    def mend(self) -> None:
+        """Have the store back."""
+        self.backend._connection.open(write=True)
 
     async def publish(self, node: str, ttl: int = LEASE) -> None:
         record = NodeRecord(

@@ -12,8 +12,11 @@ from backburner.backends.memory import MemoryBackend, MemoryDatabase
 from backburner.errors import LeaseLost, StoreReadOnly, StoreUnavailable, TransactionRefused
 from backburner.model.clock import SECOND
 from backburner.model.job import SUSPECT_GATE, JobState
+from backburner.model.lane import Limit
+from backburner.model.node import KindRecord, QueueRecord
+from backburner.model.operation import OperationRecord
 from backburner.model.query import JobFilter
-from backburner.ports.backend import Hint
+from backburner.ports.backend import Hint, Level
 from backburner.ports.jobs import Keep
 from backburner.testing import FakeClock
 from backburner.testing.contracts.making import (
@@ -101,14 +104,25 @@ async def test_no_verb_awaits(backend: Backend) -> None:
         backend.admin.cancel(["nobody"]),
         backend.admin.prune(Keep(completed=0, cancelled=0, dead=0), 10),
         backend.admin.release(10),
+        backend.admin.replay([]),
+        backend.admin.purge([]),
         backend.nodes.drain("node"),
         backend.reader.get(["nobody"]),
         backend.reader.history("nobody"),
         backend.reader.find(JobFilter(), limit=5),
         backend.reader.count(JobFilter()),
+        backend.reader.groups(JobFilter(), limit=5),
+        backend.reader.export(limit=5),
         backend.nodes.find(),
         backend.nodes.withdraw("nobody"),
         backend.queues.list(),
+        backend.kinds.list(),
+        backend.limits.declare({"x": Limit()}),
+        backend.limits.lanes(["x"]),
+        backend.cells.swap("x", "1", 0),
+        backend.leases.acquire("x", "a", LEASE, shared=False),
+        backend.leases.holders(),
+        backend.operations.find(limit=5),
         backend.keeper().abandon("nobody"),
         backend.notifier.notify(Hint.JOBS),
         backend.schema.upgrade(),
@@ -261,6 +275,45 @@ async def test_own_changes_are_no_news(backend: Backend, clock: FakeClock, datab
     assert own == [Hint.JOBS]
 
 
+async def test_what_changes_for_nodes_is_told(backend: Backend, clock: FakeClock, database: MemoryDatabase) -> None:
+    """Pauses, limits, locks let go and new operations are told to the other connections; what changed nothing is not."""
+    other = MemoryBackend(clock, database)
+    await other.open(create=False)
+    heard: list[Hint] = []
+    backend.notifier.listen(heard.append)
+    told = [
+        other.kinds.set(KindRecord(name="note")),
+        other.queues.set(QueueRecord(name="default")),
+        other.limits.declare({"x": Limit(slots=1)}),
+        other.limits.override("x", Limit(slots=2), by=None, reason=None),
+        other.cells.swap("x", "1", 0, Limit(slots=3)),
+        other.operations.put(OperationRecord(id="1", action="replay", state="{}")),
+    ]
+    for verb in told:
+        await verb
+    token = (await other.leases.acquire("x", "a", LEASE, shared=False)).token
+    assert token is not None
+    assert await other.leases.release("x", "a", token)
+    await clock.settle()
+    assert heard == [Hint.CONTROL] * (len(told) + 1)
+    await other.limits.declare({"x": Limit(slots=3)})
+    await other.cells.swap("x", "2", 1, Limit(slots=3))
+    await clock.settle()
+    assert len(heard) == len(told) + 1
+
+
+async def test_leases_leave_nothing(backend: Backend, clock: FakeClock, database: MemoryDatabase) -> None:
+    """Leases let go and leases that are over leave no more behind than the last token of all."""
+    for number in range(100):
+        answer = await backend.leases.acquire(f"{number}", "a", SECOND, shared=True)
+        if number % 2 and answer.token is not None:
+            assert await backend.leases.release(f"{number}", "a", answer.token)
+    assert len(database.leases.names()) == 50
+    clock.move(1)
+    await backend.admin.prune(Keep(completed=None, cancelled=None, dead=None), 10)
+    assert database.leases.names() == []
+
+
 async def test_closing_forgets_the_listeners(backend: Backend, clock: FakeClock, database: MemoryDatabase) -> None:
     """A closed connection hears nothing more."""
     other = MemoryBackend(clock, database)
@@ -282,3 +335,12 @@ async def test_a_settlement_of_nothing_held_costs_no_row(backend: Backend, datab
     await backend.jobs.settle("node", [to_settle(claimed)])
     await backend.jobs.settle("stranger", [to_settle(claimed)])
     assert database.running == {}
+
+
+async def test_it_says_that_it_is_memory(backend: Backend) -> None:
+    """Looked over, it says what it is; it knows no roles, and nothing of it is ever upgraded."""
+    (finding,) = await backend.examine()
+    assert (finding.check, finding.level) == ("durability", Level.WARNING)
+    assert "memory" in finding.found
+    assert "sqlite:///" in finding.mend
+    assert (backend.schema.grants("web"), backend.schema.unattended, backend.timed_leases) == (None, True, False)

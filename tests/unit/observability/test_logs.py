@@ -62,6 +62,16 @@ def test_an_absent_store_is_no_alarm(caplog: pytest.LogCaptureFixture) -> None:
     assert (record.levelno, record.exc_info) == (logging.WARNING, None)
 
 
+def test_an_absent_store_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Of many failures in a row the first is a WARNING, then each time that their number has doubled."""
+    caplog.set_level(logging.DEBUG)
+    for failures in range(1, 11):
+        LogListener()(Signal.STORE_WAITING, error=StoreUnavailable("gone"), loop="settler", failures=failures)
+    loud = [number for number, record in enumerate(caplog.records, 1) if record.levelno == logging.WARNING]
+    assert loud == [1, 2, 4, 8]
+    assert len(caplog.records) == 10
+
+
 def test_long_messages_are_cut(caplog: pytest.LogCaptureFixture) -> None:
     """An error's message of many kilobytes does not fill the log; the store has all of it."""
     LogListener()(Signal.JOB_RETRY, error=ValueError("x" * 10_000))

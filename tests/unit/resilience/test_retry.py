@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 
 from backburner.errors import InvalidOption, PayloadNotReadable, UnknownRetryPolicy
 from backburner.model.clock import SECOND
+from backburner.model.duration import about
+from backburner.resilience import retry
 from backburner.resilience.backoff import Backoff, constant, decorrelated, exponential
 from backburner.resilience.retry import LOOP_BACKOFF, POLICIES, RetryPolicy, Verdict, decide, decode, encode, policy
 
@@ -157,3 +161,16 @@ def test_impossible_policies_are_refused(options: dict[str, Any], guilty: str) -
     with pytest.raises(InvalidOption) as refused:
         RetryPolicy(**{"attempts": 3, "backoff": constant(1), **options})
     assert refused.value.option == guilty
+
+
+@pytest.mark.parametrize("name", list(POLICIES))
+def test_the_documented_tables_are_the_calculators(name: str) -> None:
+    """Each named policy's row in the module's docstring: attempts, delays, what they come to."""
+    row = next(line for line in (retry.__doc__ or "").splitlines() if line.startswith(f"{name} "))
+    _, attempts, *rest = re.split(r"\s{2,}", row)
+    bounds = [POLICIES[name].backoff.bounds(failures) for failures in range(1, int(attempts))]
+    assert int(attempts) == POLICIES[name].attempts
+    delays = [(about(high), len(list(same))) for high, same in groupby(high for _, high in bounds)]
+    shown = " ".join(text if count == 1 else f"{text} ({count} times)" for text, count in delays)
+    sums = [about(sum(side)) for side in zip(*bounds, strict=True)]
+    assert rest == ([shown, " to ".join(sums)] if bounds else [])
