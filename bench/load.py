@@ -39,10 +39,11 @@ class Spent(NamedTuple):
 class Load:
     """An engine with one job, ``noop``, on a store."""
 
-    def __init__(self, url: str, *, run: bool = True) -> None:
-        self.bb = Backburner(url, queues={"default": CONCURRENCY}, slots=CONCURRENCY, run=run)
+    def __init__(self, url: str, *, run: bool = True, at_once: int = CONCURRENCY) -> None:
+        self.bb = Backburner(url, queues={"default": at_once}, slots=at_once, run=run)
         self.runs = 0
         self.first_run = Spent(0, 0)
+        self._last_run = Spent(0, 0)
         self._wanted = -1
         self._reached = asyncio.Event()
 
@@ -51,6 +52,7 @@ class Load:
                 self.first_run = Spent.until_now()
             self.runs += 1
             if self.runs == self._wanted:
+                self._last_run = Spent.until_now()
                 self._reached.set()
 
         self.noop = self.bb.job(noop)
@@ -62,10 +64,11 @@ class Load:
             handles += await self.bb.create_tasks([self.noop() for _ in range(min(CHUNK, count - start))])
         return handles
 
-    async def ran(self, count: int) -> None:
-        """Wait for so many runs."""
+    async def ran(self, count: int) -> Spent:
+        """Wait for so many runs; return what was spent from the start of the first until that of the last."""
         self._wanted = count
         await self._reached.wait()
+        return self._last_run.since(self.first_run)
 
     async def drain(self, count: int, last: str) -> Spent:
         """Return what was spent from the first of ``count`` runs until the last one's end is written.

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.measures.across import across
 from bench.measures.backlog import backlog
+from bench.measures.blocked import blocked
 from bench.measures.busy import busy
+from bench.measures.cost import cost
 from bench.measures.draining import drain, through
 from bench.measures.enqueue import bulk, one_by_one, producers
 from bench.measures.features import processes, providing
 from bench.measures.latency import start
-from bench.measures.pending import pending
+from bench.measures.letters import letters, replay
+from bench.measures.pending import pending, room
 from bench.measures.rest import idle, importing, life
+from bench.measures.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -29,9 +34,16 @@ MEASURES: Mapping[str, Callable[[Stage], Iterator[Line]]] = {
     "drain": drain,
     "through": through,
     "start": start,
+    "across": across,
+    "cost": cost,
+    "together": together,
     "pending": pending,
+    "room": room,
     "busy": busy,
     "backlog": backlog,
+    "blocked": blocked,
+    "letters": letters,
+    "replay": replay,
     "idle": idle,
     "life": life,
     "import": importing,

@@ -16,7 +16,8 @@ from bench.stage import Stage, alternate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-    from pathlib import Path
+
+    from bench.places import Place
 
 __all__ = ["busy"]
 
@@ -30,11 +31,11 @@ def busy(stage: Stage) -> Iterator[Line]:
     """Drain and enqueue beside a loop that is 80 % busy, held against the same beside an idle loop."""
     count = stage.count(5_000)
 
-    async def drain(path: Path) -> float:
-        return count / (await drained(stage, path, count)).wall
+    async def drain(place: Place) -> float:
+        return count / (await drained(stage, place, count)).wall
 
-    async def enqueue(path: Path) -> float:
-        load = Load(stage.url(path), run=False)
+    async def enqueue(place: Place) -> float:
+        load = Load(place.url, run=False)
         async with load.bb:
             return await store_by_producers(load, PRODUCERS, count // PRODUCERS)
 
@@ -46,13 +47,13 @@ def busy(stage: Stage) -> Iterator[Line]:
         yield Line(name=f"{name} beside a busy loop", figure=rate(figure), raw=rate(limit), ratio=figure / limit)
 
 
-def _measure(stage: Stage, work: Callable[[Path], Awaitable[float]], *, busy: bool) -> float:
-    async def run(path: Path) -> float:
+def _measure(stage: Stage, work: Callable[[Place], Awaitable[float]], *, busy: bool) -> float:
+    async def run(place: Place) -> float:
         async with _other_work(busy=busy):
-            return await work(path)
+            return await work(place)
 
-    with stage.fresh() as path:
-        return asyncio.run(run(path))
+    with stage.fresh() as place:
+        return asyncio.run(run(place))
 
 
 @asynccontextmanager

@@ -7,16 +7,16 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from bench.load import CONCURRENCY, Load, bare_loop
-from bench.raw import RawSqlite, rows
+from bench.load import CHUNK, CONCURRENCY, Load, bare_loop
+from bench.raw import insert_all, rows
 from bench.report import Goal, Line, rate
 from bench.stage import Stage, alternate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from bench.load import Spent
+    from bench.places import Place
 
 __all__ = ["drain", "drained", "through"]
 
@@ -26,16 +26,14 @@ def drain(stage: Stage) -> Iterator[Line]:
     count = stage.count(20_000)
 
     def engine() -> float:
-        with stage.fresh() as path:
-            return count / asyncio.run(drained(stage, path, count)).wall
+        with stage.fresh() as place:
+            return count / asyncio.run(drained(stage, place, count)).wall
 
     def raw() -> float:
-        if not stage.on_file:
+        if not stage.driven:
             return asyncio.run(bare_loop(count))
-        with stage.fresh() as path, RawSqlite(path) as store:
-            store.insert(rows(count))
-            began = perf_counter()
-            return store.drain(CONCURRENCY) / (perf_counter() - began)
+        with stage.fresh() as place:
+            return asyncio.run(_raw_drain(place, count))
 
     engines, raws = alternate(stage.rounds, engine, raw)
     figure, limit = median(engines), median(raws)
@@ -44,13 +42,13 @@ def drain(stage: Stage) -> Iterator[Line]:
         figure=rate(figure),
         raw=rate(limit),
         ratio=figure / limit,
-        goal=Goal(0.35, least=True) if stage.on_file else None,
+        goal=Goal(0.35, least=True) if stage.driven else None,
     )
 
 
 def through(stage: Stage) -> Iterator[Line]:
     """From create_tasks until the last handle is done, on memory; raw: create_task and gather of the same no-ops."""
-    if stage.on_file:
+    if stage.driven:
         return
     count = stage.count(20_000)
 
@@ -74,17 +72,31 @@ def through(stage: Stage) -> Iterator[Line]:
     )
 
 
-async def drained(stage: Stage, path: Path, count: int) -> Spent:
+async def drained(stage: Stage, place: Place, count: int) -> Spent:
     """Store and run so many no-ops; return what the running took."""
-    load = Load(stage.url(path))
-    if stage.on_file:
-        prepared = rows(count)
-        with RawSqlite(path) as store:
-            store.insert(prepared)
+    load = Load(place.url)
+    if stage.driven:
+        storing = Load(place.url, run=False)
+        async with storing.bb:
+            handles = await storing.store(count)
         async with load.bb:
-            return await load.drain(count, prepared[-1][0])
+            return await load.drain(count, handles[-1].id)
     async with load.bb:
         await load.bb.queues.pause("default")
         handles = await load.store(count)
         await load.bb.queues.resume("default")
         return await load.drain(count, handles[-1].id)
+
+
+async def _raw_drain(place: Place, count: int) -> float:
+    async with place.raw() as store:
+        await insert_all(store, rows(count), CHUNK)
+        await store.rest()
+        began = perf_counter()
+        done = 0
+        claims = await store.claim_and_settle((), CONCURRENCY)
+        while claims:
+            done += len(claims)
+            claims = await store.claim_and_settle(claims, CONCURRENCY)
+        assert done == count
+        return done / (perf_counter() - began)

@@ -9,41 +9,45 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from bench.load import CHUNK, Load, store_by_producers
-from bench.raw import GroupCommit, RawSqlite, rows
+from bench.raw import insert_all, rows
 from bench.report import Goal, Line, rate
 from bench.stage import Stage, alternate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
+
+    from bench.places import Place
+    from bench.raw import Raw
 
 __all__ = ["bulk", "one_by_one", "producers"]
 
 PRODUCERS = 50
+#: Jobs that come first, on both sides, so that connections are made and statements planned.
+WARM_UP = 100
 
 
 def one_by_one(stage: Stage) -> Iterator[Line]:
     """Each job awaited before the next; raw: one row a commit."""
     count = stage.count(1_000)
 
-    def raw(store: RawSqlite) -> float:
-        return count / sum(map(store.insert_one, rows(count)))
+    async def raw(store: Raw) -> float:
+        prepared = rows(count)
+        began = perf_counter()
+        for row in prepared:
+            await store.insert((row,))
+        return count / (perf_counter() - began)
 
     yield _line(stage, "enqueue, one by one", lambda load: store_by_producers(load, 1, count), raw)
 
 
 def producers(stage: Stage) -> Iterator[Line]:
-    """Fifty callers at once; raw: one thread that commits whatever fifty awaiting producers put in line."""
+    """Fifty callers at once; raw: one connection that commits whatever fifty awaiting producers put in line."""
     each = stage.count(10_000) // PRODUCERS
-
-    def raw(store: RawSqlite) -> float:
-        return asyncio.run(_raw_producers(store, each))
-
     yield _line(
         stage,
         f"enqueue, {PRODUCERS} producers",
         lambda load: store_by_producers(load, PRODUCERS, each),
-        raw,
+        lambda store: _raw_producers(store, each),
         Goal(0.5, least=True),
     )
 
@@ -57,11 +61,10 @@ def bulk(stage: Stage) -> Iterator[Line]:
         await load.store(count)
         return count / (perf_counter() - began)
 
-    def raw(store: RawSqlite) -> float:
+    async def raw(store: Raw) -> float:
         prepared = rows(count)
         began = perf_counter()
-        for start in range(0, count, CHUNK):
-            store.insert(prepared[start : start + CHUNK])
+        await insert_all(store, prepared, CHUNK)
         return count / (perf_counter() - began)
 
     yield _line(stage, f"enqueue, {CHUNK:,} in a call", engine, raw, Goal(0.5, least=True))
@@ -71,25 +74,31 @@ def _line(
     stage: Stage,
     name: str,
     engine: Callable[[Load], Awaitable[float]],
-    raw: Callable[[RawSqlite], float],
+    raw: Callable[[Raw], Awaitable[float]],
     goal: Goal | None = None,
 ) -> Line:
     """Measure both sides, in jobs a second, each round on new stores."""
 
-    async def with_engine(path: Path) -> float:
-        load = Load(stage.url(path), run=False)
+    async def with_engine(place: Place) -> float:
+        load = Load(place.url, run=False)
         async with load.bb:
+            _ = await load.store(WARM_UP)
             return await engine(load)
 
+    async def without(place: Place) -> float:
+        async with place.raw() as store:
+            await store.insert(rows(WARM_UP))
+            return await raw(store)
+
     def engine_side() -> float:
-        with stage.fresh() as path:
-            return asyncio.run(with_engine(path))
+        with stage.fresh() as place:
+            return asyncio.run(with_engine(place))
 
     def raw_side() -> float:
-        with stage.fresh() as path, RawSqlite(path) as store:
-            return raw(store)
+        with stage.fresh() as place:
+            return asyncio.run(without(place))
 
-    if not stage.on_file:
+    if not stage.driven:
         engines, _ = alternate(stage.rounds, engine_side)
         return Line(name=name, figure=rate(median(engines)))
     engines, raws = alternate(stage.rounds, engine_side, raw_side)
@@ -97,11 +106,11 @@ def _line(
     return Line(name=name, figure=rate(figure), raw=rate(limit), ratio=figure / limit, goal=goal)
 
 
-async def _raw_producers(store: RawSqlite, each: int) -> float:
+async def _raw_producers(store: Raw, each: int) -> float:
     count = PRODUCERS * each
     # One line for all: ids reach the store in order, as the engine's do.
     prepared = iter(rows(count))
-    group = GroupCommit(store)
+    group = store.group()
 
     async def produce() -> None:
         for row in islice(prepared, each):

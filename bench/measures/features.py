@@ -44,7 +44,7 @@ def apart(number: int) -> int:
 
 def providing(stage: Stage) -> Iterator[Line]:
     """CPU that a job with one `Provide` takes more than the same without."""
-    if stage.on_file:
+    if stage.driven:
         return
     count = stage.count(5_000)
     with_one, without = alternate(
@@ -70,7 +70,7 @@ async def _cpu(count: int, *, one: bool) -> float:
 
 def processes(stage: Stage) -> Iterator[Line]:
     """From create_task to the result of a process job, once its process is warm."""
-    if stage.on_file:
+    if stage.driven:
         return
     trips = asyncio.run(_round_trips(stage.count(1_000)))
     middle = median(trips)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from itertools import chain
-from statistics import median, quantiles
-from time import perf_counter, sleep
+from statistics import quantiles
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from backburner import Backburner
-from bench.raw import RawSqlite, Row, rows
+from bench.raw import rows
 from bench.report import Goal, Line, milliseconds
 from bench.stage import Stage, alternate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["start"]
+    from bench.places import Place
+
+__all__ = ["figures", "start"]
 
 #: Seconds between two jobs, or two commits, for everything to come to rest.
 REST = 0.002
@@ -27,25 +29,32 @@ def start(stage: Stage) -> Iterator[Line]:
     count = stage.count(300)
 
     def engine() -> list[float]:
-        with stage.fresh() as path:
-            return asyncio.run(_latencies(stage.url(path), count))
+        with stage.fresh() as place:
+            return asyncio.run(_latencies(place.url, count))
 
     def raw() -> list[float]:
-        with stage.fresh() as path, RawSqlite(path) as store:
-            return [_after_a_rest(store, row) for row in rows(count)]
+        with stage.fresh() as place:
+            return asyncio.run(_raw_latencies(place, count))
 
-    engines, raws = alternate(stage.rounds, engine, raw if stage.on_file else None)
-    figures = list(chain.from_iterable(engines))
-    limits = list(chain.from_iterable(raws))
-    yield _line(
-        "create_task to start, idle, p50", median(figures), median(limits) if limits else None, Goal(2, least=False)
+    engines, raws = alternate(stage.rounds, engine, raw if stage.driven else None)
+    yield from figures(
+        "create_task to start, idle",
+        list(chain.from_iterable(engines)),
+        list(chain.from_iterable(raws)),
+        # Of servers only what jobs take on their way to another process is judged.
+        Goal(2, least=False) if stage.server is None else None,
     )
-    yield _line("create_task to start, idle, p99", _p99(figures), _p99(limits) if limits else None, None)
 
 
-def _after_a_rest(store: RawSqlite, row: Row) -> float:
-    sleep(REST)
-    return store.insert_one(row)
+async def _raw_latencies(place: Place, count: int) -> list[float]:
+    latencies: list[float] = []
+    async with place.raw() as store:
+        for row in rows(count):
+            await asyncio.sleep(REST)
+            began = perf_counter()
+            await store.insert((row,))
+            latencies.append(perf_counter() - began)
+    return latencies
 
 
 async def _latencies(url: str, count: int) -> list[float]:
@@ -66,11 +75,17 @@ async def _latencies(url: str, count: int) -> list[float]:
     return latencies
 
 
-def _line(name: str, figure: float, limit: float | None, goal: Goal | None) -> Line:
-    if limit is None:
-        return Line(name=name, figure=milliseconds(figure))
-    return Line(name=name, figure=milliseconds(figure), raw=milliseconds(limit), ratio=figure / limit, goal=goal)
+def figures(name: str, measured: list[float], raw: list[float], goal: Goal | None) -> Iterator[Line]:
+    """Report the middle, which a goal judges, and the tail."""
+    for part, bound in ((50, goal), (99, None)):
+        figure = _percentile(measured, part)
+        line = f"{name}, p{part}"
+        if not raw:
+            yield Line(name=line, figure=milliseconds(figure))
+            continue
+        limit = _percentile(raw, part)
+        yield Line(name=line, figure=milliseconds(figure), raw=milliseconds(limit), ratio=figure / limit, goal=bound)
 
 
-def _p99(values: list[float]) -> float:
-    return quantiles(values, n=100)[98]
+def _percentile(values: list[float], part: int) -> float:
+    return quantiles(values, n=100)[part - 1]
