@@ -68,7 +68,7 @@ async def _stored(backend: Backend, *job_ids: str) -> list[str]:
 class TransactionContract:
     """What is stored with ``tx`` is part of the caller's transaction, for better or worse."""
 
-    @pytest.mark.parametrize("tx", [object(), "sqlite:///jobs.db", 7, False], ids=repr)
+    @pytest.mark.parametrize("tx", [object(), "sqlite:///jobs.db", 7, False], ids=lambda tx: type(tx).__name__)
     async def test_what_cannot_be_joined_is_refused(self, harness: Harness, tx: object) -> None:
         """`TransactionRefused` is raised for anything that is no connection of this store's, before any write."""
         await publish(harness.backend)

@@ -86,7 +86,7 @@ def test_nobody_is_waited_for_longer_than_a_day(told: object) -> None:
         object(),
         retry_after,
     ],
-    ids=lambda told: repr(told)[:20],
+    ids=lambda told: repr(told)[:15],
 )
 def test_what_cannot_be_understood_is_passed_over(told: object) -> None:
     """The backoff alone decides then."""
