@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from backburner.ports.nodes import Keeper, NodeStore
     from backburner.ports.operations import OperationStore
     from backburner.ports.queues import KindStore, QueueStore
+    from backburner.ports.schedules import ScheduleReader, ScheduleStore
 
 __all__ = [
     "Backend",
@@ -35,8 +36,8 @@ class Hint(StrEnum):
 
     #: Jobs may be due, or have ended.
     JOBS = "jobs"
-    #: A job was cancelled, a queue or kind paused or resumed, a limit or breaker changed, an operation begun, a node
-    #: asked to drain.
+    #: A job was cancelled, a queue or kind paused or resumed, a limit or breaker changed, an operation begun, a
+    #: schedule written, a node asked to drain.
     CONTROL = "control"
     #: A node died.
     LAPSE = "lapse"
@@ -165,6 +166,10 @@ class Backend(Protocol):
     def leases(self) -> LeaseStore: ...
     @property
     def operations(self) -> OperationStore: ...
+    @property
+    def schedules(self) -> ScheduleStore: ...
+    @property
+    def schedule_reader(self) -> ScheduleReader: ...
     @property
     def transactions(self) -> Transactions: ...
     @property

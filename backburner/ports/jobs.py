@@ -367,11 +367,13 @@ class Disposed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):
-    """How long ended jobs are kept, in microseconds; None is for ever."""
+    """How long ended jobs, and what schedules did, are kept, in microseconds; None is for ever."""
 
     completed: int | None
     cancelled: int | None
     dead: int | None
+    #: Lines of schedules' ledgers, from when they were written.
+    ticks: int | None = None
 
 
 class JobAdmin(Protocol):
@@ -390,7 +392,8 @@ class JobAdmin(Protocol):
 
         A child is kept as long as its parent is; where a parent's own time has passed, its children count as nobody's
         from then on, at most ``limit`` of them a call, and the parent is deleted once it has none. Operations that ended
-        as long ago as the dead are kept go too, and what is left of lanes that nobody uses.
+        as long ago as the dead are kept go too, and what is left of lanes that nobody uses; and the lines of schedules'
+        ledgers whose own time has passed, at most ``limit`` of them.
         """
         ...
 

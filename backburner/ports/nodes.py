@@ -69,7 +69,7 @@ class NodeStore(Protocol):
     async def publish(self, node: NodeRecord, ttl: int) -> None:
         """Enter a node, alive for ``ttl`` microseconds unless it beats.
 
-        Entered again, its queues and kinds change; that it was asked to drain stays.
+        Entered again, its queues, kinds, signatures and schedules change; that it was asked to drain stays.
         """
         ...
 

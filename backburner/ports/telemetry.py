@@ -45,6 +45,18 @@ class Signal(StrEnum):
     BREAKER_CLOSED = "breaker.closed"
     #: A breaker opened on this node alone: the store, where all nodes share it, cannot be asked.
     BREAKER_ALONE = "breaker.alone"
+    #: A tick was decided upon long after its time, or skipped since that had passed.
+    SCHEDULE_MISSED = "schedule.missed"
+    #: A tick was skipped: its predecessor's job, or another with its unique key, has not ended.
+    SCHEDULE_SKIPPED = "schedule.skipped"
+    #: A schedule in code was stored for the first time, or otherwise than before.
+    SCHEDULE_DECLARED = "schedule.declared"
+    #: A schedule in code does not fire any more: no living node declares it.
+    SCHEDULE_RETIRED = "schedule.retired"
+    #: A schedule fired a job whose kind this node does not know, as it was once stored.
+    SCHEDULE_UNKNOWN = "schedule.unknown"
+    #: This node cannot make out when a schedule is due, or what it stores.
+    SCHEDULE_FAILED = "schedule.failed"
     #: The node takes no more work, and ends what it runs.
     NODE_DRAINING = "node.draining"
     #: The node's lease was over, or let go since the loop was silent for so long; what it ran may run elsewhere.
