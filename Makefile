@@ -30,7 +30,7 @@ bench: $(DEV) ## measure the engine beside the raw limit of each store
 
 test: $(DEV) ## run the test suite with coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n 2 --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
