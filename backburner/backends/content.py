@@ -11,9 +11,10 @@ from backburner.model.job import PRIORITIES, JobState
 
 if TYPE_CHECKING:
     from backburner.model.job import Attempt, JobImage, NewJob, Settlement
+    from backburner.model.schedule import ScheduleChange, ScheduleRecord, TickRecord
     from backburner.ports.jobs import Letter
 
-__all__ = ["due_at", "expires_at", "image_flaw", "job_flaw", "letter_flaw", "settlement_flaw"]
+__all__ = ["change_flaw", "due_at", "expires_at", "image_flaw", "job_flaw", "letter_flaw", "settlement_flaw"]
 
 _LAST = (1 << 63) - 1
 #: The fields of a record that are text, and those that are numbers, whether there is one or not.
@@ -109,6 +110,48 @@ def image_flaw(image: JobImage) -> str | None:
         unique_until=image.unique_until or 0,
     )
     return flaw or next(filter(None, map(_attempt_flaw, image.history)), None)
+
+
+def change_flaw(change: ScheduleChange, now: int) -> str | None:
+    """Say what is wrong with a change of a schedule, and where, its ticks and jobs included; None for nothing."""
+    schedule = change.schedule
+    flaw = _schedule_flaw(schedule)
+    if flaw is not None:
+        return f"schedule {schedule.name!r}: {flaw}"
+    for tick in change.ticks:
+        flaw = _tick_flaw(tick)
+        if flaw is not None:
+            return f"tick {tick.id!r}: {flaw}"
+    for job in change.jobs:
+        flaw = job_flaw(job, now)
+        if flaw is not None:
+            return f"job {job.id!r}: {flaw}"
+    return None
+
+
+def _schedule_flaw(schedule: ScheduleRecord) -> str | None:
+    return _text_flaw(
+        name=schedule.name,
+        kind=schedule.kind,
+        rule=schedule.rule,
+        job=schedule.job,
+        last_job=schedule.last_job,
+        reason=schedule.reason,
+        by=schedule.by,
+    ) or _number_flaw(
+        version=schedule.version,
+        next_tick=schedule.next_tick or 0,
+        due_at=schedule.due_at or 0,
+        last_tick=schedule.last_tick or 0,
+        fired_at=schedule.fired_at or 0,
+        paused_until=schedule.paused_until or 0,
+    )
+
+
+def _tick_flaw(tick: TickRecord) -> str | None:
+    return _text_flaw(
+        id=tick.id, schedule=tick.schedule, reason=tick.reason, job=tick.job, by=tick.by, note=tick.note
+    ) or _number_flaw(tick=tick.tick, last=tick.last, count=tick.count, due_at=tick.due_at, at=tick.at)
 
 
 def _attempt_flaw(attempt: Attempt) -> str | None:

@@ -15,6 +15,7 @@ from backburner.backends.memory.notifier import MemoryNotifier
 from backburner.backends.memory.operations import MemoryOperationStore
 from backburner.backends.memory.queues import MemoryKindStore, MemoryQueueStore
 from backburner.backends.memory.reader import MemoryJobReader
+from backburner.backends.memory.schedules import MemoryScheduleReader, MemoryScheduleStore
 from backburner.backends.memory.transactions import MemoryTransactions
 from backburner.ports.backend import Finding, Level, SchemaState
 
@@ -75,6 +76,8 @@ class MemoryBackend:
         self.cells = MemoryCellStore(connection)
         self.leases = MemoryLeaseStore(connection)
         self.operations = MemoryOperationStore(connection)
+        self.schedules = MemoryScheduleStore(connection)
+        self.schedule_reader = MemoryScheduleReader(connection)
         self.transactions = MemoryTransactions()
         self.notifier = MemoryNotifier(connection)
         self.schema = MemorySchema()

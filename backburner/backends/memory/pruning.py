@@ -17,7 +17,7 @@ __all__ = ["let_children_go", "prune"]
 
 
 def prune(database: MemoryDatabase, keep: Keep, limit: int, now: int) -> int:
-    """Delete what need not be kept; return how many jobs and operations changed, at most ``limit``."""
+    """Delete what need not be kept; return how many jobs, operations and ticks changed, at most ``limit``."""
     kept = {JobState.COMPLETED: keep.completed, JobState.CANCELLED: keep.cancelled, JobState.DEAD: keep.dead}
     changed = 0
     more = True
@@ -31,6 +31,8 @@ def prune(database: MemoryDatabase, keep: Keep, limit: int, now: int) -> int:
                 changed += _pass(database, head[3].job.id, limit - changed, now)
     if keep.dead is not None:
         changed += _forget_operations(database, now - keep.dead, limit - changed)
+    if keep.ticks is not None:
+        changed += database.ledger.prune(now - keep.ticks, limit - changed)
     database.lanes.prune(limit, now)
     database.leases.tidy(now)
     return changed

@@ -65,9 +65,11 @@ from backburner.testing.contracts.births import BirthContract
 from backburner.testing.contracts.cells import CellsContract
 from backburner.testing.contracts.children import ChildContract
 from backburner.testing.contracts.claiming import ClaimingContract
+from backburner.testing.contracts.due import DueContract
 from backburner.testing.contracts.examining import ExaminingContract
 from backburner.testing.contracts.fencing import FencingContract
 from backburner.testing.contracts.filtering import FilteringContract
+from backburner.testing.contracts.firing import FiringContract
 from backburner.testing.contracts.followups import FollowUpContract
 from backburner.testing.contracts.gates import GateContract
 from backburner.testing.contracts.grouping import GroupingContract
@@ -75,6 +77,7 @@ from backburner.testing.contracts.inserting import InsertingContract
 from backburner.testing.contracts.lanes import LaneContract
 from backburner.testing.contracts.leases import LeasesContract
 from backburner.testing.contracts.leaving import LeavingContract
+from backburner.testing.contracts.ledger import LedgerContract
 from backburner.testing.contracts.letters import LettersContract
 from backburner.testing.contracts.limits import LimitContract
 from backburner.testing.contracts.living import LifeContract
@@ -90,6 +93,7 @@ from backburner.testing.contracts.queues import QueueContract
 from backburner.testing.contracts.rates import RateContract
 from backburner.testing.contracts.reading import ReadingContract
 from backburner.testing.contracts.recovering import RecoveringContract
+from backburner.testing.contracts.schedules import ScheduleContract
 from backburner.testing.contracts.settling import SettlingContract
 from backburner.testing.contracts.transactions import TransactionContract
 from backburner.testing.contracts.unique import UniqueContract
@@ -100,9 +104,11 @@ __all__ = [
     "CellsContract",
     "ChildContract",
     "ClaimingContract",
+    "DueContract",
     "ExaminingContract",
     "FencingContract",
     "FilteringContract",
+    "FiringContract",
     "FollowUpContract",
     "GateContract",
     "GroupingContract",
@@ -110,6 +116,7 @@ __all__ = [
     "LaneContract",
     "LeasesContract",
     "LeavingContract",
+    "LedgerContract",
     "LettersContract",
     "LifeContract",
     "LimitContract",
@@ -125,6 +132,7 @@ __all__ = [
     "RateContract",
     "ReadingContract",
     "RecoveringContract",
+    "ScheduleContract",
     "SettlingContract",
     "TransactionContract",
     "UniqueContract",
