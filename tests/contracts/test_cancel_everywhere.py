@@ -16,6 +16,7 @@ from backburner.model.lane import LANE_GATE, Limit
 from backburner.model.node import KindRecord, QueueRecord
 from backburner.model.operation import OperationRecord
 from backburner.model.query import JobFilter
+from backburner.model.schedule import Outcome, ScheduleChange
 from backburner.ports.backend import Hint
 from backburner.ports.jobs import Birth, Keep, Letter
 from backburner.testing.contracts.making import (
@@ -34,6 +35,7 @@ from backburner.testing.contracts.making import (
     settle,
     to_settle,
 )
+from backburner.testing.contracts.scheduling import change, fire, known, ledger, plan, schedule, skip, tick
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -420,6 +422,57 @@ async def _disposed(harness: Harness, letters: list[Letter], operation: Operatio
     return await _states(harness, [letter.id for letter in letters]), found.done
 
 
+async def _fire(harness: Harness) -> Attempt:
+    """Change two schedules, each with a line of its ledger and jobs; of the second the first has no room for its key."""
+    records = [await plan(harness.backend, new().id, due_at=harness.clock.now()) for _ in range(2)]
+    names = [record.name for record in records]
+    first, second = [msgspec.structs.replace(record, due_at=None) for record in records]
+    key = keyed(new().id)
+    holder, refused, other = new(unique=key), new(unique=key), new()
+    line = tick(schedule=second.name, job=refused.id)
+    changes = [fire(holder, first), ScheduleChange(schedule=second, ticks=(line,), jobs=(refused, other))]
+
+    async def look() -> tuple[list[int], int, list[Outcome], list[str]]:
+        versions = [record.version for record in (await harness.backend.schedule_reader.get(names)).schedules]
+        due = [record for record in (await harness.backend.schedules.due(1_000)).schedules if record.name in names]
+        outcomes = [outcome for name in names for outcome in await _outcomes(harness, name)]
+        jobs = (await harness.backend.reader.get(ids([holder, refused, other]))).jobs
+        return versions, len(due), outcomes, sorted(ids(jobs))
+
+    return Attempt(
+        lambda: harness.backend.schedules.change(changes),
+        look,
+        ([1, 1], 2, [], []),
+        ([2, 2], 0, [Outcome.FIRED, Outcome.SKIPPED], ids([holder, other])),
+    )
+
+
+async def _outcomes(harness: Harness, name: str) -> list[Outcome]:
+    return [line.outcome for line in await ledger(harness.backend, schedule=name)]
+
+
+async def _remove(harness: Harness) -> Attempt:
+    record = await plan(harness.backend, new().id, due_at=1)
+
+    async def look() -> tuple[list[str], bool]:
+        due = [each.name for each in (await harness.backend.schedules.due(1_000)).schedules]
+        return await known(harness.backend, [record.name]), record.name in due
+
+    return Attempt(lambda: harness.backend.schedules.remove(record.name, 1), look, ([record.name], True), ([], False))
+
+
+async def _forget_ticks(harness: Harness) -> Attempt:
+    """Prune the ledger, of which nothing else is kept."""
+    name = new().id
+    await change(harness.backend, ScheduleChange(schedule=schedule(name), ticks=(skip(schedule=name),)))
+    return Attempt(
+        lambda: harness.backend.admin.prune(msgspec.structs.replace(KEEP, ticks=0), 1_000),
+        lambda: _outcomes(harness, name),
+        [Outcome.SKIPPED],
+        [],
+    )
+
+
 async def _reads(harness: Harness) -> Attempt:
     job = await add(harness.backend)
 
@@ -438,6 +491,10 @@ async def _reads(harness: Harness) -> Attempt:
         await harness.backend.cells.load("")
         await harness.backend.leases.holders()
         await harness.backend.operations.find(limit=5)
+        await harness.backend.schedules.due(5)
+        await harness.backend.schedule_reader.get(["x"])
+        await harness.backend.schedule_reader.find(limit=5)
+        await harness.backend.schedule_reader.ticks(limit=5)
         await harness.backend.schema.state()
         await harness.backend.examine()
 
@@ -463,6 +520,7 @@ VERBS = [
     _enqueue, _bear, _claim, _settle, _recover, _cancel, _prune, _publish, _withdraw, _abandon, _beat, _set_queue,
     _reads, _upgrade, _notify, _revive, _note, _follow, _release, _restore, _drain,
     _set_kind, _declare, _override, _pass_on, _swap_cell, _acquire, _let_go, _put, _swap, _replay, _purge,
+    _fire, _remove, _forget_ticks,
 ]  # fmt: skip
 
 

@@ -184,16 +184,18 @@ class FiringContract:
         await publish(harness.backend)
         await declare(harness.backend, "schedule", slots=1)
         jobs = [new(lanes=("schedule/daily",)) for _ in range(4)]
-        for version, job in enumerate(jobs):
+        await change(harness.backend, fire(jobs[0]))
+        (running,) = await claim(harness.backend)
+        for version, job in enumerate(jobs[1:], 1):
             await change(harness.backend, fire(job, schedule(version=version)))
-            if version == 0:
-                (claimed,) = await claim(harness.backend)
-        order = [claimed.id]
-        await settle(harness.backend, claimed)
-        while claims := await claim(harness.backend):
-            (claimed,) = claims
-            order.append(claimed.id)
-            await settle(harness.backend, claimed)
+        order: list[str] = []
+        while True:
+            order.append(running.id)
+            await settle(harness.backend, running)
+            claims = await claim(harness.backend)
+            if not claims:
+                break
+            (running,) = claims
         assert order == ids(jobs)
 
     # ---- ids that were stored before -------------------------------------------------------------------------------

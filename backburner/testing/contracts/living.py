@@ -13,7 +13,8 @@ from backburner.model.job import JobState
 from backburner.model.node import QueueRecord
 from backburner.model.query import JobFilter
 from backburner.ports.jobs import Keep
-from backburner.testing.contracts.making import add, add_claimed, ask, publish, read, settle
+from backburner.testing.contracts.making import add, add_claimed, ask, new, publish, read, settle
+from backburner.testing.contracts.scheduling import change, fire, ledger, stored
 
 if TYPE_CHECKING:
     from backburner.testing.harness import Harness
@@ -66,16 +67,20 @@ class LifeContract:
         await settle(harness.backend, claimed)
         job = await add(harness.backend)
         await harness.backend.queues.set(QueueRecord(name="default", slots=3))
+        fired = fire(new())
+        await change(harness.backend, fired)
         backend = await harness.second()
         await backend.close()
         await backend.open(create=False, write=False)
-        assert len((await backend.reader.find(JobFilter(), limit=5)).jobs) == len((claimed, job))
+        assert len((await backend.reader.find(JobFilter(), limit=5)).jobs) == len((claimed, job, fired))
         assert await backend.reader.count(JobFilter()) == await harness.backend.reader.count(JobFilter())
         assert await backend.reader.history(job.id) == ()
         assert await backend.nodes.find() == await harness.backend.nodes.find()
         assert await backend.queues.list() == await harness.backend.queues.list()
         assert (await backend.schema.state()).pending == ()
-        before = await read(backend, job.id)
+        before, planned = await read(backend, job.id), await stored(backend)
+        assert (await backend.schedule_reader.find(limit=5)).schedules == (planned,)
+        assert [line.id for line in await ledger(backend)] == [line.id for line in fired.ticks]
         writes = (
             lambda: add(backend),
             lambda: backend.jobs.claim(ask()),
@@ -84,12 +89,15 @@ class LifeContract:
             lambda: backend.admin.release(10),
             lambda: backend.nodes.drain("node"),
             lambda: backend.queues.set(QueueRecord(name="default", paused=True)),
+            lambda: change(backend, fire(new(), planned)),
+            lambda: backend.schedules.remove("daily", 1),
         )
         for write in writes:
             with pytest.raises(StoreError) as caught:
                 await write()
             assert caught.value.stored == "no"
-        assert await read(harness.backend, job.id) == before
+        assert (await read(harness.backend, job.id), await stored(harness.backend)) == (before, planned)
+        assert len(await ledger(harness.backend)) == 1
         assert (await read(harness.backend, claimed.id)).state is JobState.COMPLETED
 
     async def test_roles_see_each_other_s_writes(self, harness: Harness) -> None:

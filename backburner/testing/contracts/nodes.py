@@ -47,6 +47,7 @@ class NodeContract:
             queues={"default": 10, "ümail": 1},
             kinds=("a", "b"),
             signatures={"a": '{"type":"object"}', "b": '{"description":"ü \N{SNOWMAN}"}'},
+            schedules=("täglich 🙂", "a", "b/c"),
         )
         await harness.backend.nodes.publish(node, LEASE)
         assert await harness.backend.nodes.find() == (node,)
@@ -59,13 +60,16 @@ class NodeContract:
         assert [node.id for node in await harness.backend.nodes.find()] == ["a", "b", "c"]
 
     async def test_published_again_its_queues_and_kinds_change(self, harness: Harness) -> None:
-        """Entered again, a node's queues, kinds and signatures change, and it keeps its claims."""
+        """Entered again, a node's queues, kinds, signatures and schedules change, and it keeps its claims."""
         await publish(harness.backend)
         claimed = await add_claimed(harness.backend)
         (node,) = await harness.backend.nodes.find()
-        changed = msgspec.structs.replace(node, queues={"mail": 2}, kinds=("send",), signatures={"send": "{}"})
-        await harness.backend.nodes.publish(changed, LEASE)
-        assert await harness.backend.nodes.find() == (changed,)
+        changed = msgspec.structs.replace(
+            node, queues={"mail": 2}, kinds=("send",), signatures={"send": "{}"}, schedules=("nightly", "daily")
+        )
+        for published in (changed, msgspec.structs.replace(changed, schedules=())):
+            await harness.backend.nodes.publish(published, LEASE)
+            assert await harness.backend.nodes.find() == (published,)
         assert await held(harness.backend) == {claimed.id: claimed.token}
 
     async def test_a_withdrawn_node_is_gone(self, harness: Harness) -> None:

@@ -297,15 +297,12 @@ class ScheduleContract:
         assert await _found(harness.backend) == names
         for after in range(len(names)):
             assert await _found(harness.backend, after=names[after]) == names[after + 1 :]
-        found: list[str] = []
-        after_name: str | None = None
-        for _ in range(4):
-            page = await harness.backend.schedule_reader.find(limit=3, after=after_name)
-            found += [record.name for record in page.schedules]
-            after_name = page.after
-            assert after_name == (found[-1] if len(found) < len(names) else None)
-        assert found == names
-        assert page.now == harness.clock.now()
+        for start in range(0, len(names), 3):
+            before = names[start - 1] if start else None
+            page = await harness.backend.schedule_reader.find(limit=3, after=before)
+            assert [record.name for record in page.schedules] == names[start : start + 3]
+            assert page.after == (names[start + 2] if start + 3 < len(names) else None)
+            assert page.now == harness.clock.now()
 
     async def test_found_declared_or_of_a_kind(self, harness: Harness) -> None:
         """All are found, or those that are declared, or are not, or are of a kind; in pages of those alone."""
