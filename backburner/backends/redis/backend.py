@@ -16,6 +16,8 @@ from backburner.backends.redis.notifier import RedisNotifier
 from backburner.backends.redis.operations import RedisOperationStore
 from backburner.backends.redis.queues import RedisKindStore, RedisQueueStore
 from backburner.backends.redis.reader import RedisJobReader
+from backburner.backends.redis.schedule_reader import RedisScheduleReader
+from backburner.backends.redis.schedules import RedisScheduleStore
 from backburner.backends.redis.schema import RedisSchema
 from backburner.backends.redis.session import Session
 from backburner.backends.redis.transactions import RedisTransactions
@@ -50,6 +52,8 @@ class RedisBackend:
         self.cells = RedisCellStore(session)
         self.leases = RedisLeaseStore(session)
         self.operations = RedisOperationStore(session)
+        self.schedules = RedisScheduleStore(session)
+        self.schedule_reader = RedisScheduleReader(session)
         self.transactions = RedisTransactions()
         self.notifier = RedisNotifier(session)
         self.schema = RedisSchema(session)

@@ -42,6 +42,13 @@ class Keys:
     operations: bytes = field(init=False)
     acting: bytes = field(init=False)
     acted: bytes = field(init=False)
+    schedules: bytes = field(init=False)
+    named: bytes = field(init=False)
+    coming: bytes = field(init=False)
+    ticks: bytes = field(init=False)
+    ledger: bytes = field(init=False)
+    lines: bytes = field(init=False)
+    aging: bytes = field(init=False)
     meta: bytes = field(init=False)
     #: A channel, not a key.
     hints: bytes = field(init=False)
@@ -65,6 +72,11 @@ class Keys:
     def operating(self) -> tuple[bytes, ...]:
         """The keys of ``lua/operating.lua``, the last of every script that includes it."""
         return self.operations, self.acting, self.acted
+
+    @property
+    def scheduling(self) -> tuple[bytes, ...]:
+        """The keys of ``lua/scheduling.lua``, the last of every script that includes it."""
+        return self.schedules, self.named, self.coming, self.ticks, self.ledger, self.lines, self.aging
 
     @property
     def everything(self) -> tuple[bytes, ...]:

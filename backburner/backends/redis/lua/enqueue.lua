@@ -5,22 +5,17 @@
 -- include uniques
 -- include lanes
 -- include inserting
+-- include taking_in
 
 local node = ARGV[2]
 local new = new_jobs(3, #ARGV)
 local offered = node ~= "" and alive(node)
 local answer = { NOW8 }
 local known = known_of(new)
-local seen = {}
 -- Of each queue with a job on offer: the first priority that somebody waits at, and an operator's room.
 local queues = {}
 -- Of each kind of a job on offer, whether it is paused.
 local pauses = {}
-
-local function say(at, what)
-    answer[#answer + 1] = at - 1
-    answer[#answer + 1] = what
-end
 
 local function look(queue)
     local found = queues[queue]
@@ -90,72 +85,38 @@ local function bear(each, value)
     enter_key(job, "r", "")
 end
 
--- Undo that a child's own group cancelled it, or asked to; tell whether it had.
-local function take_up(at, each, job)
-    local run = read_run(job)
-    if run.state == "r" and run.more.asked == "group" then
-        run.asked, run.more.asked = "-", nil
-        redis.call("HSET", RUNS, job.id, run_value(run))
-        return true
-    end
-    if run.state ~= "x" or run.more.reason ~= "group" then
+-- Store a new job running, if it may be.
+local function offer(each, value, due)
+    if not each[TOKEN] or not may_run(each, due) then
         return false
     end
-    local key = each[LINKS] and each[LINKS][3]
-    local holder = key and holder_of(key, job.id)
-    if holder then
-        say(at, "=" .. holder)
-        return true
-    end
-    strike_key(job)
-    redis.call("ZREM", ENDED, "x" .. run.ended .. job.id)
-    local value, due = value_of(each)
-    local again = fresh(job_of(job.id, value))
-    again.token = run.token
-    store_pending(each, value, due, gate_of(each, due), again)
+    bear(each, value)
     return true
 end
 
--- What a job comes to that was stored before, by this write or another.
-local function meet(at, each)
+-- Whether a job was born of this very offer before.
+local function born_before(each)
     flush()
-    local id, parent = each[1], each[LINKS] and each[LINKS][5]
-    local job = read_job(id)
-    if each[TOKEN] then
-        local run = read_run(job)
-        if run.state == "r" and run.more.node == node and run.token == each[TOKEN] then
-            return say(at, "born")
-        end
-    end
-    if not (parent and parent == job.parent and take_up(at, each, job)) then
-        say(at, "duplicate")
-    end
+    local value = redis.call("HGET", RUNS, each[1])
+    local run = value and run_of(value)
+    return run and run.state == "r" and run.more.node == node and run.token == each[TOKEN]
 end
 
 need_room(known)
 for at, each in ipairs(new) do
-    local id = each[1]
-    if known[at] or seen[id] then
-        meet(at, each)
+    local said, gate, due
+    if each[TOKEN] and (known[at] or taken_in[each[1]]) and born_before(each) then
+        said = "born"
     else
-        local key = each[LINKS] and each[LINKS][3]
-        local holder = key and holder_of(key)
-        if holder then
-            say(at, "=" .. holder)
-        else
-            seen[id] = true
-            local value, due = value_of(each)
-            if offered and each[TOKEN] and may_run(each, due) then
-                bear(each, value)
-                say(at, "born")
-            else
-                local gate = gate_of(each, due)
-                store_pending(each, value, due, gate)
-                local queue = queues[each[2]]
-                if queue and gate == "" and number_of(due) <= NOW then
-                    queue.ahead = math.min(queue.ahead, tonumber(each[3]))
-                end
-            end
+        said, gate, due = take_in(each, known[at], offered and offer)
+    end
+    if said then
+        answer[#answer + 1] = at - 1
+        answer[#answer + 1] = said
+    elseif gate == "" and number_of(due) <= NOW then
+        local queue = queues[each[2]]
+        if queue then
+            queue.ahead = math.min(queue.ahead, tonumber(each[3]))
         end
     end
 end

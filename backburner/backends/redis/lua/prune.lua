@@ -1,13 +1,13 @@
--- Delete ended jobs whose time has passed. ARGV: now, limit, and for how many microseconds the completed, the cancelled
--- and the dead are kept (empty: for ever). Answers: how many rows changed, and 1 if it is to be called again since it
--- stopped short of the limit: what is passed over changes no row, but takes its time. KEYS: those of tables, of locking, and
--- of operating.
+-- Delete ended jobs, and lines of ledgers, whose time has passed. ARGV: now, limit, and for how many microseconds the
+-- completed, the cancelled, the dead and lines are kept (empty: for ever). Answers: how many rows changed, and 1 if it is to be called again since it
+-- stopped short of the limit: what is passed over changes no row, but takes its time. KEYS: those of tables, of locking,
+-- ticks, ledger, lines and aging (see scheduling), and those of operating.
 -- include tables
 -- include uniques
 -- include deleting
 -- include operating
 
-local LOCKS, LAPSING = KEYS[25], KEYS[26]
+local LOCKS, LAPSING, TICKS, LEDGER, LINES, AGING = unpack(KEYS, 25)
 
 local limit = tonumber(ARGV[2])
 local kept = { { "c", ARGV[3] }, { "x", ARGV[4] }, { "d", ARGV[5] } }
@@ -65,6 +65,25 @@ local function prune_operations(time)
     end
 end
 
+-- Delete the oldest lines of all that were written so long ago.
+local function prune_lines(time)
+    local till = string.format("%.0f", NOW - time)
+    repeat
+        local lines = redis.call("ZRANGEBYSCORE", AGING, "-inf", till, "LIMIT", 0, math.min(WINDOW, limit - changed))
+        local ids = {}
+        for at, line in ipairs(lines) do
+            ids[at] = sub(line, find(line, "\0", 1, true) + 1)
+        end
+        if #lines > 0 then
+            redis.call("HDEL", TICKS, unpack(ids))
+            redis.call("ZREM", LEDGER, unpack(ids))
+            redis.call("ZREM", LINES, unpack(lines))
+            redis.call("ZREM", AGING, unpack(lines))
+        end
+        changed = changed + #lines
+    until #lines < WINDOW
+end
+
 -- Forget some values whose moment has passed; they count as no rows.
 local function forget(values, moments)
     local names = redis.call("ZRANGEBYSCORE", moments, "-inf", string.format("(%.0f", NOW), "LIMIT", 0, WINDOW)
@@ -88,6 +107,9 @@ repeat
 until passed == 0 or changed >= limit or lifted >= MOST_LIFTED
 if ARGV[5] ~= "" then
     prune_operations(tonumber(ARGV[5]))
+end
+if ARGV[6] ~= "" then
+    prune_lines(tonumber(ARGV[6]))
 end
 forget(METERS, FILLING)
 forget(LOCKS, LAPSING)

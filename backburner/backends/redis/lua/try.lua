@@ -1,11 +1,14 @@
 -- Try what scripts do, to no effect: if a right were missing, or a key were another's, one would end in its middle, and
--- nothing is undone. KEYS: those of tables, of locks, operations and cells, and meta. ARGV: now.
+-- nothing is undone. KEYS: all there are. ARGV: now.
 -- include tables
 
-local CELLS, LOCKS, LAPSING, OPERATIONS, ACTING, ACTED, META = unpack(KEYS, 25)
+local CELLS, LOCKS, LAPSING, OPERATIONS, ACTING, ACTED, SCHEDULES, NAMED, COMING, TICKS, LEDGER, LINES, AGING, META =
+    unpack(KEYS, 25)
 
 even_if_full(LINE)
-for _, key in ipairs({ JOBS, RUNS, NODES, QUEUES, KINDS, LIMITS, METERS, CELLS, LOCKS, OPERATIONS, META }) do
+for _, key in ipairs({
+    JOBS, RUNS, NODES, QUEUES, KINDS, LIMITS, METERS, CELLS, LOCKS, OPERATIONS, SCHEDULES, TICKS, META,
+}) do
     redis.call("HGET", key, "")
     redis.call("HMGET", key, "")
     redis.call("HEXISTS", key, "")
@@ -13,7 +16,7 @@ for _, key in ipairs({ JOBS, RUNS, NODES, QUEUES, KINDS, LIMITS, METERS, CELLS, 
 end
 for _, key in ipairs({
     LINE, WAITING, HOLDING, KEEPING, HELD, LENT, EXPIRING, ENDED, CHILDREN, IDS, HISTORY, LEASES, PARKED, INSIDE, DEAD,
-    FILLING, OPENING, LAPSING, ACTING, ACTED,
+    FILLING, OPENING, LAPSING, ACTING, ACTED, NAMED, COMING, LEDGER, LINES, AGING,
 }) do
     redis.call("ZADD", key, "XX", 0, "")
     redis.call("ZREM", key, "")

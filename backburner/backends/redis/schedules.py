@@ -1,0 +1,121 @@
+"""The schedule store, in Redis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backburner.backends.content import change_flaw
+from backburner.backends.redis import packing, ticking
+from backburner.errors import StoreError
+from backburner.ports.backend import Hint
+from backburner.ports.schedules import ChangeAnswer, Changed, Due
+from backburner.shield import to_the_end
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backburner.backends.redis.session import Session
+    from backburner.model.schedule import ScheduleChange
+
+__all__ = ["RedisScheduleStore"]
+
+#: Schedules, ticks and jobs that one script writes, if no change has more.
+_PORTION = 1000
+_LAST_VERSION = (1 << 63) - 1
+_DONE = ChangeAnswer()
+_OUTRUN = ChangeAnswer(outrun=True)
+
+
+class RedisScheduleStore:
+    """A `ScheduleStore`: every verb is one script, but for very many changes."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def due(self, limit: int) -> Due:
+        """Return the schedules that are due, the earliest ``limit``."""
+        keys = self._session.keys
+        now, following, *found = await self._session.scripts.read(
+            "read_due", (keys.coming, keys.schedules, keys.jobs, keys.runs), (max(0, limit),)
+        )
+        schedules = tuple(map(ticking.schedule, found[::2]))
+        next_due = None if following is None else ticking.schedule(following).due_at
+        return Due(
+            now=now,
+            schedules=schedules,
+            unended=frozenset(
+                schedule.name for schedule, is_unended in zip(schedules, found[1::2], strict=True) if is_unended
+            ),
+            wait=None if next_due is None else max(0, next_due - now),
+        )
+
+    async def change(self, changes: Sequence[ScheduleChange]) -> Changed:
+        """Write schedules, ticks and jobs: of very many changes in portions, since others wait for a script to end."""
+        portions = _portions(changes)
+        if len(portions) == 1:
+            return await self._change(changes)
+        return await to_the_end(self._change_each(portions))
+
+    async def _change_each(self, portions: Sequence[Sequence[ScheduleChange]]) -> Changed:
+        answers: list[ChangeAnswer] = []
+        now = 0
+        for portion in portions:
+            try:
+                changed = await self._change(portion)
+            except StoreError as error:
+                if answers:
+                    # What went before is stored.
+                    error.stored = "unknown"
+                raise
+            now = changed.now
+            answers += changed.changes
+        return Changed(now, tuple(answers))
+
+    async def _change(self, changes: Sequence[ScheduleChange]) -> Changed:
+        keys = self._session.keys
+        now = self._session.clock.now()
+        flaws = [change_flaw(change, now) for change in changes]
+        args = [
+            arg for change, flaw in zip(changes, flaws, strict=True) if flaw is None for arg in ticking.change(change)
+        ]
+        answered, *made = await self._session.scripts.run(
+            "schedules_change", (*keys.tables, *keys.scheduling), (keys.hints, Hint.CONTROL, *args)
+        )
+        answers = map(_answer, made)
+        return Changed(
+            packing.number(answered),
+            tuple([next(answers) if flaw is None else ChangeAnswer(refused=flaw) for flaw in flaws]),
+        )
+
+    async def remove(self, name: str, version: int) -> bool:
+        """Delete a schedule of that version."""
+        if not 0 < version <= _LAST_VERSION:
+            return False
+        sent = (ticking.text(name), packing.eight(version))
+        return bool(await self._session.scripts.run("schedules_remove", self._session.keys.scheduling, sent))
+
+
+def _portions(changes: Sequence[ScheduleChange]) -> list[Sequence[ScheduleChange]]:
+    """Divide changes into portions of about as many as one script is to write; at least one portion."""
+    portions: list[list[ScheduleChange]] = [[]]
+    taken = 0
+    for change in changes:
+        size = 1 + len(change.ticks) + len(change.jobs)
+        if taken and taken + size > _PORTION:
+            portions.append([])
+            taken = 0
+        portions[-1].append(change)
+        taken += size
+    return [*portions]
+
+
+def _answer(held: list[bytes] | None) -> ChangeAnswer:
+    """Return what became of a change: nothing if it was outrun, else jobs and who holds their keys, in turn."""
+    if held is None:
+        return _OUTRUN
+    if not held:
+        return _DONE
+    ids = [each.decode() for each in held]
+    return ChangeAnswer(holders=dict(zip(ids[::2], ids[1::2], strict=True)))
