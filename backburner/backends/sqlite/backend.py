@@ -18,6 +18,8 @@ from backburner.backends.sqlite.operations import SqliteOperationStore
 from backburner.backends.sqlite.place import Place
 from backburner.backends.sqlite.queues import SqliteQueueStore
 from backburner.backends.sqlite.reader import SqliteJobReader
+from backburner.backends.sqlite.schedule_reader import SqliteScheduleReader
+from backburner.backends.sqlite.schedules import SqliteScheduleStore
 from backburner.backends.sqlite.schema import SqliteSchema
 from backburner.backends.sqlite.session import Session
 from backburner.backends.sqlite.transactions import SqliteTransactions
@@ -55,6 +57,8 @@ class SqliteBackend:
         self.cells = SqliteCellStore(session)
         self.leases = SqliteLeaseStore(session)
         self.operations = SqliteOperationStore(session)
+        self.schedules = SqliteScheduleStore(session)
+        self.schedule_reader = SqliteScheduleReader(session)
         self.notifier = SqliteNotifier(session)
         self.schema = SqliteSchema(session)
 

@@ -10,7 +10,7 @@ from backburner.backends.sqlite.statements import load
 from backburner.model.query import Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from backburner.model.query import JobFilter
 
@@ -43,16 +43,17 @@ _CONDITIONS: Final = {
 
 
 class Filtered:
-    """A statement with room for a filter."""
+    """A statement with room for a filter, of jobs or with conditions of its own, by the parameter that is compared."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_conditions", "_text")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, conditions: Mapping[str, str] = _CONDITIONS) -> None:
         self._text = load(name)
+        self._conditions = conditions
 
-    def text(self, given: dict[str, object]) -> str:
-        """Return the statement for the parameters of a filter."""
-        conditions = [text for name, text in _CONDITIONS.items() if given[name] is not None]
+    def text(self, given: Mapping[str, object]) -> str:
+        """Return the statement for the parameters of a filter; what is not looked at is None."""
+        conditions = [text for name, text in self._conditions.items() if given[name] is not None]
         return self._text.replace(_PLACE, " AND ".join(conditions) or "TRUE")
 
 

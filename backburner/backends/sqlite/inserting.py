@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from backburner.model.job import NewJob
     from backburner.ports.jobs import Birth
 
-__all__ = ["follow", "insert"]
+__all__ = ["follow", "insert", "store"]
 
 
 def insert(
@@ -36,7 +36,7 @@ def insert(
     for part in plan:
         births = Births(birth, alive=alive, now=now) if birth is not None else None
         try:
-            answers[part.start : part.stop] = yield from _store(
+            answers[part.start : part.stop] = yield from store(
                 groups[part.start : part.stop], births, now, joined=joined
             )
         except Exception as error:
@@ -49,10 +49,10 @@ def insert(
 
 def follow(jobs: Sequence[NewJob], now: int) -> Steps[None]:
     """Store follow-ups, all or none; those whose key is held are parked at its gate."""
-    yield from _store([jobs], None, now, parks=True)
+    yield from store([jobs], None, now, parks=True)
 
 
-def _store(
+def store(
     groups: Sequence[Sequence[NewJob]],
     births: Births | None,
     now: int,

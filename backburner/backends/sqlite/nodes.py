@@ -45,6 +45,7 @@ class SqliteNodeStore:
             "queues": _encode(node.queues).decode(),
             "kinds": _encode(node.kinds).decode(),
             "signatures": _encode(node.signatures).decode(),
+            "schedules": _encode(node.schedules).decode(),
         }
 
         def work(connection: sqlite3.Connection) -> None:

@@ -24,12 +24,15 @@ _FORGET = load("forget")
 _DELETE = load("delete")
 _FORGET_OPERATIONS = load("forget_operations")
 _FORGET_LEASES = load("forget_leases")
+_FORGET_TICKS = load("forget_ticks")
 
 _decode_seqs = msgspec.json.Decoder(list[int]).decode
 
 
 def prune(connection: sqlite3.Connection, keep: Keep, limit: int, now: int) -> int:
-    """Delete jobs, after letting their children go, and operations; return how many rows changed, without those lifted out.
+    """Delete jobs, after letting their children go, operations, and lines of ledgers.
+
+    Returns how many rows changed, without those lifted out.
 
     A job that is kept for its parent's sake lets its children go all the same, and is then lifted out of what is to be
     pruned, so that it is not looked at again until its parent lets it go.
@@ -56,6 +59,10 @@ def prune(connection: sqlite3.Connection, keep: Keep, limit: int, now: int) -> i
         changed += orphans + deleted
         left -= orphans + deleted + lifted
     if left > 0 and keep.dead is not None:
-        changed += connection.execute(_FORGET_OPERATIONS, {"before": now - keep.dead, "limit": left}).rowcount
+        forgotten = connection.execute(_FORGET_OPERATIONS, {"before": now - keep.dead, "limit": left}).rowcount
+        changed += forgotten
+        left -= forgotten
+    if left > 0 and keep.ticks is not None:
+        changed += connection.execute(_FORGET_TICKS, {"before": now - keep.ticks, "limit": left}).rowcount
     connection.execute(_FORGET_LEASES, {"name": None, "now": now})
     return changed

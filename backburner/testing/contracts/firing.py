@@ -102,7 +102,7 @@ class FiringContract:
             record = await stored(backend)
             assert (record.version, record.last_job, record.fired_at, record.last_tick) == (1, job.id, 1_000, 1_000)
             assert await ledger(backend) == [msgspec.structs.replace(fired.ticks[0], at=harness.clock.now())]
-        assert ids(await claim(second)) == [job.id]
+        assert ids(await claim(harness.backend)) == [job.id]
 
     async def test_every_field_of_a_job(self, harness: Harness) -> None:
         """A job of a change is stored with every field as `enqueue` stores the same job."""
@@ -390,11 +390,13 @@ class FiringContract:
         holder, job = new(unique=keyed()), new(unique=keyed())
         before, after = fire(new(), schedule("before")), fire(new(), schedule("after"))
         held_up = fire(job)
+        calls: list[asyncio.Task[tuple[ChangeAnswer, ...]]] = []
         with suppress(_ChangedMind):
             async with transaction as tx:
                 await harness.backend.jobs.enqueue([[holder]], tx=tx)
-                call = asyncio.ensure_future(change(harness.backend, before, held_up, after))
-                await asyncio.wait([call], timeout=PATIENCE)
+                call = asyncio.create_task(change(harness.backend, before, held_up, after))
+                calls.append(call)
+                await asyncio.wait(calls, timeout=PATIENCE)
                 if call.done():
                     assert call.result() == (DONE, ChangeAnswer(busy=True), DONE)
                     assert await known(harness.backend, ["before", "daily", "after"]) == ["after", "before"]
@@ -402,7 +404,7 @@ class FiringContract:
                     assert await ledger(harness.backend, schedule="daily") == []
                 if minded == "rolls back":
                     raise _ChangedMind
-        answers = await call
+        (answers,) = [await call for call in calls]
         assert (answers[0], answers[2]) == (DONE, DONE)
         answer = await _insist(harness.backend, held_up) if answers[1].busy else answers[1]
         assert answer == (DONE if minded == "rolls back" else ChangeAnswer(holders={job.id: holder.id}))
