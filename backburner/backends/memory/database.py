@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from backburner.backends.memory.book import ScheduleBook
 from backburner.backends.memory.keys import Keys
 from backburner.backends.memory.lanes import Lanes
 from backburner.backends.memory.leases import LeaseBook
 from backburner.backends.memory.ledger import Ledger
 from backburner.backends.memory.line import Line
 from backburner.backends.memory.place import Queue
-from backburner.backends.memory.timetable import Timetable
 from backburner.backends.memory.usage import Usage
 from backburner.model.job import UNIQUE_GATE, JobState
 from backburner.model.lane import LANE_GATE
@@ -68,7 +68,7 @@ class MemoryDatabase:
         self.cells: dict[str, Cell] = {}
         self.leases = LeaseBook()
         self.operations: dict[str, OperationRecord] = {}
-        self.timetable = Timetable()
+        self.schedules = ScheduleBook()
         self.ledger = Ledger()
         self.nodes: dict[str, Node] = {}
         #: What each node holds, by id.

@@ -35,7 +35,7 @@ class MemoryScheduleStore:
         """Return the schedules that are due, the earliest ``limit``."""
         database = self._connection.reading()
         now = self._connection.clock.now()
-        first = database.timetable.first(limit + 1)
+        first = database.schedules.first(limit + 1)
         due = tuple(schedule for schedule in first[:limit] if schedule.due_at is not None and schedule.due_at <= now)
         following = next((schedule.due_at for schedule in first[len(due) :]), None)
         return Due(
@@ -58,10 +58,10 @@ class MemoryScheduleStore:
     async def remove(self, name: str, version: int) -> bool:
         """Delete a schedule of that version."""
         database = self._connection.writing()
-        known = database.timetable.get(name)
+        known = database.schedules.get(name)
         if known is None or known.version != version:
             return False
-        database.timetable.delete(name)
+        database.schedules.delete(name)
         database.changed(self._connection, Hint.CONTROL)
         return True
 
@@ -76,8 +76,8 @@ class MemoryScheduleReader:
 
     async def get(self, names: Collection[str]) -> Schedules:
         """Return those of these names that exist, by name."""
-        timetable = self._connection.reading().timetable
-        found = [timetable.get(name) for name in sorted({*names})]
+        book = self._connection.reading().schedules
+        found = [book.get(name) for name in sorted({*names})]
         return Schedules(self._connection.clock.now(), tuple(one for one in found if one is not None))
 
     async def find(
@@ -86,7 +86,7 @@ class MemoryScheduleReader:
         """Return schedules by name, above ``after``."""
         found = [
             schedule
-            for schedule in self._connection.reading().timetable
+            for schedule in self._connection.reading().schedules
             if (after is None or schedule.name > after)
             and (declared is None or schedule.declared is declared)
             and (kind is None or schedule.kind == kind)
@@ -131,14 +131,14 @@ def _change(database: MemoryDatabase, change: ScheduleChange, now: int) -> Chang
     if flaw is not None:
         return ChangeAnswer(refused=flaw)
     schedule = change.schedule
-    known = database.timetable.get(schedule.name)
+    known = database.schedules.get(schedule.name)
     if schedule.version != (0 if known is None else known.version):
         return ChangeAnswer(outrun=True)
     holders = insert(database, change.jobs, None, now).holders
     for tick in change.ticks:
         database.ledger.write(_written(tick, holders, now))
     last_job = schedule.last_job
-    database.timetable.write(
+    database.schedules.write(
         msgspec.structs.replace(
             schedule,
             version=schedule.version + 1,

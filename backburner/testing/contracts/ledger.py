@@ -49,9 +49,9 @@ async def _write(backend: Backend, *lines: TickRecord) -> None:
     assert await change(backend, *changes) == (ChangeAnswer(),) * len(lines)
 
 
-async def _ids(backend: Backend, **where: Any) -> str:  # noqa: ANN401 - as `ScheduleReader.ticks`
+async def _ids(backend: Backend, *, limit: int = 100, **where: Any) -> str:  # noqa: ANN401 - as `ScheduleReader.ticks`
     """Return the ids that are found, a letter each, in their order."""
-    page = await backend.schedule_reader.ticks(**{"limit": 100} | where)
+    page = await backend.schedule_reader.ticks(limit=limit, **where)
     return "".join(line.id for line in page.ticks)
 
 

@@ -50,9 +50,9 @@ def _change(name: str = "daily", version: int = 0, **fields: Any) -> ScheduleCha
     return ScheduleChange(schedule=schedule(name, version, **fields))
 
 
-async def _found(backend: Backend, **where: Any) -> list[str]:  # noqa: ANN401 - as `ScheduleReader.find`
+async def _found(backend: Backend, *, limit: int = 100, **where: Any) -> list[str]:  # noqa: ANN401 - as `ScheduleReader.find`
     """Return the names that are found, in their order."""
-    page = await backend.schedule_reader.find(**{"limit": 100} | where)
+    page = await backend.schedule_reader.find(limit=limit, **where)
     return [record.name for record in page.schedules]
 
 
@@ -86,7 +86,8 @@ class ScheduleContract:
 
     async def test_due_as_it_was_written(self, harness: Harness) -> None:
         """What is due is answered with every field, as it is read."""
-        await plan(harness.backend, **FULL | {"due_at": harness.clock.now() - 1})
+        fields: dict[str, Any] = FULL | {"due_at": harness.clock.now() - 1}
+        await plan(harness.backend, **fields)
         due = await harness.backend.schedules.due(5)
         assert due.schedules == (await stored(harness.backend),)
 
@@ -143,7 +144,7 @@ class ScheduleContract:
     async def test_a_poisoned_change_stands_alone(self, harness: Harness, poison: dict[str, Any]) -> None:
         """A change refused for what its schedule says does nothing of itself, says why, and harms no other."""
         jobs = [new() for _ in range(3)]
-        named = {"name": "bad"} | poison
+        named: dict[str, Any] = {"name": "bad"} | poison
         before, bad, after = (
             fire(jobs[0], schedule("before"), schedule="before"),
             ScheduleChange(schedule=schedule(**named), ticks=(skip(schedule="bad"),), jobs=(jobs[1],)),

@@ -42,13 +42,15 @@ def tick(moment: int = 1_000, **fields: Any) -> TickRecord:  # noqa: ANN401 - an
 
 def skip(moment: int = 1_000, **fields: Any) -> TickRecord:  # noqa: ANN401 - any field of it
     """Make a line of a ledger that tells of a tick that was skipped."""
-    return tick(moment, **{"outcome": Outcome.SKIPPED, "reason": "missed"} | fields)
+    given: dict[str, Any] = {"outcome": Outcome.SKIPPED, "reason": "missed"}
+    return tick(moment, **given | fields)
 
 
 def fire(job: NewJob, of: ScheduleRecord | None = None, **fields: Any) -> ScheduleChange:  # noqa: ANN401 - of a tick
     """Make the change that stores a job for one tick of a schedule."""
     record = schedule() if of is None else of
-    line = tick(**{"schedule": record.name, "job": job.id} | fields)
+    given: dict[str, Any] = {"schedule": record.name, "job": job.id}
+    line = tick(**given | fields)
     record = msgspec.structs.replace(record, last_tick=line.last, fired_at=line.due_at, last_job=job.id)
     return ScheduleChange(schedule=record, ticks=(line,), jobs=(job,))
 
@@ -78,6 +80,6 @@ async def known(backend: Backend, names: Iterable[str]) -> list[str]:
 
 async def ledger(backend: Backend, **where: Any) -> list[TickRecord]:  # noqa: ANN401 - as `ScheduleReader.ticks`
     """Read lines of the ledger, the first decided first."""
-    page = await backend.schedule_reader.ticks(**{"limit": 10_000} | where)
+    page = await backend.schedule_reader.ticks(limit=10_000, **where)
     assert page.after is None
     return [*reversed(page.ticks)]

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
     from backburner.model.schedule import ScheduleRecord
 
-__all__ = ["Timetable"]
+__all__ = ["ScheduleBook"]
 
 #: So many leftovers are not worth sweeping.
 _CLUTTER = 64
 
 
-class Timetable:
+class ScheduleBook:
     """The schedules. Those that are due are found without a look at the others."""
 
     __slots__ = ("_due", "_schedules")
