@@ -21,6 +21,7 @@ __all__ = [
     "InvalidArguments",
     "InvalidDependency",
     "InvalidOption",
+    "InvalidSchedule",
     "InvalidSetting",
     "InvalidUrl",
     "JobCancelled",
@@ -96,6 +97,18 @@ class InvalidOption(CallRefused, ValueError):
     def __init__(self, message: str | None = None, *, option: str | None = None) -> None:
         super().__init__(message)
         self.option = option
+
+
+class InvalidSchedule(CallRefused, ValueError):
+    """This does not say when a schedule is due, or not what it seems to say.
+
+    ``part`` is where: a field of a cron expression, such as ``day of month``, or an option, such as ``tz``; None if no
+    single one is to blame.
+    """
+
+    def __init__(self, message: str | None = None, *, part: str | None = None) -> None:
+        super().__init__(message)
+        self.part = part
 
 
 class UnknownRetryPolicy(InvalidOption):
@@ -175,6 +188,14 @@ class UnknownPath(CallRefused, LookupError):
 
 class DuplicateKind(CallRefused, ValueError):
     """Two jobs have the same kind."""
+
+
+class DuplicateSchedule(CallRefused, ValueError):
+    """Two schedules have the same name."""
+
+
+class ScheduleNotFound(BackburnerError, LookupError):
+    """There is no schedule of that name."""
 
 
 class UnknownKind(CallRefused, LookupError):
