@@ -17,8 +17,8 @@ from tests.contracts.test_machine import EVERYTHING, StoreMachine, on_redis
 if TYPE_CHECKING:
     from tests.servers.redis import RedisServer
 
-#: Keeps nothing that has ended.
-AT_ONCE = Keep(completed=0, cancelled=0, dead=0)
+#: Keeps nothing that has ended, and no line.
+AT_ONCE = Keep(completed=0, cancelled=0, dead=0, ticks=0)
 #: What code declares and operators set stays.
 SETTINGS = {b"meta", b"queues", b"kinds", b"limits"}
 #: Seconds after which every rate is unused.
@@ -26,7 +26,7 @@ LONG = 10**8
 
 
 class Leaving(StoreMachine):
-    """Goes as all stores do; in the end every node is gone, and every job is ended and pruned."""
+    """Goes as all stores do; in the end every node and schedule is gone, and every job is ended and pruned."""
 
     def teardown(self) -> None:
         try:
@@ -48,6 +48,8 @@ async def leave(backend: RedisBackend) -> set[bytes]:
             await settle(backend, each.claim, JobState.DEAD, node="last", reason="over")
     page = await backend.reader.export(limit=EVERYTHING)
     await backend.admin.cancel([image.record.id for image in page.jobs])
+    for record in (await backend.schedule_reader.find(limit=EVERYTHING)).schedules:
+        assert await backend.schedules.remove(record.name, record.version)
     while await backend.admin.prune(AT_ONCE, EVERYTHING):
         pass
     await backend.nodes.withdraw("last")
@@ -61,7 +63,7 @@ async def leave(backend: RedisBackend) -> set[bytes]:
 
 
 def test_no_key_is_left(redis_server: RedisServer) -> None:
-    """When all nodes are gone and all jobs pruned, nothing is left but settings."""
+    """When all nodes and schedules are gone, all jobs and lines pruned, nothing is left but settings."""
 
     class Machine(Leaving):
         def __init__(self) -> None:

@@ -16,6 +16,7 @@ from backburner.model.lane import Limit
 from backburner.model.node import KindRecord, NodeRecord, QueueRecord
 from backburner.model.operation import OperationRecord
 from backburner.model.query import JobFilter, Shown
+from backburner.model.schedule import ScheduleChange
 from backburner.ports.jobs import Birth, Keep
 from backburner.testing.contracts.making import (
     LEASE,
@@ -29,6 +30,7 @@ from backburner.testing.contracts.making import (
     read,
     to_settle,
 )
+from backburner.testing.contracts.scheduling import fire, ledger, schedule, stored
 from tests.servers.proxy import Proxy
 from tests.unit.redis.conftest import store
 
@@ -46,6 +48,7 @@ VERBS = (
     *("nodes_publish", "nodes_beat", "nodes_drain", "nodes_withdraw", "nodes_abandon", "queues_set", "read_export"),
     *("replay", "purge", "operations_put", "operations_swap", "limits_declare", "limits_override", "cells_swap"),
     *("locks_acquire", "locks_renew", "locks_release", "kinds_set"),
+    *("schedules_change", "schedules_remove"),
 )
 
 
@@ -185,3 +188,16 @@ async def test_limits_cells_and_leases(deaf: Deaf) -> None:
     assert held.token == taken.token
     assert not await deaf.again(lambda: backend.leases.release("lock", "holder", taken.token))
     assert await backend.leases.holders() == {}
+
+
+async def test_schedules(deaf: Deaf) -> None:
+    """A change that nobody heard of was made once, its job stored and its line written once; repeated it is outrun."""
+    backend, job = deaf.backend, new()
+    assert [each.outrun for each in (await deaf.again(lambda: backend.schedules.change([fire(job)]))).changes] == [True]
+    assert (await stored(backend)).version == 1
+    assert [line.job for line in await ledger(backend)] == [job.id]
+    assert await backend.reader.count(JobFilter()) == {Shown.WAITING: 1}
+    other = ScheduleChange(schedule=schedule("other"))
+    assert [each.outrun for each in (await deaf.again(lambda: backend.schedules.change([other]))).changes] == [True]
+    assert not await deaf.again(lambda: backend.schedules.remove("daily", 1))
+    assert [each.name for each in (await backend.schedule_reader.find(limit=5)).schedules] == ["other"]

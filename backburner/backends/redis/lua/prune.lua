@@ -1,7 +1,7 @@
 -- Delete ended jobs, and lines of ledgers, whose time has passed. ARGV: now, limit, and for how many microseconds the
--- completed, the cancelled, the dead and lines are kept (empty: for ever). Answers: how many rows changed, and 1 if it is to be called again since it
--- stopped short of the limit: what is passed over changes no row, but takes its time. KEYS: those of tables, of locking,
--- ticks, ledger, lines and aging (see scheduling), and those of operating.
+-- completed, the cancelled, the dead, and lines are kept (empty: for ever). Answers: how many rows changed, and 1 if it is
+-- to be called again since it stopped short of the limit: what is passed over changes no row, but takes its time. KEYS:
+-- those of tables, of locking, ticks, ledger, lines and aging (see scheduling), and those of operating.
 -- include tables
 -- include uniques
 -- include deleting
@@ -69,19 +69,21 @@ end
 local function prune_lines(time)
     local till = string.format("%.0f", NOW - time)
     repeat
-        local lines = redis.call("ZRANGEBYSCORE", AGING, "-inf", till, "LIMIT", 0, math.min(WINDOW, limit - changed))
-        local ids = {}
-        for at, line in ipairs(lines) do
-            ids[at] = sub(line, find(line, "\0", 1, true) + 1)
+        local aged = redis.call("ZRANGEBYSCORE", AGING, "-inf", till, "LIMIT", 0, math.min(WINDOW, limit - changed))
+        local ids, lines = {}, {}
+        for at, member in ipairs(aged) do
+            local front = find(member, "\0", 1, true)
+            ids[at] = sub(member, 1, front - 1)
+            lines[at] = sub(member, front + 1) .. "\0" .. ids[at]
         end
-        if #lines > 0 then
+        if #aged > 0 then
             redis.call("HDEL", TICKS, unpack(ids))
             redis.call("ZREM", LEDGER, unpack(ids))
             redis.call("ZREM", LINES, unpack(lines))
-            redis.call("ZREM", AGING, unpack(lines))
+            redis.call("ZREM", AGING, unpack(aged))
         end
-        changed = changed + #lines
-    until #lines < WINDOW
+        changed = changed + #aged
+    until #aged < WINDOW
 end
 
 -- Forget some values whose moment has passed; they count as no rows.

@@ -83,11 +83,10 @@ local function write_tick(at, holders)
     if holders[job] then
         became = cmsgpack.pack({ "skipped", "unique", holders[job] })
     end
-    local line = schedule .. "\0" .. id
     two(set_tick, id, written .. "\146" .. became .. rest)
     two(to_ledger, 0, id)
-    two(to_lines, 0, line)
-    two(to_aging, number_of(written), line)
+    two(to_lines, 0, schedule .. "\0" .. id)
+    two(to_aging, number_of(written), id .. "\0" .. schedule)
 end
 
 local answer = { NOW8 }

@@ -1,7 +1,7 @@
 -- Schedules and their ledgers. Included by what writes them; the last of KEYS are the seven named here.
 --
 -- Hashes: schedules, by name; ticks, the lines of the ledgers, by id. Sorted sets, by score: coming (name, when it is due),
--- aging (schedule and id, when the line was written). All others in byte order; NULs stand between:
+-- aging (id and schedule, when the line was written). All others in byte order; NULs stand between:
 --   named   name           every schedule
 --   ledger  id             every line
 --   lines   schedule id    the lines of a schedule, whether there still is one of that name or not
