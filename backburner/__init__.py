@@ -25,10 +25,10 @@ from backburner.jobs.group import TaskGroup
 from backburner.jobs.handle import JobHandle
 from backburner.jobs.job import Job
 from backburner.jobs.reasons import Reason
-from backburner.jobs.registry import Registry
 from backburner.jobs.signals import Cancel, Reject, Retry, Snooze
 from backburner.jobs.status import JobStatus
 from backburner.jobs.unique import Unique
+from backburner.periodic import Registry
 from backburner.resilience.adaptive import Adaptive
 from backburner.resilience.backoff import constant, decorrelated, exponential, fibonacci, linear, polynomial
 from backburner.resilience.breaker import Breaker
@@ -37,9 +37,11 @@ from backburner.resilience.bulkhead import Bulkhead
 from backburner.resilience.lock import Lock
 from backburner.resilience.rates import rate
 from backburner.resilience.retry import RetryPolicy
+from backburner.scheduler.triggers import At, Cron, Every
 
 __all__ = [
     "Adaptive",
+    "At",
     "Backburner",
     "BackburnerError",
     "Breaker",
@@ -50,6 +52,8 @@ __all__ = [
     "CallRefused",
     "Cancel",
     "ClaimLost",
+    "Cron",
+    "Every",
     "Job",
     "JobCancelled",
     "JobContext",

@@ -12,13 +12,14 @@ from backburner.engine import Engine, Extras
 from backburner.errors import AlreadyRunning, BackburnerError, InvalidOption, NotRunning
 from backburner.jobs.blocking import Blocking
 from backburner.jobs.call import take
-from backburner.jobs.declaring import Declares
 from backburner.jobs.group import TaskGroup
 from backburner.jobs.kit import Kit
 from backburner.jobs.process_loading import refuse_in_child
 from backburner.jobs.registry import Kinds, check_registries
 from backburner.model.clock import SECOND, SystemClock
 from backburner.observability.logs import LogListener, guarded
+from backburner.periodic import Periodic, Registry
+from backburner.scheduler.declared import Declarations
 from backburner.shield import to_the_end
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ if TYPE_CHECKING:
     from backburner.jobs.options import BatchOptions, TaskOptions
     from backburner.jobs.queues import KindPauses, Queues
     from backburner.jobs.reasons import Reason
-    from backburner.jobs.registry import Registry
     from backburner.model.clock import Clock
     from backburner.ports.telemetry import Listener
     from backburner.resilience.lock import Lock
     from backburner.resilience.retry import RetryPolicy
+    from backburner.scheduler.declared import Declaration
+    from backburner.scheduler.face import SchedulesFace
 
 __all__ = ["Backburner", "Options"]
 
@@ -99,7 +101,9 @@ class Options(TypedDict, total=False):
     grace: timedelta | float | None
     """How long runs may go on after the engine was told to stop."""
     keep: Mapping[str, timedelta | float | None] | None
-    """How long ended jobs are kept, by state."""
+    """How long ended jobs are kept, by state; under ``ticks``, what schedules did."""
+    tz: str | None
+    """The time zone of schedules that name none: UTC."""
     write_timeout: timedelta | float | None
     """How long a caller waits for the store to take a write."""
     stall_limit: timedelta | float | None
@@ -115,7 +119,7 @@ class Options(TypedDict, total=False):
     """Who hears what the engine tells; by default the log."""
 
 
-class Backburner(Declares, Generic[S]):
+class Backburner(Periodic, Generic[S]):
     """An engine of durable jobs in your own process.
 
     ``url`` says where jobs are stored: ``sqlite:///jobs.db``, ``postgresql://…``, ``redis://…`` (also a cluster, or by
@@ -149,7 +153,9 @@ class Backburner(Declares, Generic[S]):
         **options: Unpack[Options],
     ) -> None:
         jobs = check_registries(options.pop("jobs", ()))
+        self._declarations = Declarations()
         self._extras = Extras(
+            declarations=self._declarations,
             lifespan=_callable(lifespan, "lifespan"),
             around=_wrappers(options.pop("around", ())),
             headers=_callable(options.pop("headers", None), "headers"),
@@ -171,6 +177,11 @@ class Backburner(Declares, Generic[S]):
         )
         for registry in jobs:
             registry.attach(self._kinds)
+            if isinstance(registry, Registry):
+                registry.attach_schedules(self._declarations)
+
+    def _schedule(self, declaration: Declaration) -> None:
+        self._declarations.add(declaration)
 
     def _declare(self, definition: Definition) -> None:
         self._kinds.add(definition)
@@ -282,6 +293,11 @@ class Backburner(Declares, Generic[S]):
         """Dead letters: find, group, replay, delete and carry them."""
         return self._running().dlq
 
+    @property
+    def schedules(self) -> SchedulesFace:
+        """Schedules: put, pause, trigger, foresee and read them, those in code too."""
+        return self._running().schedules
+
     # ---- limits and locks ----------------------------------------------------------------------------------------
 
     @property
@@ -392,7 +408,7 @@ class Backburner(Declares, Generic[S]):
         engine = Engine(
             self._settings.as_client(),
             self._kinds,
-            Extras(lifespan=None, around=(), headers=self._extras.headers),
+            Extras(declarations=self._declarations, lifespan=None, around=(), headers=self._extras.headers),
             self._kit,
             self._told,
         )

@@ -26,6 +26,7 @@ from backburner.model.names import check_name
 from backburner.model.times import duration
 from backburner.ports.jobs import Keep
 from backburner.resilience.retry import RetryPolicy, policy
+from backburner.scheduler.zones import zone
 
 __all__ = ["Options", "Settings", "load", "queue_slots", "store_url"]
 
@@ -34,7 +35,7 @@ T = TypeVar("T")
 Duration = timedelta | float
 
 _DAY = 86_400 * SECOND
-_KEEP = Keep(completed=_DAY, cancelled=7 * _DAY, dead=90 * _DAY)
+_KEEP = Keep(completed=_DAY, cancelled=7 * _DAY, dead=90 * _DAY, ticks=30 * _DAY)
 
 _PREFIX = "BACKBURNER_"
 #: A service called backburner makes Kubernetes set BACKBURNER_PORT_80_TCP_ADDR and the like in every pod.
@@ -57,6 +58,7 @@ class Options(TypedDict, total=False):
     write_timeout: Duration | None
     stall_limit: Duration | None
     keep: Mapping[str, Duration | None] | None
+    tz: str | None
     migrate: bool | None
 
 
@@ -86,6 +88,8 @@ class Settings:
     stall_limit: int
     #: How long ended jobs are kept.
     keep: Keep
+    #: The time zone of schedules that name none.
+    tz: str
     #: Install an empty store at the start, and bring an older schema up to date where the store allows it.
     migrate: bool
 
@@ -138,6 +142,7 @@ def load(environ: Mapping[str, str] | None = None, **given: Unpack[Options]) -> 
         write_timeout=pick("write_timeout", _length, _at_least("write_timeout", SECOND // 10), 5 * SECOND),
         stall_limit=pick("stall_limit", _length, _at_least("stall_limit", SECOND), 300 * SECOND),
         keep=pick("keep", _keep_lengths, _keep, _KEEP),
+        tz=pick("tz", str, _zone, "UTC"),
         migrate=pick("migrate", _flag, _bool("migrate"), default=True),
     )
 
@@ -242,6 +247,13 @@ def _url(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidOption(f"url is a text, not {type(value).__name__}", option="url")
     urls.parse(value, base=Path("/"))
+    return value
+
+
+def _zone(value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidOption(f"tz is the name of a time zone, such as Europe/Berlin, not {value!r}", option="tz")
+    zone(value)
     return value
 
 

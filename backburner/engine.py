@@ -6,7 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from backburner.backends import urls
 from backburner.backends.content import image_flaw
@@ -29,12 +29,20 @@ from backburner.jobs.order import Orders
 from backburner.jobs.process_loading import refuse_while_loading
 from backburner.jobs.queues import KindPauses, Queues
 from backburner.jobs.resources import Resources
+from backburner.jobs.standing import build, order
 from backburner.jobs.worker import LAST_WRITES, Plan, Worker
 from backburner.model.clock import SECOND
 from backburner.model.ids import Ids
 from backburner.ports.backend import Finding, Hint, Level
+from backburner.ports.jobs import GroupAnswer
 from backburner.ports.telemetry import Signal
 from backburner.resilience.lock import Locks
+from backburner.scheduler.declaring import Declarer
+from backburner.scheduler.face import SchedulesFace
+from backburner.scheduler.records import BuiltJob, Ordered
+from backburner.scheduler.scheduler import Scheduler
+from backburner.scheduler.schedules import Schedules
+from backburner.scheduler.zone_watch import ZoneWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +54,9 @@ if TYPE_CHECKING:
     from backburner.jobs.kit import Kit
     from backburner.jobs.options import TaskOptions
     from backburner.jobs.registry import Kinds
+    from backburner.model.job import NewJob
     from backburner.ports.backend import SchemaState
+    from backburner.scheduler.declared import Declarations
 
 __all__ = ["Engine", "Extras"]
 
@@ -61,6 +71,7 @@ RESULT_LIMIT = 1024 * 1024
 class Extras:
     """What only code can say of an engine."""
 
+    declarations: Declarations
     lifespan: Callable[[], AbstractAsyncContextManager[object]] | None
     around: Sequence[Around]
     headers: Callable[[], Mapping[str, str]] | None
@@ -76,6 +87,7 @@ class Engine:
         self.loop = asyncio.get_running_loop()
         self._settings = settings
         self._kinds = kinds
+        self._declarations = extras.declarations
         self._extras = extras
         self._kit = kit
         self._told = told
@@ -86,7 +98,8 @@ class Engine:
         self._hints = Hints(self._backend.notifier, kit)
         self._hints.heard = self._heard
         self._joined = Joined(self._backend.transactions)
-        self._orders = Orders(kinds, Ids(kit.clock), argument_limit=ARGUMENT_LIMIT, headers=extras.headers)
+        self._ids = Ids(kit.clock)
+        self._orders = Orders(kinds, self._ids, argument_limit=ARGUMENT_LIMIT, headers=extras.headers)
         self._handles = Handles(self._backend.reader, self._cancel, self._joined, kit=kit)
         self._worker = self._make_worker() if settings.run else None
         self.client = Client(
@@ -130,6 +143,18 @@ class Engine:
         self._replayer = letters.replayer
         self.dlq = DeadLetters(letters)
         self._replays = Loop("replays", self._carry_on, kit=kit)
+        schedules = Schedules(
+            self._backend.schedules,
+            self._backend.schedule_reader,
+            self._backend.limits,
+            build=self._build,
+            fired=self._fired,
+            tell=self._tell,
+            ids=self._ids,
+        )
+        self.schedules = SchedulesFace(schedules, self._order, tz=settings.tz, clock=kit.clock)
+        self._scheduler = self._make_scheduler()
+        self._ticking = Loop("schedules", self._tick, kit=kit)
         self._exit = AsyncExitStack()
         self._started = False
 
@@ -156,6 +181,12 @@ class Engine:
             ending(self._replays.stop)
             self._replays.start()
             self._replays.wake()
+            await self._scheduler.start()
+            self._declarations.changed.add(self._redeclared)
+            self._exit.callback(self._declarations.changed.discard, self._redeclared)
+            ending(self._ticking.stop)
+            self._ticking.start()
+            self._ticking.wake()
         self._started = True
         self._kit.listener(
             Signal.ENGINE_STARTED,
@@ -234,6 +265,7 @@ class Engine:
             self._hints,
             orders=self._orders,
             joined=self._joined,
+            schedules=lambda: self._declarations.names,
             node=self._node,
             plan=plan,
             kit=self._kit,
@@ -292,6 +324,55 @@ class Engine:
         wait = await self._replayer.step()
         return beat if wait is None else min(wait, beat)
 
+    # ---- schedules -------------------------------------------------------------------------------------------------
+
+    def _make_scheduler(self) -> Scheduler:
+        backend, clock, listener = self._backend, self._kit.clock, self._kit.listener
+        declarer = Declarer(
+            self._declarations,
+            backend.schedules,
+            backend.schedule_reader,
+            backend.nodes,
+            backend.limits,
+            order=self._order,
+            ids=self._ids,
+            tz=self._settings.tz,
+            clock=clock,
+            listener=listener,
+        )
+        return Scheduler(
+            backend.schedules,
+            declarer,
+            ZoneWatch(backend.schedules, backend.schedule_reader, backend.cells),
+            build=self._build,
+            fired=self._fired,
+            replace=self.client.cancel_all,
+            ids=self._ids,
+            clock=clock,
+            listener=listener,
+        )
+
+    def _redeclared(self) -> None:
+        self._ticking.wake()
+        if self._worker is not None:
+            self._worker.changed()
+
+    async def _tick(self) -> float:
+        """Fire what is due; then sleep until something is, or somebody says that something has changed."""
+        beat = self._settings.lease / SECOND / BEATS
+        wait = await self._scheduler.step()
+        return beat if wait is None else min(wait, beat)
+
+    def _order(self, call: object, said: Mapping[str, object], /) -> Ordered:
+        return Ordered(*order(self._orders, cast("Call[object]", call), said))
+
+    def _build(self, text: str, *, job_id: str, schedule: str, tick: int, lane: str | None) -> BuiltJob:
+        known = self._kinds.definitions
+        return BuiltJob(*build(text, known, job_id=job_id, schedule=schedule, tick=tick, lane=lane))
+
+    def _fired(self, jobs: Sequence[NewJob], now: int) -> None:
+        self.client.stored(jobs, {}, GroupAnswer(), now)
+
     async def _cancel(self, job_id: str) -> bool:
         return await self.client.cancel(job_id)
 
@@ -308,3 +389,4 @@ class Engine:
             self._worker.heard(hint)
             if hint is Hint.CONTROL:
                 self._replays.wake()
+                self._ticking.wake()

@@ -168,10 +168,14 @@ class Client:
 
         Raises `StoreBusy` once the others are cancelled, if some stay locked.
         """
+        return await self.cancel_all(ids, GROUP_CANCELLED)
+
+    async def cancel_all(self, ids: Sequence[str], reason: str) -> set[str]:
+        """Cancel those of many jobs that have not ended; the rest as `cancel_group`."""
         asked: set[str] = set()
         locked: list[str] = []
         for start in range(0, len(ids), _CANCEL):
-            answer = await self._cancel(ids[start : start + _CANCEL], GROUP_CANCELLED)
+            answer = await self._cancel(ids[start : start + _CANCEL], reason)
             asked.update(answer.asked)
             locked += answer.busy
         _refuse_locked(locked)

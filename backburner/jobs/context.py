@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from backburner.errors import NotInAJob
+from backburner.model.schedule import SCHEDULE_HEADER, TICK_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -118,6 +120,17 @@ class JobContext(Generic[S]):
     def headers(self) -> Mapping[str, str]:
         """What the engine's ``headers=`` said when the job was stored, over what the job that stored it had."""
         return self._run.headers
+
+    @property
+    def schedule(self) -> str | None:
+        """The name of the schedule that this job, or the job in whose run it was stored, was stored for; None: none."""
+        return self._run.headers.get(SCHEDULE_HEADER)
+
+    @property
+    def tick(self) -> datetime | None:
+        """Which of its schedule's ticks it is for: the moment itself, however late it runs; None: none."""
+        told = self._run.headers.get(TICK_HEADER)
+        return None if told is None else datetime.fromisoformat(told)
 
     @property
     def state(self) -> S:

@@ -26,7 +26,7 @@ __all__ = ["Presence"]
 class Presence:
     """Publishes the node and what changes of it, and has a keeper beat for it: a new one under each new id.
 
-    ``beaten`` hears of each beat, ``fell`` that the lease is lost, so that what runs has to end, and ``returned`` that
+    ``schedules`` answers the names of those that its code declares; ``beaten`` hears of each beat, ``fell`` that the lease is lost, so that what runs has to end, and ``returned`` that
     the node may work again, and which ids it had meanwhile. Durations are in microseconds.
     """
 
@@ -35,6 +35,7 @@ class Presence:
         backend: Backend,
         kinds: Kinds,
         *,
+        schedules: Callable[[], tuple[str, ...]],
         node: Identity,
         queues: Mapping[str, int],
         lease: int,
@@ -48,6 +49,7 @@ class Presence:
     ) -> None:
         self._backend = backend
         self._kinds = kinds
+        self._schedules = schedules
         self._node = node
         self._queues = dict(queues)
         self._lease = lease
@@ -77,6 +79,10 @@ class Presence:
     def drain(self) -> None:
         """Show that this node takes no more work, so that whoever looks at the nodes sees it."""
         self._draining = True
+        self._loop.wake()
+
+    def changed(self) -> None:
+        """Publish the node anew: what its code declares has changed."""
         self._loop.wake()
 
     def hurry(self) -> None:
@@ -146,6 +152,7 @@ class Presence:
             started_at=self._started_at,
             queues=self._queues,
             kinds=tuple(sorted(self._kinds.names)),
+            schedules=self._schedules(),
             signatures={name: definition.signature.schema for name, definition in self._kinds.definitions.items()},
         )
         await self._backend.nodes.publish(record, self._lease)

@@ -26,7 +26,7 @@ from backburner.ports.backend import Hint
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from backburner.jobs.executor import Around
     from backburner.jobs.handles import Handles
@@ -80,6 +80,7 @@ class Worker:
         *,
         orders: Orders,
         joined: Joined,
+        schedules: Callable[[], tuple[str, ...]],
         node: Identity,
         plan: Plan,
         kit: Kit,
@@ -169,6 +170,7 @@ class Worker:
         self._presence = Presence(
             backend,
             kinds,
+            schedules=schedules,
             node=node,
             queues=plan.queues,
             lease=plan.lease,
@@ -228,6 +230,10 @@ class Worker:
             self._claimer.stop()
             self._presence.drain()
             self._kit.listener(Signal.NODE_DRAINING, node=self._node.id, runs=len(self._executor.runs))
+
+    def changed(self) -> None:
+        """Let the others know what this node's code declares by now."""
+        self._presence.changed()
 
     def hurry(self) -> None:
         """Let a stop, under way or still to come, wait for no grace, nor for a process to end by itself."""

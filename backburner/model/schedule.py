@@ -8,7 +8,11 @@ import msgspec
 
 from backburner.model.job import NewJob
 
-__all__ = ["UNIQUE", "Outcome", "ScheduleChange", "ScheduleRecord", "TickRecord"]
+__all__ = ["SCHEDULE_HEADER", "TICK_HEADER", "UNIQUE", "Outcome", "ScheduleChange", "ScheduleRecord", "TickRecord"]
+
+#: The headers by which a job, and what is stored in its runs, know the schedule and the tick that they are for.
+SCHEDULE_HEADER = "backburner.schedule"
+TICK_HEADER = "backburner.tick"
 
 #: Why a tick was skipped whose job was not stored, since another holds its unique key.
 UNIQUE = "unique"

@@ -1,0 +1,177 @@
+"""Has the store know what code declares, and retire what no code declares any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from backburner.errors import BackburnerError
+from backburner.model.schedule import ScheduleChange, ScheduleRecord
+from backburner.ports.telemetry import Signal
+from backburner.scheduler.agenda import agenda
+from backburner.scheduler.records import LIMIT, ONE_AT_A_TIME, rearmed, recast
+from backburner.scheduler.rule import encode, make_rule
+
+if TYPE_CHECKING:
+    from backburner.model.clock import Clock
+    from backburner.model.ids import Ids
+    from backburner.ports.limits import LimitStore
+    from backburner.ports.nodes import NodeStore
+    from backburner.ports.schedules import ScheduleReader, ScheduleStore
+    from backburner.ports.telemetry import Listener
+    from backburner.scheduler.declared import Declaration, Declarations
+    from backburner.scheduler.records import Orderer
+
+__all__ = ["Declarer"]
+
+#: A schedule that no living node has declared for so many seconds is retired: longer than a node takes to start anew.
+ORPHANED = 60.0
+#: Schedules in one write, or one read.
+_MANY = 200
+
+
+class Declarer:
+    """Stores the schedules of this node's code, and retires those that were in code and are in no living node's.
+
+    A schedule that is stored as it is declared costs no write. The last deploy's declaration holds: versions of an app
+    that run side by side do not take turns, since each declares at its start alone.
+    """
+
+    def __init__(
+        self,
+        declarations: Declarations,
+        store: ScheduleStore,
+        reader: ScheduleReader,
+        nodes: NodeStore,
+        limits: LimitStore,
+        *,
+        order: Orderer,
+        ids: Ids,
+        tz: str,
+        clock: Clock,
+        listener: Listener,
+    ) -> None:
+        self._declarations = declarations
+        self._store = store
+        self._reader = reader
+        self._nodes = nodes
+        self._limits = limits
+        self._order = order
+        self._ids = ids
+        self._tz = tz
+        self._clock = clock
+        self._listener = listener
+        self._declared: set[str] = set()
+        #: Those that nobody declares, by name: since when, on the monotonic clock.
+        self._orphans: dict[str, float] = {}
+
+    @property
+    def behind(self) -> bool:
+        """Whether something is declared that has not been stored yet."""
+        return any(each.name not in self._declared for each in self._declarations)
+
+    async def declare(self) -> None:
+        """Store what is not stored as it is declared. What cannot be is told, and is left until the next start."""
+        await self._limits.declare({LIMIT: ONE_AT_A_TIME})
+        waiting = [each for each in self._declarations if each.name not in self._declared]
+        while waiting:
+            some, waiting = waiting[:_MANY], waiting[_MANY:]
+            # Another node may have changed one in between: it is looked at again.
+            waiting += await self._declare(some)
+
+    async def _declare(self, some: list[Declaration]) -> list[Declaration]:
+        found = await self._reader.get([each.name for each in some])
+        known = {record.name: record for record in found.schedules}
+        changes: list[ScheduleChange] = []
+        about: list[Declaration] = []
+        for each in some:
+            try:
+                change = self._change(each, known.get(each.name), found.now)
+            except BackburnerError as error:
+                self._fail(each, str(error))
+                continue
+            if change is None:
+                self._declared.add(each.name)
+            else:
+                changes.append(change)
+                about.append(each)
+        if not changes:
+            return []
+        again: list[Declaration] = []
+        answers = await self._store.change(changes)
+        for each, change, answer in zip(about, changes, answers.changes, strict=True):
+            if answer.outrun or answer.busy:
+                again.append(each)
+            elif answer.refused is not None:
+                self._fail(each, answer.refused)
+            else:
+                self._declared.add(each.name)
+                before = known.get(each.name)
+                if before is None or before.rule != change.schedule.rule or before.retired:
+                    self._listener(
+                        Signal.SCHEDULE_DECLARED,
+                        schedule=each.name,
+                        was="new" if before is None else "retired" if before.retired else "another",
+                        kind=each.kind,
+                    )
+        return again
+
+    def _change(self, declared: Declaration, known: ScheduleRecord | None, now: int) -> ScheduleChange | None:
+        """Return what makes the stored schedule the declared one; None if it is."""
+        rule = encode(make_rule(declared.trigger, declared.options, tz=self._tz, now=now))
+        _, job = self._order(declared.call, declared.said)
+        days = agenda(declared.name, rule)
+        if known is None:
+            fresh = ScheduleRecord(name=declared.name, version=0, kind=declared.kind, rule=rule, job=job, declared=True)
+            return ScheduleChange(schedule=rearmed(fresh, days, now))
+        if not known.declared:
+            self._fail(
+                declared,
+                f"a person has put a schedule of that name: remove it (backburner schedules remove {declared.name}), "
+                f"or give the one at {declared.place} another name",
+            )
+            return None
+        after = structs.replace(known, kind=declared.kind, rule=rule, job=job, retired=False)
+        if known.rule != rule:
+            return recast(after, days, self._ids, now)
+        # Where the zones' rules have changed since, the next tick has too; overdue ones are made good, or told of.
+        due_at = known.due_at if known.next_tick is None or known.paused else days.due(known.next_tick)
+        after = rearmed(structs.replace(after, due_at=due_at), days, now)
+        return None if after == known else ScheduleChange(schedule=after)
+
+    def _fail(self, declared: Declaration, why: str) -> None:
+        self._declared.add(declared.name)
+        self._listener(Signal.SCHEDULE_FAILED, schedule=declared.name, why=why)
+
+    # ---- what no code declares any more ----------------------------------------------------------------------------
+
+    async def retire(self) -> None:
+        """Retire the schedules of code that no living node has declared for a minute; the declarer's own look, in between."""
+        living = set(self._declarations.names)
+        for node in await self._nodes.find():
+            if node.alive:
+                living.update(node.schedules)
+        orphans: dict[str, float] = {}
+        after: str | None = None
+        while True:
+            page = await self._reader.find(declared=True, limit=_MANY, after=after)
+            over: list[ScheduleRecord] = []
+            for record in page.schedules:
+                if not record.retired and record.name not in living:
+                    since = orphans[record.name] = self._orphans.get(record.name, self._clock.monotonic())
+                    if self._clock.monotonic() - since >= ORPHANED:
+                        over.append(record)
+            if over:
+                await self._retire(over)
+            after = page.after
+            if after is None:
+                break
+        self._orphans = orphans
+
+    async def _retire(self, over: list[ScheduleRecord]) -> None:
+        changes = [ScheduleChange(schedule=structs.replace(record, retired=True, due_at=None)) for record in over]
+        answers = await self._store.change(changes)
+        for record, answer in zip(over, answers.changes, strict=True):
+            if not (answer.outrun or answer.busy or answer.refused):
+                self._listener(Signal.SCHEDULE_RETIRED, schedule=record.name, kind=record.kind)

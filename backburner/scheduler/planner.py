@@ -1,0 +1,157 @@
+"""What becomes of a schedule that is due: which ticks fire, which are skipped and why, and when it is due next. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backburner.model.schedule import ScheduleRecord
+    from backburner.scheduler.agenda import Agenda
+
+__all__ = ["MERGED", "MISSED", "OVERLAP", "PAUSED", "Plan", "Skip", "plan"]
+
+#: Why a tick was skipped: its time had passed; a later one fires in its place; its predecessor's job has not ended; the
+#: schedule was paused.
+MISSED = "missed"
+MERGED = "merged"
+OVERLAP = "overlap"
+PAUSED = "paused"
+
+#: Ticks that are gone through one by one. Of more, the newest are found by searching, and the others are not counted.
+_COUNTED = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Ticks in a row that do not fire; a ``count`` of 0: very many, not counted."""
+
+    first: int
+    last: int
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a schedule is to do now."""
+
+    #: The ticks that fire, in order.
+    fires: tuple[int, ...] = ()
+    skips: tuple[Skip, ...] = ()
+    #: The job of an earlier tick is to be cancelled first.
+    replaces: bool = False
+    #: A pause is over.
+    resumes: bool = False
+    #: The last tick decided upon, here or before.
+    last_tick: int | None
+    next_tick: int | None
+    due_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """Ticks whose time has come: the newest few, and how many came before those."""
+
+    newest: tuple[int, ...]
+    first: int
+    #: Of all; 0: very many.
+    count: int
+    #: The last of those before the newest.
+    before: int | None
+
+
+def plan(record: ScheduleRecord, agenda: Agenda, *, now: int, unended: bool) -> Plan:
+    """Decide what a schedule does now; ``unended``: its last job has not ended. Moments are microseconds.
+
+    No tick is ever decided upon twice: the next is always later than the last that was.
+    """
+    resumes = record.paused and record.paused_until is not None and record.paused_until <= now
+    if record.paused and not resumes:
+        return Plan(last_tick=record.last_tick, next_tick=record.next_tick, due_at=record.paused_until)
+    skips: list[Skip] = []
+    first: int | None = record.next_tick
+    last = record.last_tick
+    if first is not None and resumes and record.paused_until is not None:
+        missed = _past(first, agenda, record.paused_until, 1)
+        if missed is not None:
+            last = missed.newest[-1]
+            skips.append(Skip(missed.first, last, missed.count, PAUSED))
+            first = agenda.after(last)
+    past = None if first is None else _past(first, agenda, now, max(agenda.rule.catch_most, 1))
+    if past is None:
+        return Plan(skips=tuple(skips), resumes=resumes, last_tick=last, next_tick=first, due_at=_due(agenda, first))
+    last = past.newest[-1]
+    chosen = _chosen(past.newest, agenda, now)
+    overlap = agenda.rule.overlap
+    stands = unended and bool(chosen)
+    if overlap == "replace":
+        fires = chosen[-1:]
+    elif overlap == "skip" and stands:
+        fires = ()
+    else:
+        fires = chosen
+    unfit = past.newest[: len(past.newest) - len(chosen)]
+    passed = unfit[-1] if unfit else past.before
+    if passed is not None:
+        count = past.count and past.count - len(chosen)
+        skips.append(Skip(past.first, passed, count, MERGED if chosen else MISSED))
+    stopped = chosen[: len(chosen) - len(fires)]
+    if stopped:
+        skips.append(Skip(stopped[0], stopped[-1], len(stopped), OVERLAP))
+    following = agenda.after(last)
+    return Plan(
+        fires=fires,
+        skips=tuple(skips),
+        replaces=overlap == "replace" and stands,
+        resumes=resumes,
+        last_tick=last,
+        next_tick=following,
+        due_at=_due(agenda, following),
+    )
+
+
+def _due(agenda: Agenda, tick: int | None) -> int | None:
+    return None if tick is None else agenda.due(tick)
+
+
+def _chosen(newest: tuple[int, ...], agenda: Agenda, now: int) -> tuple[int, ...]:
+    """Return which of the newest ticks may fire: those that are young enough."""
+    rule = agenda.rule
+    longest = rule.catch_up if rule.catch_most else rule.tolerance
+    return tuple(tick for tick in newest if now - agenda.due(tick) <= max(longest, rule.tolerance))
+
+
+def _past(first: int, agenda: Agenda, now: int, most: int) -> _Past | None:
+    """Return the ticks from ``first`` on whose time to fire has come: the newest ``most`` of them."""
+    newest: deque[int] = deque(maxlen=most)
+    before: int | None = None
+    count = 0
+    tick: int | None = first
+    while tick is not None and agenda.due(tick) <= now:
+        if len(newest) == most:
+            before = newest[0]
+        newest.append(tick)
+        count += 1
+        if count >= max(_COUNTED, most + 1):
+            found = [*newest, *_search(first, tick, agenda, now, most + 1)[-most - 1 :]]
+            return _Past(tuple(found[-most:]), first, 0, found[-most - 1])
+        tick = agenda.after(tick)
+    return _Past(tuple(newest), first, count, before) if newest else None
+
+
+def _search(first: int, tick: int, agenda: Agenda, now: int, most: int) -> list[int]:
+    """Return the newest after ``tick`` of very many: looked for from ever further back, by what they were apart so far."""
+    latest = now - agenda.rule.jitter
+    back = most * max(1, (tick - first) // _COUNTED)
+    while True:
+        start = max(latest - back, tick)
+        found: deque[int] = deque(maxlen=most)
+        each = agenda.after(start)
+        while each is not None and agenda.due(each) <= now:
+            found.append(each)
+            each = agenda.after(each)
+        if len(found) == most or start == tick:
+            return list(found)
+        back *= 2
