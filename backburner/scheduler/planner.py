@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -117,10 +118,11 @@ def _due(agenda: Agenda, tick: int | None) -> int | None:
 
 
 def _chosen(newest: tuple[int, ...], agenda: Agenda, now: int) -> tuple[int, ...]:
-    """Return which of the newest ticks may fire: those that are young enough."""
+    """Return which of the newest ticks may fire: the last ones, as far back as all are young enough."""
     rule = agenda.rule
-    longest = rule.catch_up if rule.catch_most else rule.tolerance
-    return tuple(tick for tick in newest if now - agenda.due(tick) <= max(longest, rule.tolerance))
+    longest = max(rule.catch_up if rule.catch_most else 0, rule.tolerance)
+    young = takewhile(lambda tick: now - agenda.due(tick) <= longest, reversed(newest))
+    return tuple(young)[::-1]
 
 
 def _past(first: int, agenda: Agenda, now: int, most: int) -> _Past | None:
