@@ -102,6 +102,7 @@ class SqliteHarness(StoreHarness):
 #: Those of the schema in PostgreSQL.
 TABLES = (
     *("jobs", "attempts", "nodes", "queues", "kinds", "limits", "lanes", "held", "cells", "leases", "operations"),
+    *("schedules", "ticks"),
 )
 
 

@@ -65,7 +65,7 @@ class PostgresJobAdmin:
         return msgspec.structs.replace(found, missing=tuple(each for each in asked if each not in named))
 
     async def prune(self, keep: Keep, limit: int) -> int:
-        """Delete ended jobs and operations whose time has passed, and what is left of lanes."""
+        """Delete ended jobs, operations and lines of ledgers whose time has passed, and what is left of lanes."""
         session = self._session
         document = _encode(
             {

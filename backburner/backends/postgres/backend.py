@@ -15,6 +15,8 @@ from backburner.backends.postgres.notifier import PostgresNotifier
 from backburner.backends.postgres.operations import PostgresOperationStore
 from backburner.backends.postgres.queues import PostgresKindStore, PostgresQueueStore
 from backburner.backends.postgres.reader import PostgresJobReader
+from backburner.backends.postgres.schedule_reader import PostgresScheduleReader
+from backburner.backends.postgres.schedules import PostgresScheduleStore
 from backburner.backends.postgres.schema import PostgresSchema
 from backburner.backends.postgres.session import Session
 from backburner.backends.postgres.transactions import PostgresTransactions
@@ -51,6 +53,8 @@ class PostgresBackend:
         self.cells = PostgresCellStore(session)
         self.leases = PostgresLeaseStore(session)
         self.operations = PostgresOperationStore(session)
+        self.schedules = PostgresScheduleStore(session)
+        self.schedule_reader = PostgresScheduleReader(session)
         self.notifier = PostgresNotifier(session)
         self.schema = PostgresSchema(session)
 

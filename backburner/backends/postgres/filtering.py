@@ -8,11 +8,11 @@ from backburner.backends.matching import beyond, write
 from backburner.model.query import Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from backburner.model.query import JobFilter
 
-__all__ = ["conditions", "state_shown"]
+__all__ = ["conditions", "numbered", "state_shown"]
 
 #: The states shown that are stored as they are: with one of those named in a statement there is an index of such jobs.
 _STORED: Final = frozenset({Shown.RUNNING, Shown.COMPLETED, Shown.CANCELLED, Shown.DEAD})
@@ -31,9 +31,14 @@ def conditions(where: JobFilter, *, shown: str, first: int, after: str | None = 
 
     ``shown`` is the expression of the state shown. With ``after`` only ids below that match.
     """
+    return numbered(_conditions(where, shown, after), first=first)
+
+
+def numbered(given: Iterable[tuple[str, object]], *, first: int) -> tuple[str, list[object]]:
+    """Return conditions, each with its parameter where it asks for one, as a text and the parameters in their order."""
     texts: list[str] = []
     parameters: list[object] = []
-    for text, parameter in _conditions(where, shown, after):
+    for text, parameter in given:
         texts.append(text.replace("?", f"${first + len(parameters)}"))
         if "?" in text:
             parameters.append(parameter)

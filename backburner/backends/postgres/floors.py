@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from backburner.model.clock import Clock
     from backburner.ports.jobs import ClaimBatch
 
-__all__ = ["Floors"]
+__all__ = ["IN_A_ROW", "KEPT", "SLOW", "Floors"]
 
 #: Seconds between two looks from the head: who comes into a full line below the floors is seen after that at the latest.
-_KEPT = 1.0
+KEPT = 1.0
 #: Looks from the head that take so many microseconds, so many in a row, are over what somebody's old snapshot keeps; a
 #: single one may have had to be planned, or to wait for a busy machine.
-_SLOW = 10_000
-_IN_A_ROW = 3
+SLOW = 10_000
+IN_A_ROW = 3
 #: Before everybody.
 _HEAD = -(1 << 63)
 
@@ -44,14 +44,14 @@ class Floors:
 
     def ask(self, queues: Iterable[str]) -> dict[str, object]:
         """Return what a claim of these queues says of floors; nothing for a look from the head."""
-        if not self._steady or self._clock.monotonic() - self._looked_at >= _KEPT:
+        if not self._steady or self._clock.monotonic() - self._looked_at >= KEPT:
             return {}
         floors = {
             queue: {"dues": self._floors[queue][0], "ids": self._floors[queue][1]}
             for queue in queues
             if queue in self._floors
         }
-        return {"floors": floors, "walk": self._slow < _IN_A_ROW} if floors else {}
+        return {"floors": floors, "walk": self._slow < IN_A_ROW} if floors else {}
 
     def learn(self, batch: ClaimBatch, looked: int | None, *, left: bool = False) -> None:
         """Take note of an answer, and of the microseconds that looking for it took, if that was from the head.
@@ -59,7 +59,7 @@ class Floors:
         Where some were left in line that could have been claimed, the next look is from the head too.
         """
         if looked is not None:
-            self._slow = self._slow + 1 if looked > _SLOW else 0
+            self._slow = self._slow + 1 if looked > SLOW else 0
             self._looked_at = self._clock.monotonic()
         if left:
             self._floors.clear()

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     Call: TypeAlias = Callable[[bytes], Awaitable[str]]
     Groups: TypeAlias = Sequence[Sequence[NewJob]]
 
-__all__ = ["enqueue", "lanes_of"]
+__all__ = ["MOST_KEYS", "document_of", "enqueue", "lanes_of"]
 
 _STORED = GroupAnswer()
 #: Each unique key takes a place in the server's table of locks until its transaction ends, and that has some thousands.
-_MOST_KEYS = 500
+MOST_KEYS = 500
 
 
 class _Part(msgspec.Struct):
@@ -93,7 +93,7 @@ def lanes_of(jobs: Sequence[NewJob]) -> list[str]:
 
 
 async def _together(groups: Groups, birth: Birth | None, now: int | None, call: Call, lanes: Sequence[str]) -> Enqueued:
-    document = {"now": now, "node": birth.node if birth else None, **_part(groups, birth)}
+    document = {"now": now, "node": birth.node if birth else None, **document_of(groups, birth)}
     if lanes:
         document["lanes"] = lanes
     answer = _decode(await call(_encode(document)))
@@ -110,7 +110,7 @@ async def _apart(groups: Groups, birth: Birth | None, now: int | None, call: Cal
     document: dict[str, object] = {
         "now": now,
         "node": birth.node if birth else None,
-        "parts": [_part(each, birth) for each in good],
+        "parts": [document_of(each, birth) for each in good],
     }
     if lanes:
         document["lanes"] = lanes
@@ -142,12 +142,12 @@ def _alone(groups: Groups, part: _Part) -> GroupAnswer:
 def _portions(groups: Groups) -> list[Groups]:
     """Return the groups in runs of not too many unique keys."""
     keys = [sum([job.unique is not None for job in group]) for group in groups]
-    if sum(keys) <= _MOST_KEYS:
+    if sum(keys) <= MOST_KEYS:
         return [groups]
     portions: list[list[Sequence[NewJob]]] = [[]]
     taken = 0
     for group, count in zip(groups, keys, strict=True):
-        if portions[-1] and taken + count > _MOST_KEYS:
+        if portions[-1] and taken + count > MOST_KEYS:
             portions.append([])
             taken = 0
         portions[-1].append(group)
@@ -155,7 +155,7 @@ def _portions(groups: Groups) -> list[Groups]:
     return list(portions)
 
 
-def _part(groups: Groups, birth: Birth | None) -> dict[str, object]:
+def document_of(groups: Groups, birth: Birth | None) -> dict[str, object]:
     """Return groups as a document: those to be looked at one by one, up to the last such, and the rest."""
     offered = birth.tokens if birth is not None else {}
     jobs = [job for group in groups for job in group]

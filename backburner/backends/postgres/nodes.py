@@ -30,7 +30,7 @@ class PostgresNodeStore:
         session = self._session
         queues, signatures = _encode(node.queues).decode(), _encode(node.signatures).decode()
         row = (node.id, node.host, node.pid, node.started_at, queues, [*node.kinds], signatures)
-        await session.runs.value(session.statement("publish"), session.now, *row, ttl)
+        await session.runs.value(session.statement("publish"), session.now, *row, [*node.schedules], ttl)
 
     async def withdraw(self, node: str) -> None:
         """Strike a node; what it still held is recovered as lapsed."""

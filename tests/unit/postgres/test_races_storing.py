@@ -147,7 +147,7 @@ async def test_a_database_of_old_snapshots(postgres_database: Postgres, isolatio
     for each in several:
         await each.open(create=True)
     states = await asyncio.gather(*[each.schema.upgrade() for each in several])
-    assert sorted(len(state.pending) for state in states) == [0, 0, 1]
+    assert sorted(len(state.pending) for state in states) == [0, 0, len(several[0].schema.steps)]
     jobs = [new(unique=keyed()) for _ in several]
     answers = [await put(each, job) for each, job in zip(several, jobs, strict=True)]
     assert [set(answer.holders.values()) for answer in answers] == [set(), {jobs[0].id}, {jobs[0].id}]

@@ -1,8 +1,8 @@
--- Delete ended jobs whose own time has passed, and their history: {"now", "limit", "completed", "cancelled", "dead",
+-- Delete ended jobs whose own time has passed, and their history: {"now", "limit", "completed", "cancelled", "dead", "ticks",
 -- "after_lane"}, how long each is kept, NULL for ever. Their children are let go first. A job that is kept for its parent's sake lets its
 -- children go all the same, and is lifted out of what is to be pruned until its parent lets it go.
--- Ended operations are kept as long as the dead. Rows that others have locked are passed over. Answers how many rows changed,
--- without those lifted out; and the lane after which the next call goes on.
+-- Ended operations are kept as long as the dead, lines of ledgers as long as `ticks` says. Rows that others have locked are
+-- passed over. Answers how many rows changed, without those lifted out; and the lane after which the next call goes on.
 CREATE OR REPLACE FUNCTION {schema}.prune(document json) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
     moment bigint := instant((document ->> 'now')::bigint);
@@ -13,6 +13,8 @@ DECLARE
     orphans integer;
     gone text[];
     kept text[];
+    forgotten integer;
+    lines integer;
 BEGIN
     WHILE room > 0 LOOP
         past := ARRAY(
@@ -58,11 +60,17 @@ BEGIN
         SELECT id FROM operations
         WHERE NOT active AND changed_at <= moment - (document ->> 'dead')::bigint
         ORDER BY changed_at LIMIT room FOR UPDATE SKIP LOCKED));
-    GET DIAGNOSTICS orphans = ROW_COUNT;
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    DELETE FROM ticks
+    WHERE id = ANY (ARRAY(
+        SELECT id FROM ticks WHERE at <= moment - (document ->> 'ticks')::bigint
+        ORDER BY at LIMIT room - forgotten FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS lines = ROW_COUNT;
     -- What the next token of a name is drawn from is past in any case.
     DELETE FROM leases
     WHERE (name, holder) IN (
         SELECT name, holder FROM leases WHERE until <= moment AND token < moment LIMIT most FOR UPDATE SKIP LOCKED);
-    RETURN json_build_object('changed', changed + orphans, 'after_lane', prune_lanes(document ->> 'after_lane', most, moment));
+    RETURN json_build_object(
+        'changed', changed + forgotten + lines, 'after_lane', prune_lanes(document ->> 'after_lane', most, moment));
 END
 $$;

@@ -4,7 +4,8 @@ DECLARE
     verb text;
 BEGIN
     FOREACH verb IN ARRAY '{
-        enqueue,claim,settle,recover,cancel,release,prune,restore,replay,purge,declare,override,swap_cell,acquire,renew
+        enqueue,claim,settle,recover,cancel,release,prune,restore,replay,purge,declare,override,swap_cell,acquire,renew,
+        change,due
     }'::text[] LOOP
         EXECUTE format('ALTER FUNCTION {schema}.%I(json) SET search_path = {schema}, pg_temp', verb);
         -- Nobody's transaction is waited for for longer than others take to commit: meanwhile everybody else waits here, and
