@@ -10,7 +10,7 @@ import backburner
 from backburner import errors
 
 NAMES = """
-Adaptive Backburner BackburnerError Breaker Budget Bulkhead Call CallNotUsed CallRefused Cancel ClaimLost
+Adaptive At Backburner BackburnerError Breaker Budget Bulkhead Call CallNotUsed CallRefused Cancel ClaimLost Cron Every
 Job JobCancelled JobContext JobDead JobExpired JobFailed JobHandle JobNotFound JobStatus Lock LockLost
 LockTimeout NotRunning Provide Reason Registry Reject Retry RetryPolicy Snooze StoreBusy StoreError StoreUnavailable
 TaskGroup Unique constant current_job decorrelated exponential fibonacci linear polynomial rate

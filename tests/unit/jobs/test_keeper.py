@@ -64,6 +64,7 @@ class Station:
             handles,
             hints,
             orders=Orders(stage.kinds, Ids(stage.clock), argument_limit=1000),
+            schedules=tuple,
             joined=joined,
             node=stage.node,
             plan=Plan(
