@@ -32,6 +32,7 @@ from backburner.model.job import (
 from backburner.model.lane import LANE_GATE, Algorithm, Limit, Rate
 from backburner.model.node import KindRecord, QueueRecord
 from backburner.model.query import JobFilter
+from backburner.model.schedule import Outcome, ScheduleChange, ScheduleRecord, TickRecord
 from backburner.ports.jobs import Birth, ClaimBatch, ClaimRequest, Keep
 from backburner.testing.contracts.making import held, publish
 from tests.contracts.harnesses import MemoryHarness, PostgresHarness, RedisHarness, SqliteHarness
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from backburner.model.job import Claim, JobRecord
     from backburner.ports.backend import Backend
     from backburner.ports.jobs import Settled
+    from backburner.ports.schedules import ChangeAnswer
     from tests.contracts.harnesses import StoreHarness
     from tests.servers.postgres import LaunchedPostgres, Postgres
     from tests.servers.redis import LaunchedCluster, LaunchedRedis, RedisServer
@@ -139,6 +141,21 @@ first = st.fixed_dictionaries(
         "b": budgets,
     }
 )
+SCHEDULES = ("x", "x y", "ä")
+#: What becomes of one schedule: made from what is stored now and then from another version, refused now and then.
+plans = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(SCHEDULES),
+        "slip": st.sampled_from([0] * 6 + [-1, 1]),
+        "due": st.sampled_from([None, -1, 0, 1, 1, 5]),
+        "declared": st.booleans(),
+        "outcome": st.sampled_from(Outcome),
+        "note": st.sampled_from([None] * 6 + ["ü", "\0"]),
+        # Jobs that are new, and how many jobs ago one came that is stored again; 0 is none.
+        "jobs": st.lists(rivals | crowded | jobs, max_size=2),
+        "again": st.sampled_from([0, 0, 0, 1, 5]),
+    }
+)
 failed = {"ending": Ending.FAILED, "failed": 1, "error": "E", "message": "m", "traceback": "t", "fingerprint": "f"}
 outcomes = st.sampled_from(
     [
@@ -168,6 +185,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.exit = ExitStack()
         self.stores = (MemoryHarness(), self.exit.enter_context(make()))
         self.number = 0
+        self.lines = 0
         self.token = 1000
         self.live: list[str] = []
         #: Every claim there ever was: node, id, token.
@@ -461,9 +479,9 @@ class StoreMachine(RuleBasedStateMachine):
         for store in self.stores:
             store.clock.move(duration)
 
-    @rule(kept=st.tuples(*[st.sampled_from([None, 0, 5 * SECOND])] * 3))
-    def prune(self, kept: tuple[int | None, int | None, int | None]) -> None:
-        keep = Keep(completed=kept[0], cancelled=kept[1], dead=kept[2])
+    @rule(kept=st.tuples(*[st.sampled_from([None, 0, 5 * SECOND])] * 4))
+    def prune(self, kept: tuple[int | None, ...]) -> None:
+        keep = Keep(completed=kept[0], cancelled=kept[1], dead=kept[2], ticks=kept[3])
         self.same(lambda backend: backend.admin.prune(keep, EVERYTHING))
 
     @rule(
@@ -502,6 +520,73 @@ class StoreMachine(RuleBasedStateMachine):
                 await backend.limits.override(back, None, by=None, reason=None)
 
         self.both(verb)
+
+    @rule(chosen=st.lists(plans, min_size=1, max_size=3))
+    def plan(self, chosen: list[dict[str, Any]]) -> None:
+        """Schedules are put, changed and fired, some by who has not seen the last change."""
+        found = self.runner.run(self.stores[0].backend.schedule_reader.get(SCHEDULES)).schedules
+        versions = Counter({record.name: record.version for record in found})
+        changes: list[ScheduleChange] = []
+        for plan in chosen:
+            changes.append(self.planned(plan, versions[plan["name"]]))
+            versions[plan["name"]] += 1
+
+        async def verb(backend: Backend) -> list[ChangeAnswer]:
+            answers = (await backend.schedules.change(changes)).changes
+            # In which words something is refused is a store's own affair.
+            return [msgspec.structs.replace(answer, refused=answer.refused and "refused") for answer in answers]
+
+        self.same(verb)
+
+    def planned(self, plan: dict[str, Any], version: int) -> ScheduleChange:
+        now = self.stores[0].clock.now()
+        made = [self.job(fields) for fields in plan["jobs"]]
+        if 0 < plan["again"] <= self.number:
+            made.append(NewJob(id=f"{self.number - plan['again'] + 1:04}", kind="a", queue="q", args="{}"))
+        due_at = None if plan["due"] is None else now + plan["due"] * SECOND
+        schedule = ScheduleRecord(
+            name=plan["name"],
+            version=max(0, version + plan["slip"]),
+            kind=KINDS[self.number % len(KINDS)],
+            rule="{}",
+            job="{}",
+            declared=plan["declared"],
+            due_at=due_at,
+            last_tick=now,
+            last_job=made[-1].id if made else f"{self.number // 2:04}",
+        )
+        given: dict[str, Any] = {"schedule": plan["name"], "tick": now, "last": now, "due_at": due_at or now}
+        given |= {"outcome": plan["outcome"], "note": plan["note"]}
+        lines = [TickRecord(id=self.line(), job=job.id, **given) for job in made]
+        lines.append(TickRecord(id=f"{self.lines // 2:04}", reason="missed", **given))
+        return ScheduleChange(schedule=schedule, ticks=tuple(lines), jobs=tuple(made))
+
+    def line(self) -> str:
+        self.lines += 1
+        return f"{self.lines:04}"
+
+    @rule(name=st.sampled_from(SCHEDULES), slip=st.sampled_from([0, 0, 1]))
+    def forget(self, name: str, slip: int) -> None:
+        found = self.runner.run(self.stores[0].backend.schedule_reader.get([name])).schedules
+        version = found[0].version if found else 0
+        self.same(lambda backend: backend.schedules.remove(name, version + slip))
+
+    @invariant()
+    def the_schedules_are_the_same(self) -> None:
+        if not self.live:
+            return
+
+        async def verb(backend: Backend) -> list[object]:
+            return [
+                await backend.schedule_reader.find(limit=EVERYTHING),
+                await backend.schedule_reader.find(limit=1, declared=True),
+                await backend.schedule_reader.ticks(limit=EVERYTHING),
+                await backend.schedule_reader.ticks(limit=2, schedule="x", outcomes=[Outcome.SKIPPED]),
+                await backend.schedules.due(1),
+                await backend.schedules.due(EVERYTHING),
+            ]
+
+        self.same(verb)
 
     @invariant()
     def the_jobs_are_the_same(self) -> None:

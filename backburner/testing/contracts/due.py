@@ -70,6 +70,20 @@ class DueContract:
         await _move(harness.backend, "daily", harness.clock.now())
         assert await _due(harness.backend) == (["daily"], None)
 
+    async def test_back_to_a_moment(self, harness: Harness) -> None:
+        """A schedule that was moved away and back again, or removed and put again, is due once."""
+        now = harness.clock.now()
+        await plan(harness.backend, due_at=now)
+        for due_at in (now + 5, now, None, now, now):
+            await _move(harness.backend, "daily", due_at)
+        assert await _due(harness.backend) == (["daily"], None)
+        assert await _due(harness.backend, 1) == (["daily"], None)
+        await harness.backend.schedules.remove("daily", 6)
+        await plan(harness.backend, due_at=now)
+        await plan(harness.backend, "other", due_at=now)
+        assert await _due(harness.backend, 1) == (["daily"], 0)
+        assert await _due(harness.backend) == (["daily", "other"], None)
+
     async def test_the_earliest_first(self, harness: Harness) -> None:
         """They come by the moment they are due, then by name as code points go."""
         now = harness.clock.now()
