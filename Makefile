@@ -37,6 +37,7 @@ test: $(DEV) ## run the test suite with coverage
 chaos: $(DEV) ## run what the ordinary run tries in short: crowds of processes, killed ones, and every store against memory
 	BACKBURNER_TEST_CROWD=20000 $(BIN)/python -m pytest -s -o faulthandler_timeout=1200 tests/chaos/test_crowd.py
 	BACKBURNER_TEST_KILLS=10 $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/chaos/test_limits.py
+	BACKBURNER_TEST_TICKS=1000 $(BIN)/python -m pytest -s -o faulthandler_timeout=1200 tests/chaos/test_schedules.py
 	BACKBURNER_TEST_EXAMPLES=10 $(BIN)/python -m pytest -o faulthandler_timeout=3600 tests/contracts/test_machine.py
 
 check: lint types layers test wheel ## all that must pass
