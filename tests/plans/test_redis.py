@@ -17,8 +17,10 @@ from backburner.model.clock import SECOND
 from backburner.model.job import JobImage, JobRecord, JobState, NewJob, Settlement
 from backburner.model.lane import Limit, Rate
 from backburner.model.node import KindRecord, NodeRecord
-from backburner.ports.jobs import ClaimRequest, Letter
+from backburner.model.schedule import ScheduleChange
+from backburner.ports.jobs import ClaimRequest, Keep, Letter
 from backburner.testing import FakeClock
+from backburner.testing.contracts.scheduling import change, fire, known, ledger, schedule, tick
 from tests.plans.verbs import DEMAND, VERBS
 from tests.stores import redis_url
 
@@ -233,6 +235,78 @@ async def test_a_crowd_costs_nothing(redis_server: RedisServer, verb: Callable[[
     for number in (FEW, MANY):
         with redis_server.namespace() as namespace:
             async with _opened(namespace, number) as backend:
+                before = _calls(redis_server)
+                await verb(backend)
+                calls.append(_calls(redis_server) - before)
+    few, many = calls
+    assert few > 0
+    assert many <= few + SLACK
+
+
+async def _with_schedules(backend: Backend, number: int, now: int) -> None:
+    """Put schedules that are due later, never, and 50 now; of those that ever are, each has a line, each second a job."""
+    dues = {f"later{i:05}": now + 1000 * SECOND + i for i in range(number)} | {f"due{i:05}": now - i for i in range(50)}
+    await change(backend, *(ScheduleChange(schedule=schedule(f"never{i:05}")) for i in range(number)))
+    await change(
+        backend,
+        *(
+            _fired(name, due)
+            if at % 2
+            else ScheduleChange(schedule=schedule(name, due_at=due, last_job="gone"), ticks=(tick(schedule=name),))
+            for at, (name, due) in enumerate(dues.items())
+        ),
+    )
+
+
+def _fired(name: str, due: int, version: int = 0) -> ScheduleChange:
+    job = NewJob(id=f"2tick{name}{version}", kind="kind", queue="ticks", args="{}")
+    return fire(job, schedule(name, version, due_at=due))
+
+
+async def _due(backend: Backend) -> None:
+    due = await backend.schedules.due(30)
+    assert (len(due.schedules), len(due.unended), due.wait) == (30, 15, 0)
+
+
+async def _due_and_wait(backend: Backend) -> None:
+    due = await backend.schedules.due(100)
+    assert len(due.schedules) == 50
+    assert due.wait
+
+
+async def _fire(backend: Backend) -> None:
+    firing = [_fired(f"due{i:05}", due=1 << 60, version=1) for i in range(50)]
+    assert not any(answer.outrun for answer in await change(backend, *firing))
+
+
+async def _read_schedules(backend: Backend) -> None:
+    assert await known(backend, ["later00007", "nobody"]) == ["later00007"]
+    page = await backend.schedule_reader.find(limit=20, after="later00100")
+    assert page.schedules[0].name == "later00101"
+    assert len(await ledger(backend, schedule="later00007")) == 1
+    assert len((await backend.schedule_reader.ticks(limit=20)).ticks) == 20
+
+
+async def _prune_lines_and_remove(backend: Backend) -> None:
+    keep = Keep(completed=None, cancelled=None, dead=None, ticks=0)
+    assert await backend.admin.prune(keep, 20) == 20
+    assert await backend.schedules.remove("later00008", 1)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [_due, _due_and_wait, _fire, _read_schedules, _prune_lines_and_remove],
+    ids=lambda verb: verb.__name__.strip("_"),
+)
+async def test_schedules_that_are_not_due_cost_nothing(
+    redis_server: RedisServer, verb: Callable[[Backend], Awaitable[None]]
+) -> None:
+    """Beside twenty times as many schedules and lines of ledgers, a verb's scripts call no more commands."""
+    calls: list[int] = []
+    for number in (FEW, MANY):
+        with redis_server.namespace() as namespace:
+            async with _opened(namespace, 0) as backend:
+                await _with_schedules(backend, number, FakeClock().now())
                 before = _calls(redis_server)
                 await verb(backend)
                 calls.append(_calls(redis_server) - before)
