@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisScheduleStore"]
 
-#: Schedules, ticks and jobs that one script writes, if no change has more.
-_PORTION = 1000
+#: Schedules, ticks and jobs that one script writes, if no change has more: some milliseconds.
+_PORTION = 500
 _LAST_VERSION = (1 << 63) - 1
 _DONE = ChangeAnswer()
 _OUTRUN = ChangeAnswer(outrun=True)
