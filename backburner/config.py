@@ -28,7 +28,7 @@ from backburner.ports.jobs import Keep
 from backburner.resilience.retry import RetryPolicy, policy
 from backburner.scheduler.zones import zone
 
-__all__ = ["Options", "Settings", "load", "queue_slots", "store_url"]
+__all__ = ["Options", "Settings", "load", "queue_slots", "store_url", "time_zone"]
 
 T = TypeVar("T")
 
@@ -152,6 +152,11 @@ def store_url(given: str | None, environ: Mapping[str, str] | None = None) -> st
     return _Picker(os.environ if environ is None else environ, {"url": given})(
         "url", str, _url, "sqlite:///backburner.db"
     )
+
+
+def time_zone(environ: Mapping[str, str] | None = None) -> str:
+    """Return the zone of schedules that name none, for tools that put schedules without an app."""
+    return _Picker(os.environ if environ is None else environ, {})("tz", str, _zone, "UTC")
 
 
 def queue_slots(text: str) -> dict[str, int]:

@@ -122,8 +122,8 @@ class Declarer:
         rule = encode(make_rule(declared.trigger, declared.options, tz=self._tz, now=now))
         _, job = self._order(declared.call, declared.said)
         days = agenda(declared.name, rule)
+        fresh = ScheduleRecord(name=declared.name, version=0, kind=declared.kind, rule=rule, job=job, declared=True)
         if known is None:
-            fresh = ScheduleRecord(name=declared.name, version=0, kind=declared.kind, rule=rule, job=job, declared=True)
             return ScheduleChange(schedule=rearmed(fresh, days, now))
         if not known.declared:
             self._fail(
@@ -132,13 +132,7 @@ class Declarer:
                 f"or give the one at {declared.place} another name",
             )
             return None
-        after = structs.replace(known, kind=declared.kind, rule=rule, job=job, retired=False)
-        if known.rule != rule:
-            return recast(after, days, self._ids, now)
-        # Where the zones' rules have changed since, the next tick has too; overdue ones are made good, or told of.
-        due_at = known.due_at if known.next_tick is None or known.paused else days.due(known.next_tick)
-        after = rearmed(structs.replace(after, due_at=due_at), days, now)
-        return None if after == known else ScheduleChange(schedule=after)
+        return recast(known, fresh, days, self._ids, now)
 
     def _fail(self, declared: Declaration, why: str) -> None:
         self._declared.add(declared.name)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import structs
 
+from backburner.errors import InvalidSchedule, PayloadNotReadable
 from backburner.model.lane import Limit, lane_name
 from backburner.model.schedule import Outcome, ScheduleChange, ScheduleRecord, TickRecord
+from backburner.scheduler.agenda import agenda
 from backburner.scheduler.planner import OVERLAP
+from backburner.scheduler.rule import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from backburner.model.ids import Ids
     from backburner.model.job import NewJob
@@ -29,8 +33,10 @@ __all__ = [
     "Orderer",
     "change_of",
     "lane_of",
+    "passed",
     "rearmed",
     "recast",
+    "ticks_of",
 ]
 
 #: Why a tick was skipped that was due when the schedule became another.
@@ -47,6 +53,10 @@ class BuiltJob(NamedTuple):
     job: NewJob
     #: Why it is as it was once stored, and not as the code has it now; None where it is.
     stale: str | None
+
+
+#: Ticks that are counted one by one, where they do not fire.
+_COUNTED = 250
 
 
 class Ordered(NamedTuple):
@@ -79,7 +89,7 @@ def lane_of(name: str, rule: Rule) -> str | None:
 
 
 def change_of(
-    record: ScheduleRecord, plan: Plan, jobs: tuple[NewJob, ...], *, agenda: Agenda, ids: Ids, now: int
+    record: ScheduleRecord, plan: Plan, jobs: tuple[NewJob, ...], *, days: Agenda, ids: Ids, now: int
 ) -> ScheduleChange:
     """Return the change that a plan comes to; ``jobs`` are those of its ticks, in their order."""
     ticks = [
@@ -92,7 +102,7 @@ def change_of(
             outcome=Outcome.SKIPPED,
             reason=skip.reason,
             job=record.last_job if skip.reason == OVERLAP else None,
-            due_at=agenda.due(skip.last),
+            due_at=days.due(skip.last),
         )
         for skip in plan.skips
     ]
@@ -104,7 +114,7 @@ def change_of(
             last=tick,
             outcome=Outcome.FIRED,
             job=job.id,
-            due_at=agenda.due(tick),
+            due_at=days.due(tick),
         )
         for tick, job in zip(plan.fires, jobs, strict=True)
     ]
@@ -119,44 +129,81 @@ def change_of(
     return ScheduleChange(schedule=after, ticks=tuple(ticks), jobs=jobs)
 
 
-def rearmed(record: ScheduleRecord, agenda: Agenda, now: int) -> ScheduleRecord:
+def recast(known: ScheduleRecord, fresh: ScheduleRecord, days: Agenda, ids: Ids, now: int) -> ScheduleChange | None:
+    """Return what makes of a stored schedule the one it is to be, whose ticks ``days`` knows; None if it is.
+
+    Where only what holds of its ticks, or its job, has changed, one that is overdue is decided by that. Other ticks count
+    from now on: of the old ones, one that is overdue is told of in the ledger.
+    """
+    after = structs.replace(
+        known, kind=fresh.kind, rule=fresh.rule, job=fresh.job, declared=fresh.declared, retired=False
+    )
+    if _same_ticks(known.rule, days.rule):
+        # Where the zones' rules have changed since, the next tick has too.
+        after = rearmed(after, days, now)
+        return None if after == known else ScheduleChange(schedule=after)
+    overdue = known.next_tick
+    if overdue is None or overdue > now or known.paused or known.retired:
+        return ScheduleChange(schedule=_armed(after, days, days.after(_latest(now, known.last_tick))))
+    told = passed(known, overdue, CHANGED, ids, now)
+    after = structs.replace(after, last_tick=told.last)
+    return ScheduleChange(schedule=_armed(after, days, days.after(now)), ticks=(told,))
+
+
+def passed(record: ScheduleRecord, first: int, reason: str, ids: Ids, now: int) -> TickRecord:
+    """Return the line of the ledger that tells of all ticks from ``first`` to now; very many are not counted."""
+    try:
+        ticks = list(islice(ticks_of(agenda(record.name, record.rule), first, now), _COUNTED))
+    except (PayloadNotReadable, InvalidSchedule):
+        ticks = []
+    last, count = (ticks[-1], len(ticks)) if 0 < len(ticks) < _COUNTED else (now, 0)
+    return TickRecord(
+        id=ids.new(),
+        schedule=record.name,
+        tick=first,
+        last=last,
+        count=count,
+        outcome=Outcome.SKIPPED,
+        reason=reason,
+        due_at=last,
+    )
+
+
+def ticks_of(days: Agenda, first: int | None, last: int) -> Iterator[int]:
+    """Go through the ticks from one on, to a moment."""
+    while first is not None and first <= last:
+        yield first
+        first = days.after(first)
+
+
+def rearmed(record: ScheduleRecord, days: Agenda, now: int) -> ScheduleRecord:
     """Return a schedule whose next tick is what the zones' rules say today; one that is overdue stays so.
 
     The next tick is always after the last that was decided upon.
     """
-    if record.next_tick is not None and record.next_tick <= now:
-        return record
-    following = agenda.after(now if record.last_tick is None else max(now, record.last_tick))
-    return _armed(record, agenda, following)
+    following = record.next_tick
+    if following is None or following > now:
+        following = days.after(_latest(now, record.last_tick))
+    return _armed(record, days, following)
 
 
-def recast(record: ScheduleRecord, agenda: Agenda, ids: Ids, now: int) -> ScheduleChange:
-    """Return a schedule that follows another rule from now on; a tick of the old one that was due is told of."""
-    overdue = record.next_tick
-    ticks: tuple[TickRecord, ...] = ()
-    last = record.last_tick
-    if overdue is not None and overdue <= now and not record.paused and not record.retired:
-        last = overdue
-        ticks = (
-            TickRecord(
-                id=ids.new(),
-                schedule=record.name,
-                tick=overdue,
-                last=overdue,
-                outcome=Outcome.SKIPPED,
-                reason=CHANGED,
-                due_at=overdue,
-            ),
-        )
-    following = agenda.after(now if last is None else max(now, last))
-    return ScheduleChange(schedule=_armed(structs.replace(record, last_tick=last), agenda, following), ticks=ticks)
+def _same_ticks(rule: str, other: Rule) -> bool:
+    try:
+        known = decode(rule)
+    except PayloadNotReadable:
+        return False
+    return all(getattr(known, field) == getattr(other, field) for field in ("trigger", "tz", "start", "end", "exclude"))
 
 
-def _armed(record: ScheduleRecord, agenda: Agenda, following: int | None) -> ScheduleRecord:
+def _latest(now: int, last: int | None) -> int:
+    return now if last is None else max(now, last)
+
+
+def _armed(record: ScheduleRecord, days: Agenda, following: int | None) -> ScheduleRecord:
     if record.retired:
         due_at = None
     elif record.paused:
         due_at = record.paused_until
     else:
-        due_at = None if following is None else agenda.due(following)
+        due_at = None if following is None else days.due(following)
     return structs.replace(record, next_tick=following, due_at=due_at)

@@ -130,7 +130,7 @@ class Scheduler:
                 self._unknown.add(record.kind)
                 self._listener(Signal.SCHEDULE_UNKNOWN, schedule=record.name, kind=record.kind, why=built.stale)
             jobs.append(built.job)
-        change = change_of(record, planned, tuple(jobs), agenda=days, ids=self._ids, now=now)
+        change = change_of(record, planned, tuple(jobs), days=days, ids=self._ids, now=now)
         return _Firing(record, days, planned, change)
 
     async def _fire(self, firings: Sequence[_Firing]) -> None:

@@ -11,13 +11,13 @@ from backburner.errors import InvalidOption, InvalidSchedule, ScheduleNotFound, 
 from backburner.model.names import check_name
 from backburner.model.schedule import Outcome, ScheduleChange, ScheduleRecord, TickRecord
 from backburner.ports.backend import Hint
-from backburner.scheduler.agenda import Agenda, agenda
+from backburner.scheduler.agenda import agenda
 from backburner.scheduler.planner import PAUSED
-from backburner.scheduler.records import LIMIT, ONE_AT_A_TIME, lane_of, rearmed, recast
+from backburner.scheduler.records import LIMIT, ONE_AT_A_TIME, lane_of, passed, rearmed, recast, ticks_of
 from backburner.scheduler.rule import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from backburner.model.ids import Ids
     from backburner.model.job import NewJob
@@ -150,20 +150,13 @@ class Schedules:
                     f"schedule {name!r} would never fire: {rule.trigger.describe()} has no tick after now"
                 )
             fresh = ScheduleRecord(name=name, version=0, kind=kind, rule=text, job=job)
-            change = self._put(known, fresh, days, page.now)
+            if known is None:
+                change: ScheduleChange | None = ScheduleChange(schedule=rearmed(fresh, days, page.now))
+            else:
+                change = recast(known, fresh, days, self._ids, page.now)
             if change is None or await self._write(change) is not None:
                 return known is None
         raise _contended(name)
-
-    def _put(
-        self, known: ScheduleRecord | None, fresh: ScheduleRecord, days: Agenda, now: int
-    ) -> ScheduleChange | None:
-        if known is None:
-            return ScheduleChange(schedule=rearmed(fresh, days, now))
-        after = structs.replace(known, kind=fresh.kind, rule=fresh.rule, job=fresh.job)
-        if known.rule != fresh.rule:
-            return recast(after, days, self._ids, now)
-        return None if after == known else ScheduleChange(schedule=after)
 
     async def remove(self, name: str) -> None:
         """Remove a schedule; its jobs and its ledger stay. Raises `InvalidSchedule` for one that nodes declare."""
@@ -213,20 +206,8 @@ class Schedules:
         first = record.next_tick
         if first is None or first > now:
             return ScheduleChange(schedule=rearmed(after, days, now))
-        passed = list(islice(_ticks(days, first, now), _MANY))
-        # Very many are not counted, nor gone through.
-        last, count = (passed[-1], len(passed)) if len(passed) < _MANY else (now, 0)
-        skipped = TickRecord(
-            id=self._ids.new(),
-            schedule=record.name,
-            tick=first,
-            last=last,
-            count=count,
-            outcome=Outcome.SKIPPED,
-            reason=PAUSED,
-            due_at=last,
-        )
-        after = structs.replace(after, last_tick=last, next_tick=None)
+        skipped = passed(record, first, PAUSED, self._ids, now)
+        after = structs.replace(after, last_tick=skipped.last, next_tick=None)
         return ScheduleChange(schedule=rearmed(after, days, now), ticks=(skipped,))
 
     async def trigger(self, name: str, *, by: str | None = None, note: str | None = None) -> str:
@@ -267,13 +248,14 @@ class Schedules:
                 "a backfill is of the past: since comes before until, and until has passed", option="until"
             )
         days = agenda(name, record.rule)
-        every = list(islice(_ticks(days, days.after(since - 1), until - 1), limit + _MANY))
+        every = list(islice(ticks_of(days, days.after(since - 1), until - 1), limit + _MANY))
         known = await self._fired_between(name, since, until)
         wanted = [tick for tick in every if tick not in known]
         if len(wanted) > limit:
             count = f"{len(wanted):,}" if len(every) < limit + _MANY else f"more than {len(wanted):,}"
             raise InvalidOption(
-                f"{count} ticks of {name!r} lie in that range, {limit:,} are allowed: ask for fewer, or say limit={len(wanted)}",
+                f"{count} ticks of {name!r} lie in that range without a job, {limit:,} are allowed: choose a shorter one, "
+                "or raise the limit",
                 option="limit",
             )
         if dry_run:
@@ -365,13 +347,6 @@ class Schedules:
             by=by,
             note=note,
         )
-
-
-def _ticks(days: Agenda, first: int | None, last: int) -> Iterator[int]:
-    """Go through the ticks from one on, to a moment."""
-    while first is not None and first <= last:
-        yield first
-        first = days.after(first)
 
 
 def _contended(name: str) -> StoreBusy:
