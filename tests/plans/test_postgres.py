@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import asyncpg  # type: ignore[import-untyped]  # it brings no types
-import msgspec
 import pytest
 
 from backburner.backends.postgres.backend import PostgresBackend
 from backburner.backends.postgres.floors import Floors
-from backburner.backends.postgres.place import PostgresPlace
 from backburner.model.clock import SECOND
 from backburner.model.job import JobState, NewJob, Settlement
 from backburner.model.lane import Limit, Rate
 from backburner.model.node import NodeRecord
 from backburner.ports.jobs import ClaimRequest, Letter
 from backburner.testing import FakeClock
+from tests.plans.pages import TOLERANCE, Meter, named, place_of
 from tests.plans.verbs import DEMAND, FIRST_WAITING, VERBS
 
 if TYPE_CHECKING:
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from backburner.ports.backend import Backend
     from tests.servers.postgres import Postgres, Schema
 
-#: The trees of an index are up to two levels deeper, for each row that is looked for; what grows with the table costs a
-#: thousand times more.
-TOLERANCE = 2.0
 NODE = NodeRecord(id="node", host="host", pid=1, started_at=0, queues={"queue": 1}, kinds=("kind",))
 LEASE = 1_000_000_000 * SECOND
 
@@ -109,28 +105,20 @@ CLEAR = "DELETE FROM {schema}.jobs WHERE id >= '1' OR id BETWEEN '0ended' AND '0
 
 async def _make(schema: Schema, numbers: tuple[int, ...]) -> None:
     clock = FakeClock()
-    backend = PostgresBackend(_place(schema), clock=clock)
+    backend = PostgresBackend(place_of(schema), clock=clock)
     await backend.open(create=True)
     await backend.schema.upgrade()
     await backend.close()
     connection = await asyncpg.connect(schema.url)
     try:
         for statement, number in zip(CROWD, numbers, strict=True):
-            await connection.execute(_in(schema, statement), clock.now(), number)
-        await connection.execute(_in(schema, HOLDERS), clock.now())
-        await connection.execute(_in(schema, LIMITS))
-        await connection.execute(_in(schema, LANES))
-        await connection.execute(_in(schema, "VACUUM ANALYZE {schema}.jobs, {schema}.lanes"))
+            await connection.execute(named(schema, statement), clock.now(), number)
+        await connection.execute(named(schema, HOLDERS), clock.now())
+        await connection.execute(named(schema, LIMITS))
+        await connection.execute(named(schema, LANES))
+        await connection.execute(named(schema, "VACUUM ANALYZE {schema}.jobs, {schema}.lanes"))
     finally:
         await connection.close()
-
-
-def _place(schema: Schema) -> PostgresPlace:
-    return PostgresPlace(dsn=schema.url, schema=schema.name, address="a server")
-
-
-def _in(schema: Schema, statement: str) -> str:
-    return statement.replace("{schema}", schema.name)
 
 
 @pytest.fixture(scope="module")
@@ -149,37 +137,13 @@ async def large(postgres_server: Postgres) -> AsyncIterator[Schema]:
         yield schema
 
 
-class _Meter:
-    """Counts the pages that the functions of a store touch: each call is explained, and undone, before it is made."""
-
-    def __init__(self, connection: Any) -> None:  # noqa: ANN401 - the driver brings no types
-        self._connection = connection
-        self.pages = 0
-
-    async def count(self, call: str, document: str) -> None:
-        """Count one call; the first time, when the server plans and reads its catalogs, does not count."""
-        found = "[]"
-        for _ in range(2):
-            transaction = self._connection.transaction()
-            await transaction.start()
-            try:
-                found = await self._connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {call}", document)
-            except asyncpg.UniqueViolationError:
-                # The store asks again, more carefully.
-                return
-            finally:
-                await transaction.rollback()
-        plan = msgspec.json.decode(found)[0]["Plan"]
-        self.pages += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-
-
 @asynccontextmanager
-async def _opened(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[PostgresBackend, _Meter]]:
+async def _opened(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[PostgresBackend, Meter]]:
     """Open the store with a live node; whatever is done is undone afterwards, for the next test."""
-    backend = PostgresBackend(_place(schema), clock=FakeClock())
+    backend = PostgresBackend(place_of(schema), clock=FakeClock())
     await backend.open(create=False)
     connection = await asyncpg.connect(schema.url)
-    meter = _Meter(connection)
+    meter = Meter(connection)
     session = backend._session
     call = session.call
 
@@ -188,36 +152,36 @@ async def _opened(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         return await call(link, function, document)
 
     try:
-        await connection.execute(_in(schema, KEEP))
+        await connection.execute(named(schema, KEEP))
         await backend.nodes.publish(NODE, LEASE)
         monkeypatch.setattr(session, "call", counted)
         yield backend, meter
     finally:
         await backend.close()
-        await connection.execute(_in(schema, CLEAR))
-        await connection.execute(_in(schema, "INSERT INTO {schema}.jobs SELECT * FROM kept"))
+        await connection.execute(named(schema, CLEAR))
+        await connection.execute(named(schema, "INSERT INTO {schema}.jobs SELECT * FROM kept"))
         await connection.execute(
-            _in(schema, "UPDATE {schema}.jobs SET gate = 'unique:busy' WHERE id = $1"), FIRST_WAITING
+            named(schema, "UPDATE {schema}.jobs SET gate = 'unique:busy' WHERE id = $1"), FIRST_WAITING
         )
-        await connection.execute(_in(schema, "UPDATE {schema}.jobs SET lifted = true WHERE id = '0child0000000001'"))
+        await connection.execute(named(schema, "UPDATE {schema}.jobs SET lifted = true WHERE id = '0child0000000001'"))
         await connection.execute(
-            _in(
+            named(
                 schema,
                 "UPDATE {schema}.jobs SET state = 'pending', gate = 'lane:full', ended_at = NULL WHERE id = ANY ($1)",
             ),
             FIRST_AT_LANE,
         )
         await connection.execute(
-            _in(schema, "UPDATE {schema}.lanes SET parked = true, opens_at = NULL WHERE parked OR name = 'full'")
+            named(schema, "UPDATE {schema}.lanes SET parked = true, opens_at = NULL WHERE parked OR name = 'full'")
         )
-        await connection.execute(_in(schema, "DELETE FROM {schema}.held"))
-        await connection.execute(_in(schema, "DELETE FROM {schema}.lanes WHERE NOT parked OR name = 'new'"))
-        await connection.execute(_in(schema, "DELETE FROM {schema}.limits WHERE name NOT IN ('full', 'shut')"))
+        await connection.execute(named(schema, "DELETE FROM {schema}.held"))
+        await connection.execute(named(schema, "DELETE FROM {schema}.lanes WHERE NOT parked OR name = 'new'"))
+        await connection.execute(named(schema, "DELETE FROM {schema}.limits WHERE name NOT IN ('full', 'shut')"))
         await connection.execute(
-            _in(schema, "UPDATE {schema}.limits SET override = NULL, slots = 0 WHERE name IN ('full', 'shut')")
+            named(schema, "UPDATE {schema}.limits SET override = NULL, slots = 0 WHERE name IN ('full', 'shut')")
         )
-        await connection.execute(_in(schema, "DELETE FROM {schema}.attempts"))
-        await connection.execute(_in(schema, "DELETE FROM {schema}.nodes"))
+        await connection.execute(named(schema, "DELETE FROM {schema}.attempts"))
+        await connection.execute(named(schema, "DELETE FROM {schema}.nodes"))
         await connection.close()
 
 
@@ -303,7 +267,7 @@ async def test_an_old_snapshot_costs_nothing(large: Schema, monkeypatch: pytest.
         old = await asyncpg.connect(large.url)
         try:
             await old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-            await old.execute(_in(large, "SELECT FROM {schema}.jobs LIMIT 1"))
+            await old.execute(named(large, "SELECT FROM {schema}.jobs LIMIT 1"))
             demand = ClaimRequest(node="node", queues={"stream": 500}, limit=500, kinds=frozenset({"kind"}))
             costs: list[int] = []
             for _ in range(stream // 500):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Call: TypeAlias = Callable[[bytes], Awaitable[str]]
     Changes: TypeAlias = Sequence[ScheduleChange]
 
-__all__ = ["change"]
+__all__ = ["change", "document_of_changes"]
 
 _DONE = ChangeAnswer()
 _OUTRUN = ChangeAnswer(outrun=True)
@@ -69,7 +69,7 @@ async def change(changes: Changes, now: int | None, call: Call) -> Changed:
 
 async def _change(changes: Changes, now: int | None, call: Call) -> Changed:
     try:
-        answer = _decode(await call(_encode({"now": now, "parts": [_document(changes)]})))
+        answer = _decode(await call(_encode({"now": now, "parts": [document_of_changes(changes)]})))
     except (StoreRefused, UnicodeEncodeError):
         # Of its content, or since a job's id was stored before, which is no fault: each change then stands for itself.
         return await _apart(changes, now, call)
@@ -89,7 +89,7 @@ async def _apart(changes: Changes, now: int | None, call: Call) -> Changed:
         "now": now,
         "careful": True,
         "names": [each.schedule.name for each in good],
-        "parts": [_document([each]) for each in good],
+        "parts": [document_of_changes([each]) for each in good],
     }
     answer = _decode(await call(_encode(document)))
     parts = iter(answer.parts)
@@ -115,7 +115,8 @@ def _portions(changes: Changes) -> list[Changes]:
     return list(portions)
 
 
-def _document(changes: Changes) -> dict[str, object]:
+def document_of_changes(changes: Changes) -> dict[str, object]:
+    """Return changes, each of another schedule, as one part of a document."""
     schedules = [each.schedule for each in changes]
     groups = [each.jobs for each in changes]
     document: dict[str, object] = {

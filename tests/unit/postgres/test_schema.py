@@ -18,6 +18,7 @@ from backburner.backends.postgres.statements import read_all
 from backburner.errors import StoreError
 from backburner.model.job import NewJob
 from backburner.model.query import JobFilter
+from backburner.testing.contracts.scheduling import plan
 from tests.servers import postgres
 
 if TYPE_CHECKING:
@@ -76,6 +77,28 @@ async def test_a_step_that_fails_leaves_nothing(place: PostgresPlace, clock: Fak
     with psycopg.connect(place.dsn) as connection:
         count = "SELECT count(*) FROM pg_class AS t JOIN pg_namespace AS n ON n.oid = relnamespace WHERE nspname = %s"
         assert connection.execute(count, (place.schema,)).fetchone() == (0,)
+    await backend.close()
+
+
+async def test_a_store_of_the_first_step(place: PostgresPlace, clock: FakeClock) -> None:
+    """A store made before there were schedules is upgraded with all that is in it, and then keeps schedules."""
+    backend = PostgresBackend(place, clock=clock)
+    with psycopg.connect(place.dsn) as connection:
+        connection.execute(backend.schema.steps[0].sql)
+        given = SQL("""
+            INSERT INTO {0}.nodes (id, host, pid, started_at, queues, kinds, signatures, lease_until)
+            VALUES ('node', 'host', 1, 1, '{{}}', '{{}}', '{{}}', 0);
+            INSERT INTO {0}.jobs (id, kind, queue, priority, created_at, due_at, args)
+            VALUES ('job', 'kind', 'queue', 5, 1, 1, '{{}}')
+        """)
+        connection.execute(given.format(Identifier(place.schema)))
+    await backend.open(create=False)
+    before = await backend.schema.upgrade()
+    assert (before.current, before.pending) == (1, backend.schema.steps[1:])
+    assert [(node.id, node.schedules) for node in await backend.nodes.find()] == [("node", ())]
+    planned = await plan(backend, due_at=1, last_job="job")
+    due = await backend.schedules.due(5)
+    assert (due.schedules, due.unended) == ((planned,), frozenset({planned.name}))
     await backend.close()
 
 

@@ -22,10 +22,8 @@ CREATE TABLE {schema}.schedules (
     created_at   bigint  NOT NULL,
     changed_at   bigint  NOT NULL
 ) WITH (
-    -- A tick writes the row anew, on the same page where there is room: the index has to point to it all the same, but no
-    -- second page is written, and the next tick clears away what this one left.
-    fillfactor = 70,
-    -- What each tick leaves in the index of what is due, looks have to walk over until it is vacuumed.
+    -- A tick changes what is indexed, so room on the page would spare it nothing. What it leaves in the index of what is due,
+    -- looks have to walk over until it is vacuumed.
     autovacuum_vacuum_scale_factor = 0.01,
     autovacuum_vacuum_threshold = 1000,
     autovacuum_vacuum_cost_delay = 0
