@@ -11,7 +11,7 @@ from backburner.jobs.call import Call
 from backburner.jobs.declaring import Declares
 from backburner.jobs.job import Job
 from backburner.scheduler.declared import Declaration, Declarations
-from backburner.scheduler.rule import SAID, ScheduleOptions
+from backburner.scheduler.rule import SAID, ScheduleOptions, make_rule
 from backburner.scheduler.schedules import check_schedule_name
 from backburner.scheduler.triggers import At, Cron, Every
 
@@ -112,6 +112,9 @@ class Periodic(Declares):
                 f"a schedule has no option {min(strange)!r}; it takes {', '.join(Named.__annotations__)}",
                 option=min(strange),
             )
+        policies = cast("ScheduleOptions", {name: value for name, value in options.items() if name != "name"})
+        # What is wrong with it is said where it stands; the engine that makes the rule knows its zone and the day.
+        make_rule(trigger, {**policies, "exclude": ()}, tz="UTC", now=0)
 
         def declare(target: Any) -> Any:  # noqa: ANN401 - `Scheduled` says what
             made: Job[..., Any] | Call[Any]
@@ -126,7 +129,7 @@ class Periodic(Declares):
                     trigger=trigger,
                     call=call,
                     said={name: value for name, value in options.items() if name in SAID},
-                    options=cast("ScheduleOptions", {name: value for name, value in options.items() if name != "name"}),
+                    options=policies,
                 )
             )
             return made

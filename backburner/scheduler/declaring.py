@@ -71,14 +71,25 @@ class Declarer:
         """Whether something is declared that has not been stored yet."""
         return any(each.name not in self._declared for each in self._declarations)
 
+    async def start(self) -> None:
+        """Store what code declares; raises `CallRefused` for what is wrong with it, so that an app does not start so."""
+        await self._limits.declare({LIMIT: ONE_AT_A_TIME})
+        for each in self._declarations:
+            self._asked(each, 0)
+        await self.declare()
+
     async def declare(self) -> None:
         """Store what is not stored as it is declared. What cannot be is told, and is left until the next start."""
-        await self._limits.declare({LIMIT: ONE_AT_A_TIME})
         waiting = [each for each in self._declarations if each.name not in self._declared]
         while waiting:
             some, waiting = waiting[:_MANY], waiting[_MANY:]
             # Another node may have changed one in between: it is looked at again.
             waiting += await self._declare(some)
+
+    def _asked(self, declared: Declaration, now: int) -> ScheduleRecord:
+        rule = encode(make_rule(declared.trigger, declared.options, tz=self._tz, now=now))
+        kind, job = self._order(declared.call, declared.said)
+        return ScheduleRecord(name=declared.name, version=0, kind=kind, rule=rule, job=job, declared=True)
 
     async def _declare(self, some: list[Declaration]) -> list[Declaration]:
         found = await self._reader.get([each.name for each in some])
@@ -119,10 +130,8 @@ class Declarer:
 
     def _change(self, declared: Declaration, known: ScheduleRecord | None, now: int) -> ScheduleChange | None:
         """Return what makes the stored schedule the declared one; None if it is."""
-        rule = encode(make_rule(declared.trigger, declared.options, tz=self._tz, now=now))
-        _, job = self._order(declared.call, declared.said)
-        days = agenda(declared.name, rule)
-        fresh = ScheduleRecord(name=declared.name, version=0, kind=declared.kind, rule=rule, job=job, declared=True)
+        fresh = self._asked(declared, now)
+        days = agenda(fresh.name, fresh.rule)
         if known is None:
             return ScheduleChange(schedule=rearmed(fresh, days, now))
         if not known.declared:
@@ -152,7 +161,10 @@ class Declarer:
             page = await self._reader.find(declared=True, limit=_MANY, after=after)
             over: list[ScheduleRecord] = []
             for record in page.schedules:
-                if not record.retired and record.name not in living:
+                if record.retired:
+                    # One of this node's was retired by somebody who did not see it yet: it is declared again.
+                    self._declared.discard(record.name)
+                elif record.name not in living:
                     since = orphans[record.name] = self._orphans.get(record.name, self._clock.monotonic())
                     if self._clock.monotonic() - since >= ORPHANED:
                         over.append(record)

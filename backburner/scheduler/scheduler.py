@@ -85,8 +85,8 @@ class Scheduler:
         self._looked: float | None = None
 
     async def start(self) -> None:
-        """Store what code declares."""
-        await self._declarer.declare()
+        """Store what code declares; raises `CallRefused` for what is wrong with it."""
+        await self._declarer.start()
 
     async def step(self) -> float | None:
         """Fire what is due; return the seconds until the next is, None where nothing ever is."""

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 from msgspec import structs
 
-from backburner.errors import DuplicateSchedule
+from backburner.errors import DuplicateSchedule, InvalidOption
 from backburner.model.clock import SECOND
 from backburner.ports.telemetry import Signal
 from backburner.scheduler.triggers import Cron, Every
@@ -164,6 +164,24 @@ async def test_what_no_living_node_declares_is_retired(office: Office, node: Nod
     assert other.tells(Signal.SCHEDULE_RETIRED) == [{"schedule": "s", "kind": "work"}]
     await quiet(office, other, 24 * 3600)
     assert await office.lines() == []
+
+
+async def test_one_retired_by_mistake_is_declared_again(office: Office, node: Node) -> None:
+    """Whoever retired it had not seen the node that has just begun; that one finds it, and it fires what it missed."""
+    node.declare("s", overlap="allow")
+    await node.scheduler.start()
+    await rewrite(office, "s", retired=True, due_at=None)
+    office.clock.move(90)
+    await node.work()
+    await node.work()
+    assert await office.lines() == [("fired", 60, 1, None)]
+
+
+async def test_what_is_wrong_in_code_is_said_at_the_start(node: Node) -> None:
+    """An app whose schedules cannot be does not start."""
+    node.declare("s", exclude="2026-12-25")
+    with pytest.raises(InvalidOption, match="exclude takes dates"):
+        await node.scheduler.start()
 
 
 async def test_what_a_living_node_declares_stays(office: Office, node: Node) -> None:
