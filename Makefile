@@ -12,12 +12,12 @@ export PIP_BUILD_CONSTRAINT := requirements/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
-.PHONY: help demo bench test chaos check format lint types layers wheel constraints clean
+.PHONY: help demo bench test chaos check-zones check format lint types layers wheel constraints clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 demo: $(CORE) ## run real jobs, kill the worker, lose nothing
 	$(BIN)/backburner demo
@@ -39,6 +39,9 @@ chaos: $(DEV) ## run what the ordinary run tries in short: crowds of processes, 
 	BACKBURNER_TEST_KILLS=10 $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/chaos/test_limits.py
 	BACKBURNER_TEST_TICKS=1000 $(BIN)/python -m pytest -s -o faulthandler_timeout=1200 tests/chaos/test_schedules.py
 	BACKBURNER_TEST_EXAMPLES=10 $(BIN)/python -m pytest -o faulthandler_timeout=3600 tests/contracts/test_machine.py
+
+check-zones: $(DEV) ## walk every minute about every change of every zone's clocks, 2024 to 2028
+	BACKBURNER_TEST_ZONES=all $(BIN)/python -m pytest tests/unit/scheduler/test_zones_walked.py
 
 check: lint types layers test wheel ## all that must pass
 

@@ -87,7 +87,7 @@ def read(expression: str, *, seconds: bool) -> Reading:
         _check_list(field, text)
     _check_days(day)
     _check_weekdays(week)
-    _check_both(day, week)
+    _check_both(fields, seconds=seconds)
     _check_possible(day, month)
     return Reading(
         text=" ".join(fields if seconds else fields[1:]),
@@ -343,25 +343,25 @@ def _check_special(item: str, text: str) -> bool:
 # ---- days of both kinds --------------------------------------------------------------------------------------------
 
 
-def _check_both(day: str, week: str) -> None:
+def _check_both(fields: tuple[str, str, str, str, str, str], *, seconds: bool) -> None:
     """Refuse days of the month and of the week together, where it is not sure whether either or both are meant."""
+    *times, day, month, week = fields if seconds else fields[1:]
     if day in ("*", "?") or week in ("*", "?"):
         return
-    stepped = next((text for text in (day, week) if "*" in text or "/" in text), None)
-    special = next((text for text in (day, week) if "#" in text or "w" in text or re.search(r"l\d", text)), None)
-    told = (
-        f"{stepped!r} beside the other kind of day, which some crons read as either and some as both"
-        if stepped
-        else f"{special.upper()!r} beside the other kind of day, of which only one would count"
-        if special
-        else None
+    if any("*" in text or "/" in text for text in (day, week)):
+        said = "some crons read as either and some as both"
+    elif "w" in day or "#" in week or week.startswith("l"):
+        said = "croniter takes for one of them alone"
+    else:
+        return
+    time = " ".join(times)
+    option = ", seconds=True" if seconds else ""
+    _refuse(
+        f"the day of month {day.upper()} beside the day of week {week.upper()}, which {said}: write "
+        f'Cron("{time} {day} {month} *"{option}) & Cron("{time} * {month} {week}"{option}) for days that are both, '
+        "| for days that are either",
+        _DAY.name,
     )
-    if told:
-        _refuse(
-            f'day of month {told}: write Cron("… {day} … *") & Cron("… * … {week}") where both are to hold, | where '
-            "either is enough",
-            _DAY.name,
-        )
 
 
 def _check_possible(day: str, month: str) -> None:
@@ -370,7 +370,7 @@ def _check_possible(day: str, month: str) -> None:
     longest = max(_LONGEST_MONTH[each - 1] for each in months)
     drawn = _HASH.fullmatch(day)
     if drawn is not None:
-        # Whichever is drawn.
+        # Schedules of some names would run, and others never.
         impossible = drawn[2] is not None and int(drawn[2]) > longest
     elif day in ("*", "?") or "l" in day or "w" in day:
         impossible = False
@@ -378,7 +378,7 @@ def _check_possible(day: str, month: str) -> None:
         impossible = min(_all(_DAY, day)) > longest
     if impossible:
         _refuse(
-            f"the day {day} never comes in the month {month}, whose longest has {longest} days: "
+            f"the day of month {day.upper()} may never come: the longest month of {month} has {longest} days; "
             f"write a day up to {longest}, or L for the last",
             _DAY.name,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from heapq import merge
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from backburner.model.clock import LONGEST, SECOND, instant
@@ -17,7 +18,7 @@ from backburner.scheduler.triggers import AllOf, AnyOf, At, Cron, Every, leaves
 from backburner.scheduler.zones import local, wall_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from backburner.scheduler.triggers import Trigger
@@ -26,8 +27,10 @@ __all__ = ["Occurrence", "Timetable", "timetable"]
 
 #: Timetables kept ready.
 _KEPT = 2_048
-#: How often triggers that are to meet may miss each other: about a quarter of a second's work.
-_LEAPS = 4_000
+#: How often triggers that are to meet may miss each other: less than half a second's work.
+_LEAPS = 10_000
+#: Ways to take one of each "either" inside of a "both" that are looked at apart.
+_WAYS = 64
 
 
 class Occurrence(NamedTuple):
@@ -65,8 +68,10 @@ class Timetable:
     def after(self, moment: int) -> int | None:
         """Return the first tick strictly after a moment; None: there will be none.
 
-        Triggers joined by ``&`` that have missed each other 4,000 times running are taken never to meet.
+        Triggers joined by ``&`` that have missed each other 10,000 times running are taken never to meet.
         """
+        if moment >= LONGEST:
+            return None
         tick = self._ticks.after(max(moment, -LONGEST))
         return None if tick is None or tick > LONGEST else tick
 
@@ -80,7 +85,7 @@ class Timetable:
 
         Of triggers joined by ``&`` only what runs is told.
         """
-        for _, occurrence in self._ticks.upcoming(max(moment, -LONGEST)):
+        for _, occurrence in self._ticks.upcoming(min(max(moment, -LONGEST), LONGEST)):
             if occurrence.tick is not None and occurrence.tick > LONGEST:
                 return
             yield occurrence
@@ -226,29 +231,41 @@ def _ticks(trigger: Trigger, seed: str | None, tz: str) -> _Ticks:
         return _AtTime(instant(trigger.moment), tz)
     if isinstance(trigger, AnyOf):
         return _AnyTimes(_ticks(part, seed, tz) for part in trigger.triggers)
-    return _common(trigger, seed, tz)
+    return _all_of(trigger, seed, tz)
 
 
-def _common(trigger: AllOf, seed: str | None, tz: str) -> _Ticks:
-    """Return what several name. Intervals are joined by arithmetic: they may meet once in a million ticks, or never."""
+def _all_of(trigger: AllOf, seed: str | None, tz: str) -> _Ticks:
+    """Return what several name."""
+    choices = [part.triggers if isinstance(part, AnyOf) else (part,) for part in trigger.triggers]
+    ways = math.prod(map(len, choices))
+    if 1 < ways <= _WAYS:
+        # "a and (b or c)" is "a and b, or a and c", each of which is searched at the pace of the rarer.
+        return _AnyTimes(_all_of(AllOf(way), seed, tz) for way in product(*choices))
     intervals = [part for part in trigger.triggers if isinstance(part, Every)]
     others = [_ticks(part, seed, tz) for part in trigger.triggers if not isinstance(part, Every)]
-    if len(intervals) > 1:
-        step, phase = 1, 0
-        for each in intervals:
-            interval, remainder = each.interval, 0 if each.start is None else instant(each.start)
-            shared = math.gcd(step, interval)
-            if (remainder - phase) % shared:
-                return _Never()
-            # The next of the one progression that is in the other too (the Chinese remainder theorem).
-            leap = (remainder - phase) // shared * pow(step // shared, -1, interval // shared) % (interval // shared)
-            phase, step = phase + leap * step, math.lcm(step, interval)
-        starts = [instant(each.start) for each in intervals if each.start is not None]
-        # With no start, from long before any moment there is.
-        begin = max(starts, default=-LONGEST)
-        common = _EveryTimes(step, begin + (phase - begin) % step, tz)
-        return common if not others else _AllTimes([common, *others])
-    return _AllTimes(_ticks(part, seed, tz) for part in trigger.triggers)
+    if not intervals:
+        return _AllTimes(others)
+    common = _common(intervals, tz)
+    if common is None:
+        return _Never()
+    return _AllTimes([common, *others]) if others else common
+
+
+def _common(intervals: Sequence[Every], tz: str) -> _Ticks | None:
+    """Return what intervals have in common, by arithmetic: they may meet once in a million ticks, or never (None)."""
+    step, phase = 1, 0
+    for every in intervals:
+        interval, remainder = every.interval, 0 if every.start is None else instant(every.start)
+        shared = math.gcd(step, interval)
+        if (remainder - phase) % shared:
+            return None
+        # The next of the one progression that is in the other too (the Chinese remainder theorem).
+        leap = (remainder - phase) // shared * pow(step // shared, -1, interval // shared) % (interval // shared)
+        phase, step = phase + leap * step, math.lcm(step, interval)
+    starts = [instant(every.start) for every in intervals if every.start is not None]
+    # With no start, from before any moment there is.
+    begin = max(starts, default=-LONGEST)
+    return _EveryTimes(step, begin + (phase - begin) % step, tz)
 
 
 def _plain(after: Callable[[int], int | None], moment: int, tz: str) -> Iterator[tuple[int, Occurrence]]:

@@ -149,7 +149,7 @@ def database_version() -> str:
 
 
 def _advice(name: str) -> str:
-    known = available_timezones()
+    known = {each for each in available_timezones() if not each.startswith(_REFUSED)}
     wanted = name.strip().replace(" ", "_").casefold()
     # As people write it: in other letters, or the city alone.
     near = sorted(each for each in known if wanted in (each.casefold(), each.rpartition("/")[2].casefold()))
