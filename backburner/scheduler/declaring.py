@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from backburner.errors import BackburnerError
+from backburner.errors import BackburnerError, InvalidSchedule
 from backburner.model.schedule import ScheduleChange, ScheduleRecord
 from backburner.ports.telemetry import Signal
 from backburner.scheduler.agenda import agenda
 from backburner.scheduler.records import LIMIT, ONE_AT_A_TIME, rearmed, recast
 from backburner.scheduler.rule import encode, make_rule
+from backburner.scheduler.timetable import timetable
 
 if TYPE_CHECKING:
     from backburner.model.clock import Clock
@@ -76,6 +77,10 @@ class Declarer:
         await self._limits.declare({LIMIT: ONE_AT_A_TIME})
         for each in self._declarations:
             self._asked(each, 0)
+            if not timetable(each.trigger, each.name, self._tz).ever(0):
+                raise InvalidSchedule(
+                    f"schedule {each.name!r} ({each.place}) can never fire: {each.trigger.describe()} names no moment"
+                )
         await self.declare()
 
     async def declare(self) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from msgspec import structs
 
-from backburner.errors import DuplicateSchedule, InvalidOption
+from backburner.errors import DuplicateSchedule, InvalidOption, InvalidSchedule
 from backburner.model.clock import SECOND
 from backburner.ports.telemetry import Signal
-from backburner.scheduler.triggers import Cron, Every
+from backburner.scheduler.triggers import At, Cron, Every
 from tests.unit.scheduler.office import MINUTE, Node, Office, rewrite
 
 
@@ -181,6 +181,15 @@ async def test_what_is_wrong_in_code_is_said_at_the_start(node: Node) -> None:
     """An app whose schedules cannot be does not start."""
     node.declare("s", exclude="2026-12-25")
     with pytest.raises(InvalidOption, match="exclude takes dates"):
+        await node.scheduler.start()
+
+
+async def test_what_can_never_fire_is_said_at_the_start(node: Node) -> None:
+    """Two triggers that never meet are a mistake; a moment that has passed is an old deploy's, and just over."""
+    node.declare("gone", At(datetime(2020, 1, 1, tzinfo=UTC)))
+    await node.scheduler.start()
+    node.declare("never", Cron("0 9 * * *") & Cron("0 10 * * *"))
+    with pytest.raises(InvalidSchedule, match=r"schedule 'never' \(here:1\) can never fire: 0 9 \* \* \* and"):
         await node.scheduler.start()
 
 
