@@ -6,7 +6,15 @@ from enum import IntEnum
 
 import click
 
-from backburner.errors import BackburnerError, NothingMatches, OperationNotFound, SchemaTooNew, SchemaTooOld, StoreError
+from backburner.errors import (
+    BackburnerError,
+    NothingMatches,
+    OperationNotFound,
+    ScheduleNotFound,
+    SchemaTooNew,
+    SchemaTooOld,
+    StoreError,
+)
 
 __all__ = ["Exit", "Failed", "exit_of"]
 
@@ -43,7 +51,7 @@ def exit_of(error: BackburnerError) -> Exit:
             return Exit.SCHEMA
         case StoreError():
             return Exit.STORE
-        case NothingMatches() | OperationNotFound():
+        case NothingMatches() | OperationNotFound() | ScheduleNotFound():
             return Exit.NOTHING
         case _:
             return Exit.REFUSED

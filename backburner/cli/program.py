@@ -62,6 +62,22 @@ _LIMITS: Mapping[str, Entry] = {
     "set": Entry("backburner.cli.limits.set", "Set what a lane allows, in place of what code declares."),
     "reset": Entry("backburner.cli.limits.reset", "Let what code declares hold again."),
 }
+_SCHEDULES: Mapping[str, Entry] = {
+    "list": Entry("backburner.cli.schedules.list", "List schedules: when they are due, last, next, how far behind."),
+    "show": Entry(
+        "backburner.cli.schedules.show", "Show one schedule: rule, policies, job, its last ticks and its next."
+    ),
+    "add": Entry("backburner.cli.schedules.add", "Have a job stored by cron, in an interval, or once; or change that."),
+    "remove": Entry("backburner.cli.schedules.remove", "Remove a schedule."),
+    "pause": Entry("backburner.cli.schedules.pause", "Have a schedule store no more jobs."),
+    "resume": Entry("backburner.cli.schedules.resume", "Have a schedule store jobs again."),
+    "trigger": Entry("backburner.cli.schedules.trigger", "Store a job of a schedule now."),
+    "preview": Entry(
+        "backburner.cli.schedules.preview", "Show what comes next, and what changes of the clocks do to it."
+    ),
+    "ticks": Entry("backburner.cli.schedules.ticks", "List what became of ticks: fired, skipped and why, how late."),
+    "backfill": Entry("backburner.cli.schedules.backfill", "Store jobs for ticks of the past that had none."),
+}
 _NODES: Mapping[str, Entry] = {
     "list": Entry("backburner.cli.nodes.list", "List the nodes: who runs which queues, and who died."),
     "drain": Entry("backburner.cli.nodes.drain", "Let a node take no new work and end what it runs."),
@@ -82,9 +98,10 @@ _PROGRAM: Mapping[str, Entry | click.Group] = {
     "kinds": LazyGroup("kinds", _KINDS, help="Look at kinds of jobs and pause them."),
     "breakers": LazyGroup("breakers", _BREAKERS, help="Look at circuit breakers and open them."),
     "limits": LazyGroup("limits", _LIMITS, help="Look at limits and change them."),
+    "schedules": LazyGroup("schedules", _SCHEDULES, help="Look at schedules and their ticks, and change them."),
     "nodes": LazyGroup("nodes", _NODES, help="Look at nodes and drain them."),
     "db": LazyGroup("db", _DB, help="Look after the store's schema."),
-    "move": Entry("backburner.cli.move", "Carry the jobs of one store into another."),
+    "move": Entry("backburner.cli.move", "Carry the jobs and schedules of one store into another."),
     "backoff": Entry("backburner.cli.backoff", "Show when a retry policy tries again."),
     "doctor": Entry("backburner.cli.doctor", "Look a store over, and say how to mend what is wrong."),
 }

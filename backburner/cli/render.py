@@ -53,6 +53,8 @@ _COLOURS = {
     "open": "red",
     "half-open": "yellow",
     "closing": "yellow",
+    "retired": "yellow",
+    "skipped": "yellow",
 }
 
 #: Columns between two of a table's; and those in which a line of text can be made out.

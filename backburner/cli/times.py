@@ -6,9 +6,13 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
 
 from backburner.model.clock import from_micros, instant
 from backburner.model.duration import about, parse
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
 
 __all__ = ["Moment", "ago", "iso", "moment"]
 
@@ -23,28 +27,28 @@ class Moment:
     #: Microseconds before now, a time of day (its latest passing), or an instant.
     means: int | time | datetime
 
-    def at(self, now: int) -> int:
-        """Return the instant it means, seen from the store's now. Without a zone, local time is meant."""
+    def at(self, now: int, zone: tzinfo | None = None) -> int:
+        """Return the instant it means, seen from the store's now; where it says no zone, in this one, else in local time."""
         match self.means:
             case int(before):
                 return now - before
             case time() as clock:
-                here = from_micros(now).astimezone()
+                here = from_micros(now).astimezone(zone)
                 passing = here.replace(
                     tzinfo=None, hour=clock.hour, minute=clock.minute, second=clock.second, microsecond=0
                 )
                 if passing > here.replace(tzinfo=None):
                     passing -= timedelta(days=1)
-                return instant(passing.astimezone(UTC))
+                return _instant(passing, zone)
             case day:
-                return instant(day.astimezone(UTC))
+                return _instant(day, zone)
 
-    def next(self, now: int) -> int:
+    def next(self, now: int, zone: tzinfo | None = None) -> int:
         """Return the instant it means where what is ahead is meant: of a time of day the next passing."""
         if not isinstance(self.means, time):
-            return self.at(now)
-        passed = from_micros(self.at(now)).astimezone().replace(tzinfo=None)
-        return instant((passed + timedelta(days=1)).astimezone(UTC))
+            return self.at(now, zone)
+        passed = from_micros(self.at(now, zone)).astimezone(zone).replace(tzinfo=None)
+        return _instant(passed + timedelta(days=1), zone)
 
     @property
     def spoken(self) -> bool:
@@ -70,6 +74,12 @@ def iso(at: int | None) -> str:
 def ago(at: int, now: int) -> str:
     """Write how far off an instant is: ``2h3m ago``, ``in 30s``."""
     return f"{about(now - at)} ago" if at <= now else f"in {about(at - now)}"
+
+
+def _instant(day: datetime, zone: tzinfo | None) -> int:
+    if day.tzinfo is None and zone is not None:
+        day = day.replace(tzinfo=zone)
+    return instant(day.astimezone(UTC))
 
 
 def _clock(text: str) -> time:

@@ -57,7 +57,20 @@ def test_every_command_loads() -> None:
     guards = ("breakers", "list", "open", "auto", "limits", "list", "set", "reset")
     dlq = ("dlq", "list", "groups", "show", "replay", "purge", "export", "import", "replays", "list", "watch", "stop")
     db = ("db", "upgrade", "plan", "sql", "check")
-    work = (*jobs, *dlq, *queues, *kinds, *guards, *nodes)
+    schedules = (
+        "schedules",
+        "list",
+        "show",
+        "add",
+        "remove",
+        "pause",
+        "resume",
+        "trigger",
+        "preview",
+        "ticks",
+        "backfill",
+    )
+    work = (*jobs, *dlq, *queues, *kinds, *guards, *schedules, *nodes)
     assert [name for name, _ in found] == ["demo", "run", *work, *db, "move", "backoff", "doctor"]
     assert all(command.name == name and command.help for name, command in found)
 
@@ -94,6 +107,8 @@ def test_a_full_disk_is_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) 
     [
         (errors.InvalidUrl(), Exit.REFUSED),
         (errors.InvalidSetting(), Exit.REFUSED),
+        (errors.InvalidSchedule(), Exit.REFUSED),
+        (errors.ScheduleNotFound(), Exit.NOTHING),
         (errors.StoreUnavailable(), Exit.STORE),
         (errors.StoreBusy(), Exit.STORE),
         (errors.StoreReadOnly(), Exit.STORE),
