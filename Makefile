@@ -22,11 +22,15 @@ help: ## show this
 demo: $(CORE) ## run real jobs, kill the worker, lose nothing
 	$(BIN)/backburner demo
 
-bench: $(DEV) ## measure the engine beside the raw limit of each store
+bench: $(DEV) ## measure the engine and its scheduler beside the raw limit of each store
 	$(BIN)/python bench/engine.py --store sqlite
 	$(BIN)/python bench/engine.py --store memory
 	$(BIN)/python bench/engine.py --store postgres
 	$(BIN)/python bench/engine.py --store redis
+	$(BIN)/python bench/scheduler.py --store sqlite
+	$(BIN)/python bench/scheduler.py --store memory
+	$(BIN)/python bench/scheduler.py --store postgres
+	$(BIN)/python bench/scheduler.py --store redis
 
 test: $(DEV) ## run the test suite with coverage
 	$(BIN)/coverage erase

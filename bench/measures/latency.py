@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bench.places import Place
 
-__all__ = ["figures", "start"]
+__all__ = ["figures", "percentile", "start"]
 
 #: Seconds between two jobs, or two commits, for everything to come to rest.
 REST = 0.002
@@ -78,14 +78,15 @@ async def _latencies(url: str, count: int) -> list[float]:
 def figures(name: str, measured: list[float], raw: list[float], goal: Goal | None) -> Iterator[Line]:
     """Report the middle, which a goal judges, and the tail."""
     for part, bound in ((50, goal), (99, None)):
-        figure = _percentile(measured, part)
+        figure = percentile(measured, part)
         line = f"{name}, p{part}"
         if not raw:
             yield Line(name=line, figure=milliseconds(figure))
             continue
-        limit = _percentile(raw, part)
+        limit = percentile(raw, part)
         yield Line(name=line, figure=milliseconds(figure), raw=milliseconds(limit), ratio=figure / limit, goal=bound)
 
 
-def _percentile(values: list[float], part: int) -> float:
+def percentile(values: list[float], part: int) -> float:
+    """Return the value that so many percent of all stay below."""
     return quantiles(values, n=100)[part - 1]

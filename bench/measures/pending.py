@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.places import SharedHost, SharedPlace
     from bench.stage import Stage
 
-__all__ = ["pending", "room"]
+__all__ = ["memory", "pending", "room"]
 
 PENDING = 1_000_000
 RUN = 20_000
@@ -89,7 +89,7 @@ def _peak_of_running(url: str, count: int) -> int:
             await load.ran(count)
 
     asyncio.run(run())
-    return _peak()
+    return memory("VmHWM")
 
 
 def _peak_of_storing(count: int) -> int:
@@ -101,12 +101,15 @@ def _peak_of_storing(count: int) -> int:
             await load.store(count)
 
     asyncio.run(run())
-    return _peak()
+    return memory("VmHWM")
 
 
-def _peak() -> int:
-    """Bytes. What `getrusage` says counts the parent too, where a process began as its copy."""
+def memory(kind: str) -> int:
+    """Return bytes of this process: ``VmHWM`` the most it ever had, ``VmRSS`` what it has now, or the most for want of that.
+
+    What `getrusage` says counts the parent too, where a process began as its copy.
+    """
     status = Path("/proc/self/status")
     if status.exists():
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith(kind))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
