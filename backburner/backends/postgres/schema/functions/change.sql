@@ -27,8 +27,8 @@ BEGIN
                 answers := answers || json_build_object('refused', SQLSTATE, 'why', SQLERRM);
             WHEN lock_not_available THEN
                 answers := answers || json_build_object('busy', '{0}'::integer[]);
-                -- However many are held, the others do not wait for each.
-                PERFORM set_config('lock_timeout', '10ms', true);
+                -- However many are held, which may be all, the others do not wait for each.
+                PERFORM set_config('lock_timeout', '1ms', true);
         END;
     END LOOP;
     RETURN json_build_object('now', moment, 'parts', to_json(answers));

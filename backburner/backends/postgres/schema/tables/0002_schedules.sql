@@ -1,5 +1,5 @@
 -- Schedules, the ledger of their ticks, and which schedules each node's code declares.
--- functions: 247093ea32a880756860529ade560db8f5e03bf9c9a014c54fb83625ddc85575
+-- functions: a51a7ed2454e15a17940e8ec5177fe1f9cfb72d73265fb1378a3adbd84beda86
 
 CREATE TABLE {schema}.schedules (
     name         text    COLLATE "C" PRIMARY KEY,
