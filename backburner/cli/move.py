@@ -32,11 +32,12 @@ _NAMED = 3
 @click.option("--force", is_flag=True, help="Even while nodes run jobs of the source.")
 @json_option
 def command(*, source: str, target: str, everything: bool, dry_run: bool, force: bool, as_json: bool) -> None:
-    """Carry the jobs of one store into another, such as sqlite:///jobs.db into postgresql://….
+    """Carry the jobs and schedules of one store into another, such as sqlite:///jobs.db into postgresql://….
 
     Stop your app, move, change its URL, start it. What waits is carried with its history, place in line and unique
     key; so is what ran, as given back, what is dead, and what ended and still matters: it holds a unique key, or its
-    parent may look for it. --all carries everything that ended. The source is read, never changed; the target's schema
+    parent may look for it. --all carries everything that ended. Schedules come along with what their ledgers tell; one
+    whose name the target has stays behind, and is told of. The source is read, never changed; the target's schema
     is made or upgraded. Interrupted, run it again: what is there already is left as it is. A URL of - is read from
     stdin.
 
@@ -124,6 +125,14 @@ def _tell(outcome: Outcome, addresses: tuple[str, str], how: Mode, *, dry_run: b
         "queues": outcome.queues,
         "conflicts": outcome.conflicts,
         "missing": outcome.missing,
+        "schedules": {
+            "stored": outcome.schedules,
+            "known": outcome.known_schedules,
+            "left": outcome.left,
+            "refused": outcome.refused,
+            "missing": outcome.lost,
+        },
+        "ticks": {"stored": outcome.ticks, "missing": outcome.lost_ticks},
     }
     fields: list[tuple[str, ...]] = [
         *((state, kind, str(count)) for (state, kind), count in counts),
@@ -133,13 +142,14 @@ def _tell(outcome: Outcome, addresses: tuple[str, str], how: Mode, *, dry_run: b
         *(("queue", name) for name in outcome.queues),
         *(("conflict", job_id, holder) for job_id, holder in outcome.conflicts.items()),
         *(("missing", job_id) for job_id in outcome.missing),
+        *_schedules(outcome),
     ]
     one(how, value, fields)
     total = outcome.counts.total()
     if dry_run:
-        note(f"{total:,} jobs would be carried from {source} to {target}; nothing was written")
+        note(f"{_counted(total, outcome)} would be carried from {source} to {target}; nothing was written")
     elif outcome.whole:
-        note(f"{target} has all {total:,} jobs; {source} is as it was: change the app's URL, then start it")
+        note(f"{target} has all {_counted(total, outcome)}; {source} is as it was: change the app's URL, then start it")
     if outcome.conflicts:
         note(
             f"{len(outcome.conflicts):,} jobs {'would stay' if dry_run else 'stayed'} behind: other jobs of {target} hold "
@@ -150,3 +160,31 @@ def _tell(outcome: Outcome, addresses: tuple[str, str], how: Mode, *, dry_run: b
             f"{len(outcome.missing):,} of {total:,} jobs are not in {target}: they were stored in the source meanwhile, or "
             "deleted in the target; make sure that nothing runs on either, and move again"
         )
+    if outcome.left:
+        note(
+            f"{len(outcome.left):,} schedules {'would stay' if dry_run else 'stayed'} behind: {target} has others of "
+            "their names, which are as they were"
+        )
+    if outcome.lost or outcome.lost_ticks:
+        note(f"schedules or ticks are not in {target}: make sure that nothing runs on either, and move again")
+
+
+def _schedules(outcome: Outcome) -> list[tuple[str, ...]]:
+    """Write what became of schedules; nothing of what there is none of."""
+    counts = {
+        "schedules": outcome.schedules,
+        "schedules known": outcome.known_schedules,
+        "ticks": outcome.ticks,
+        "ticks missing": outcome.lost_ticks,
+    }
+    return [
+        *((name, str(count)) for name, count in counts.items() if count),
+        *(("schedule left", name) for name in outcome.left),
+        *(("schedule refused", name, why) for name, why in outcome.refused.items()),
+        *(("schedule missing", name) for name in outcome.lost),
+    ]
+
+
+def _counted(jobs: int, outcome: Outcome) -> str:
+    schedules = outcome.schedules + outcome.known_schedules
+    return f"{jobs:,} jobs and {schedules:,} schedules" if schedules else f"{jobs:,} jobs"

@@ -1,1 +1,1 @@
-"""What `backburner move` is made of: which jobs are carried, and how."""
+"""What `backburner move` is made of: which jobs and schedules are carried, and how."""

@@ -1,4 +1,4 @@
-"""Jobs carried from one store into another, and what came of it."""
+"""Jobs and schedules carried from one store into another, and what came of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from backburner.backends.keys import held_key
 from backburner.cli.moving.choosing import chosen, without_key
+from backburner.cli.moving.schedules import carry_schedules, foresee_schedules, verify_schedules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -35,11 +36,23 @@ class Outcome:
     missing: list[str] = field(default_factory=list[str])
     #: Queues whose settings were taken along.
     queues: list[str] = field(default_factory=list[str])
+    #: How many schedules were stored, and how many had been there before, as they are.
+    schedules: int = 0
+    known_schedules: int = 0
+    #: How many lines of their ledgers were stored.
+    ticks: int = 0
+    #: Schedules whose name another has in the target, which stays.
+    left: list[str] = field(default_factory=list[str])
+    #: Schedules that the target refused, each with the reason.
+    refused: dict[str, str] = field(default_factory=dict[str, str])
+    #: Schedules, and how many lines of their ledgers, that should be in the target, and are not.
+    lost: list[str] = field(default_factory=list[str])
+    lost_ticks: int = 0
 
     @property
     def whole(self) -> bool:
-        """Whether every job that matters is where it should be."""
-        return not self.conflicts and not self.missing
+        """Whether every job that matters, and every schedule, is where it should be."""
+        return not (self.conflicts or self.missing or self.refused or self.lost or self.lost_ticks)
 
 
 async def carry(source: Backend, target: Backend, *, everything: bool, advance: Callable[[int], None]) -> Outcome:
@@ -50,6 +63,8 @@ async def carry(source: Backend, target: Backend, *, everything: bool, advance: 
         if page.jobs:
             await _store(source, target, page.jobs, outcome)
         advance(page.looked_at)
+    # After the jobs that they name.
+    await carry_schedules(source, target, outcome)
     return outcome
 
 
@@ -62,6 +77,7 @@ async def verify(
         found = {job.id for job in (await target.reader.get(asked)).jobs} if asked else set[str]()
         outcome.missing += [job_id for job_id in asked if job_id not in found and job_id not in outcome.conflicts]
         advance(page.looked_at)
+    await verify_schedules(source, target, outcome)
 
 
 async def foresee(
@@ -84,6 +100,7 @@ async def foresee(
         outcome.conflicts |= await _foreign(source, held)
         advance(page.looked_at)
     outcome.stored = outcome.counts.total() - outcome.known - len(outcome.conflicts)
+    await foresee_schedules(source, target, outcome)
     return outcome
 
 

@@ -123,6 +123,8 @@ def test_json(shop: str, target: str, run: Run) -> None:
         "queues": [],
         "conflicts": {},
         "missing": [],
+        "schedules": {"stored": 0, "known": 0, "left": [], "refused": {}, "missing": []},
+        "ticks": {"stored": 0, "missing": 0},
     }
 
 

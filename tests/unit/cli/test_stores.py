@@ -70,6 +70,33 @@ def test_a_job_is_cancelled_and_shown(shop: str, empty: str, run: Run) -> None:
     assert run("nodes", "list", "--url", empty).code == 3
 
 
+@pytest.mark.usefixtures("shop")
+def test_schedules(empty: str, run: Run, tmp_path: Path) -> None:
+    """Schedules are put, paused, triggered, backfilled, moved and removed on every store alike."""
+    place = ("--url", empty)
+    assert run("db", "upgrade", *place).code == 0
+    assert run("schedules", "list", *place).code == 3
+    given = ("schedules", "add", "daily", "report", "--cron", "0 9 * * *", "--tz", "Europe/Berlin", *place)
+    assert [run(*given).out.split("\t")[0] for _ in range(2)] == ["added", "unchanged"]
+    assert run("schedules", "pause", "daily", "--by", "ada", *place).out.split("\t")[3] == "paused"
+    job = run("schedules", "trigger", "daily", "--reason", "INC-7", *place).out.strip()
+    assert run("jobs", "show", job, *place).code == 0
+    filled = run("schedules", "backfill", "daily", "--since", "7d", "--yes", "--json", *place)
+    assert (filled.code, json.loads(filled.out)["stored"]) == (0, 7)
+    there = f"sqlite:///{tmp_path}/there.db"
+    told = json.loads(run("move", empty, there, "--json").out)
+    assert (told["schedules"]["stored"], told["ticks"]) == (1, {"stored": 8, "missing": 0})
+    ticks = [run("schedules", "ticks", "daily", "--url", url).out for url in (empty, there)]
+    assert ticks[0] == ticks[1]
+    shown = json.loads(run("schedules", "show", "daily", "--json", "--url", there).out)
+    assert (shown["state"], shown["by"], shown["last_job"]) == ("paused", "ada", job)
+    assert run("schedules", "resume", "daily", *place).out.split("\t")[3] == "active"
+    assert run("schedules", "remove", "daily", *place).code == 0
+    back = json.loads(run("move", there, empty, "--json").out)
+    assert (back["schedules"]["stored"], back["ticks"]) == (1, {"stored": 0, "missing": 0})
+    assert run("schedules", "ticks", *place).out == ticks[0]
+
+
 def test_without_a_schema(empty: str, run: Run) -> None:
     """A store that is not there, or has no schema, is refused with 4 or 5; `upgrade` makes it, and `doctor` says so."""
     before = run("doctor", "--url", empty)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -44,6 +45,25 @@ def test_moments(text: str, expected: datetime, spoken: bool) -> None:  # noqa: 
     """A moment is so long ago, a time of day's latest passing, or a date; without a zone it is local and spoken."""
     meant = moment(text)
     assert (meant.at(_NOW), meant.spoken) == (instant(expected), spoken)
+
+
+@pytest.mark.usefixtures("in_delhi")
+@pytest.mark.parametrize(
+    ("text", "latest", "following"),
+    [
+        ("4:00", (2026, 11, 21, 3), (2026, 11, 22, 3)),
+        ("04:05", (2026, 11, 20, 3, 5), (2026, 11, 21, 3, 5)),
+        ("2026-07-01", (2026, 6, 30, 22), (2026, 6, 30, 22)),
+        ("2026-11-21T01:00Z", (2026, 11, 21, 1), (2026, 11, 21, 1)),
+        ("6h", (2026, 11, 20, 21, 4), (2026, 11, 20, 21, 4)),
+    ],
+)
+def test_moments_in_a_zone(text: str, latest: tuple[int, ...], following: tuple[int, ...]) -> None:
+    """Where a zone is meant, what says none is read by that one's clock, and not by the machine's."""
+    berlin = ZoneInfo("Europe/Berlin")
+    meant = moment(text)
+    for found, expected in ((meant.at(_NOW, berlin), latest), (meant.next(_NOW, berlin), following)):
+        assert found == instant(datetime(*expected, tzinfo=UTC))  # type: ignore[misc, arg-type]
 
 
 @pytest.mark.usefixtures("in_delhi")
