@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections import Counter
 from datetime import datetime
@@ -41,7 +42,7 @@ TICKS = int(os.environ.get("BACKBURNER_TEST_TICKS", "150"))
 NODES = 5 if TICKS >= 1_000 else 3
 #: Of these, so many are ready before another is killed: what starts takes long, and fires nothing.
 AWAKE = 2
-#: Seconds between two kills.
+#: Seconds between two kills, in which another may stand still.
 PACE = (0.1, 0.5)
 #: Seconds in which no node lives, once.
 NIGHT = 0.5
@@ -94,6 +95,15 @@ class Crew:
         while sum(starting.done() for starting in self._nodes.values()) < least:
             await asyncio.wait(self._nodes.values(), return_when=asyncio.FIRST_COMPLETED, timeout=0.05)
 
+    async def freeze(self, seconds: float) -> None:
+        """Have one stand still for so long, wherever it is: what it has planned by then is out of date when it goes on."""
+        program = self._random.choice([*self._nodes])
+        program.process.send_signal(signal.SIGSTOP)
+        try:
+            await passed(seconds)
+        finally:
+            program.process.send_signal(signal.SIGCONT)
+
     async def lose(self, count: int) -> None:
         """Kill so many, whatever they are doing, and see them dead."""
         for program in self._random.sample([*self._nodes], count):
@@ -119,7 +129,7 @@ async def progress(backend: Backend) -> int:
 
 
 async def cull(theatre: Theatre, crew: Crew) -> None:
-    """Kill any of them at any moment, also while they start, and start others, until enough ticks are decided.
+    """Freeze and kill any of them at any moment, also while they start, and start others, until enough ticks are decided.
 
     Half-way all are killed, so that what was due in between is caught up with.
     """
@@ -128,7 +138,7 @@ async def cull(theatre: Theatre, crew: Crew) -> None:
     async with opened(theatre.folder) as backend:
         begin = await progress(backend)
         while not night or await progress(backend) < begin + TICKS:
-            await passed(random.uniform(*PACE))
+            await crew.freeze(random.uniform(*PACE))
             if night or await progress(backend) < begin + TICKS // 2:
                 await crew.lose(1)
             else:
