@@ -12,6 +12,7 @@ from backburner.cli.exits import Exit, Failed
 from backburner.cli.reading import reading
 from backburner.cli.render import Mode, json_option, mode, note, one
 from backburner.cli.schedules.desk import desk
+from backburner.cli.schedules.job import warn
 from backburner.cli.schedules.moments import past
 from backburner.cli.schedules.record import read_row
 from backburner.cli.store import url_option
@@ -99,8 +100,7 @@ async def _backfill(
         if not foreseen.ticks:
             had = f": all {foreseen.known:,} there were have one" if foreseen.known else ": there was none"
             raise Failed(f"no tick of {name} in that time lacks a job{had}", Exit.NOTHING)
-        if not row.known:
-            note(f"no living node knows {row.record.kind}: the jobs wait for one that does")
+        await warn(opened.backend, row)
         if dry_run:
             _tell(name, foreseen, how, dry_run=True)
             return True

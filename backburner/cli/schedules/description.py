@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from backburner.cli.render import Mode, one
 from backburner.cli.schedules.block import block
 from backburner.cli.schedules.coming import COMING
+from backburner.cli.schedules.job import job_json, standing_of
 from backburner.cli.schedules.record import schedule_json
 from backburner.cli.schedules.tick import TICKS, tick_json
 from backburner.cli.times import ago, iso
-from backburner.jobs.standing import Standing
 from backburner.model.duration import about
 
 if TYPE_CHECKING:
@@ -20,10 +18,11 @@ if TYPE_CHECKING:
 
     from backburner.cli.schedules.coming import Coming
     from backburner.cli.schedules.record import Row
-    from backburner.model.schedule import ScheduleRecord, TickRecord
+    from backburner.jobs.standing import Standing
+    from backburner.model.schedule import TickRecord
     from backburner.scheduler.rule import Rule
 
-__all__ = ["describe", "job_json"]
+__all__ = ["describe"]
 
 #: Days that a line for a person names.
 _DAYS = 10
@@ -38,7 +37,7 @@ _OVERLAPS = {
 
 def describe(row: Row, ticks: Sequence[TickRecord], following: Sequence[Coming], how: Mode) -> None:
     """Write a schedule, the last lines of its ledger and what comes next."""
-    standing = _standing(row.record)
+    standing = standing_of(row.record)
     fields = _fields(row, standing)
     if how is Mode.LINES:
         # Each of its own schedule.
@@ -55,22 +54,6 @@ def describe(row: Row, ticks: Sequence[TickRecord], following: Sequence[Coming],
         *block("next", [COMING.cells(each) for each in following]),
     ]
     one(how, value, fields, text=text)
-
-
-def job_json(standing: Standing | None) -> dict[str, object] | None:
-    """Return its job as `--json` writes it; None where other code wrote it."""
-    if standing is None:
-        return None
-    job = standing.job
-    return {
-        "kind": job.kind,
-        "args": msgspec.Raw(job.args.encode()),
-        "queue": job.queue,
-        "priority": job.priority,
-        "tags": job.tags,
-        "unique": None if job.unique is None else job.unique.key,
-        "said": standing.said,
-    }
 
 
 def _fields(row: Row, standing: Standing | None) -> list[tuple[str, ...]]:
@@ -142,13 +125,6 @@ def _job(standing: Standing) -> dict[str, str]:
         "tags": ", ".join(job.tags),
         "unique key": "" if job.unique is None else job.unique.key,
     }
-
-
-def _standing(record: ScheduleRecord) -> Standing | None:
-    try:
-        return msgspec.json.decode(record.job, type=Standing)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _moment(at: int | None, now: int) -> str:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import click
 
 from backburner.cli.exits import Exit
 from backburner.cli.render import Mode, json_option, mode, note, one
 from backburner.cli.schedules.desk import Desk, desk
+from backburner.cli.schedules.job import warn
 from backburner.cli.schedules.record import read_row
 from backburner.cli.store import url_option
 from backburner.cli.who import audit_options
 from backburner.model.schedule import UNIQUE, Outcome
-
-if TYPE_CHECKING:
-    from backburner.cli.schedules.record import Row
 
 __all__ = ["command"]
 
@@ -43,7 +40,9 @@ async def _trigger(name: str, audit: tuple[str | None, str | None], how: Mode, u
         row = await read_row(opened, name)
         job_id = await opened.schedules.trigger(name, by=by, note=reason)
         stored = not await _held(opened, name, job_id)
-    _tell(row, job_id, how, stored=stored)
+        _tell(row.record.name, job_id, how, stored=stored)
+        if stored:
+            await warn(opened.backend, row)
     return stored
 
 
@@ -53,12 +52,10 @@ async def _held(opened: Desk, name: str, job_id: str) -> bool:
     return any(tick.reason == UNIQUE and tick.job == job_id for tick in page.ticks)
 
 
-def _tell(row: Row, job_id: str, how: Mode, *, stored: bool) -> None:
+def _tell(name: str, job_id: str, how: Mode, *, stored: bool) -> None:
     if how is Mode.JSON:
-        one(how, {"schedule": row.record.name, "job": job_id, "stored": stored}, ())
+        one(how, {"schedule": name, "job": job_id, "stored": stored}, ())
     else:
         click.echo(job_id)
     if not stored:
         note(f"no job was stored: {job_id} holds its unique key")
-    elif not row.known:
-        note(f"no living node knows {row.record.kind}: the job waits for one that does")

@@ -100,7 +100,7 @@ def _tick(number: int, minutes: int, **fields: object) -> TickRecord:
 
 
 @contextmanager
-def _node(url: str, kind: str = "report") -> Iterator[None]:
+def _node(url: str, kind: str = "report", queues: dict[str, int] | None = None) -> Iterator[None]:
     """Have a node live that knows a kind: ``report(region: str, days: int = 7)``."""
     schema = (
         '{"type":"object","properties":{"region":{"type":"string"},"days":{"type":"integer"}},"required":["region"]}'
@@ -109,7 +109,7 @@ def _node(url: str, kind: str = "report") -> Iterator[None]:
     async def publish(backend: Backend) -> None:
         signatures = {kind: schema}
         record = NodeRecord(
-            id="web-9", host="web-9", pid=9, started_at=_NOW, queues={}, kinds=(kind,), signatures=signatures
+            id="web-9", host="web-9", pid=9, started_at=_NOW, queues=queues or {}, kinds=(kind,), signatures=signatures
         )
         await backend.nodes.publish(record, 30 * SECOND)
 
@@ -549,7 +549,7 @@ def test_trigger(run: Run) -> None:
     run("schedules", "add", "five", "report", "--every", "5m", "--queue", "slow", "--args", '{"region":"eu"}')
     answer = run("schedules", "trigger", "five", "--reason", "INC-7", "--by", "ada")
     job_id = answer.out.strip()
-    assert (answer.code, answer.err) == (0, "no living node knows report: the job waits for one that does\n")
+    assert (answer.code, answer.err) == (0, "no living node knows report: what is stored waits for one that does\n")
     job = json.loads(run("jobs", "show", job_id, "--json").out)
     assert (job["kind"], job["queue"], job["args"]) == ("report", "slow", {"region": "eu"})
     assert job["headers"] == {"backburner.schedule": "five", "backburner.tick": "2025-06-15T16:06:40+00:00"}
@@ -558,6 +558,24 @@ def test_trigger(run: Run) -> None:
         f"{job_id}\t0s\t2025-06-15T16:06:40.000Z\tada\tINC-7\n"
     )
     assert json.loads(run("schedules", "trigger", "five", "--json").out).keys() == {"schedule", "job", "stored"}
+
+
+def test_what_no_living_node_takes(run: Run, url: str) -> None:
+    """What is stored goes where the schedule says; where no living node takes it from there, that is said."""
+    run("schedules", "add", "mine", "report", "--every", "1h", "--queue", "slow")
+    run("schedules", "add", "its", "report", "--every", "1h")
+    with _node(url):
+        nobody = "no living node that knows report takes jobs of queue"
+        for given in (("trigger",), ("backfill", "--since", "2h", "--yes"), ("backfill", "--since", "4h", "--dry-run")):
+            verb, *more = given
+            assert run("schedules", verb, "mine", *more).err == f"{nobody} slow, where it is stored\n"
+            told = run("schedules", verb, "its", *more)
+            assert (told.code, told.err) == (
+                0,
+                f"{nobody} default, where it is stored, the schedule names no other: `schedules add … --queue` does\n",
+            )
+    with _node(url, queues={"default": 1, "slow": 1}):
+        assert [run("schedules", "trigger", name).err for name in ("mine", "its")] == ["", ""]
 
 
 def test_trigger_where_another_holds_the_key(run: Run, url: str) -> None:

@@ -1,0 +1,64 @@
+"""The job of a schedule, for people and for programs, and what it waits for once it is stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backburner.cli.render import note
+from backburner.jobs.standing import Standing
+
+if TYPE_CHECKING:
+    from backburner.cli.schedules.record import Row
+    from backburner.model.schedule import ScheduleRecord
+    from backburner.ports.backend import Backend
+
+__all__ = ["job_json", "standing_of", "warn"]
+
+
+def standing_of(record: ScheduleRecord) -> Standing | None:
+    """Return the job that is stored with a schedule; None where other code wrote it."""
+    try:
+        return msgspec.json.decode(record.job, type=Standing)
+    except msgspec.MsgspecError:
+        return None
+
+
+def job_json(standing: Standing | None) -> dict[str, object] | None:
+    """Return it as `--json` writes it."""
+    if standing is None:
+        return None
+    job = standing.job
+    return {
+        "kind": job.kind,
+        "args": msgspec.Raw(job.args.encode()),
+        "queue": job.queue,
+        "priority": job.priority,
+        "tags": job.tags,
+        "unique": None if job.unique is None else job.unique.key,
+        "said": standing.said,
+    }
+
+
+async def warn(backend: Backend, row: Row) -> None:
+    """Tell a person where no living node takes the jobs that this command stores: of their kind, or from their queue.
+
+    Without its code at hand, a job goes where the schedule says; what the code says of its queue is not known here.
+    """
+    record = row.record
+    standing = standing_of(record)
+    if not row.known:
+        note(f"no living node knows {record.kind}: what is stored waits for one that does")
+        return
+    queues = {
+        queue
+        for node in await backend.nodes.find()
+        if node.alive and not node.draining and record.kind in node.kinds
+        for queue in node.queues
+    }
+    if standing is not None and standing.job.queue not in queues:
+        unsaid = "" if "queue" in standing.said else ", the schedule names no other: `schedules add … --queue` does"
+        note(
+            f"no living node that knows {record.kind} takes jobs of queue {standing.job.queue}, where it is stored{unsaid}"
+        )
