@@ -44,7 +44,7 @@ chaos: $(DEV) ## run what the ordinary run tries in short: crowds of processes, 
 	BACKBURNER_TEST_TICKS=1000 $(BIN)/python -m pytest -s -o faulthandler_timeout=1200 tests/chaos/test_schedules.py
 	BACKBURNER_TEST_EXAMPLES=10 $(BIN)/python -m pytest -o faulthandler_timeout=3600 tests/contracts/test_machine.py
 
-check-zones: $(DEV) ## walk every minute about every change of every zone's clocks, 2024 to 2028
+check-zones: $(DEV) ## walk every minute about every change of every zone's clocks, 2024 to 2028 (a quarter of an hour)
 	BACKBURNER_TEST_ZONES=all $(BIN)/python -m pytest tests/unit/scheduler/test_zones_walked.py
 
 check: lint types layers test wheel ## all that must pass
