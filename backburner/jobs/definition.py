@@ -16,7 +16,7 @@ from backburner.jobs.dependencies import Dependencies
 from backburner.jobs.lanes import Lanes
 from backburner.jobs.process_place import place_of
 from backburner.jobs.unique import Unique
-from backburner.model.job import DEFAULT_PRIORITY, PRIORITIES
+from backburner.model.job import DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITIES
 from backburner.model.names import check_name
 from backburner.model.times import duration
 from backburner.resilience.retry import RetryPolicy, policy
@@ -44,7 +44,7 @@ Executor = Literal["loop", "thread", "process"]
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a declaration sets for every call of its job; None leaves it to the engine."""
 
-    queue: str = "default"
+    queue: str = DEFAULT_QUEUE
     priority: int = DEFAULT_PRIORITY
     retry: RetryPolicy | None = None
     #: Microseconds; 0 is no limit.

@@ -8,6 +8,7 @@ from backburner.errors import StoreError
 from backburner.jobs.keeper import BEATS, LeaseKeeper
 from backburner.jobs.loop import Loop
 from backburner.model.clock import SECOND
+from backburner.model.job import DEFAULT_QUEUE
 from backburner.model.node import NodeRecord
 from backburner.ports.telemetry import Signal
 
@@ -152,6 +153,11 @@ class Presence:
             started_at=self._started_at,
             queues=self._queues,
             kinds=tuple(sorted(self._kinds.names)),
+            kind_queues={
+                name: definition.options.queue
+                for name, definition in self._kinds.definitions.items()
+                if definition.options.queue != DEFAULT_QUEUE
+            },
             schedules=self._schedules(),
             signatures={name: definition.signature.schema for name, definition in self._kinds.definitions.items()},
         )

@@ -11,7 +11,7 @@ from backburner.errors import CallRefused, InvalidOption, PayloadNotReadable
 from backburner.jobs.call import Call, take
 from backburner.jobs.definition import check_priority
 from backburner.model.clock import from_micros
-from backburner.model.job import DEFAULT_PRIORITY, NewJob
+from backburner.model.job import DEFAULT_PRIORITY, DEFAULT_QUEUE, NewJob
 from backburner.model.names import check_name
 from backburner.model.schedule import SCHEDULE_HEADER, TICK_HEADER
 
@@ -60,17 +60,22 @@ def order(orders: Orders, call: Call[Any], options: Mapping[str, Any]) -> tuple[
             f"a scheduled call takes no {once}=: it is stored once a tick, when that is due", option=once
         )
     job = orders.prepare(call, cast("TaskOptions", options))
-    standing = Standing(msgspec.structs.replace(job, id="", lanes=(), headers=None), tuple(sorted(said)))
+    standing = Standing(msgspec.structs.replace(job, id="", headers=None), tuple(sorted(said)))
     return job.kind, _encode(standing).decode()
 
 
-def order_unseen(kind: str, args: str, *, queue: str | None = None, priority: int | None = None) -> str:
-    """Return what is stored of a job whose code is not at hand; ``args`` is JSON text of an object."""
+def order_unseen(
+    kind: str, args: str, *, queue: str | None = None, priority: int | None = None, home: str = DEFAULT_QUEUE
+) -> str:
+    """Return what is stored of a job whose code is not at hand; ``args`` is JSON text of an object.
+
+    ``home`` is the queue that its code names, as far as is known: it is gone by where the code is not known either.
+    """
     said = {"queue": queue, "priority": priority}
     job = NewJob(
         id="",
         kind=check_name(kind, "kind"),
-        queue=check_name(queue, "queue") if queue is not None else "default",
+        queue=home if queue is None else check_name(queue, "queue"),
         args=args,
         priority=DEFAULT_PRIORITY if priority is None else check_priority(priority),
     )
@@ -78,9 +83,16 @@ def order_unseen(kind: str, args: str, *, queue: str | None = None, priority: in
 
 
 def build(
-    text: str, known: Mapping[str, Definition], *, job_id: str, schedule: str, tick: int, lane: str | None
+    text: str,
+    known: Mapping[str, Definition],
+    *,
+    job_id: str,
+    schedule: str,
+    tick: int,
+    lane: str | None,
+    homes: Mapping[str, str] | None = None,
 ) -> Built:
-    """Make the job of a tick (microseconds); ``known`` are the kinds there are here.
+    """Make the job of a tick (microseconds); ``known`` are the kinds there are here, ``homes`` the queues of others.
 
     Raises `PayloadNotReadable` for what other code stored.
     """
@@ -90,9 +102,11 @@ def build(
         raise PayloadNotReadable(f"the job of schedule {schedule!r} cannot be read here: {error}", path=None) from error
     job, stale = standing.job, None
     definition = known.get(job.kind)
-    lanes: tuple[str, ...] = ()
+    lanes = job.lanes
     if definition is None:
         stale = f"this node does not know {job.kind}"
+        if homes and "queue" not in standing.said:
+            job = msgspec.structs.replace(job, queue=homes.get(job.kind, job.queue))
     else:
         try:
             job = _declared(job, definition, standing.said)

@@ -9,6 +9,7 @@ import msgspec
 __all__ = [
     "CANCELLED",
     "DEFAULT_PRIORITY",
+    "DEFAULT_QUEUE",
     "GROUP_CANCELLED",
     "MISFIT_GATE",
     "PAUSED_GATE",
@@ -33,6 +34,8 @@ __all__ = [
 #: Priorities, first to last.
 PRIORITIES = range(10)
 DEFAULT_PRIORITY = 5
+#: The queue of jobs that name none.
+DEFAULT_QUEUE = "default"
 
 #: Crashes in company after which a job is a suspect: it runs with no other suspect beside it.
 SUSPECT_CRASHES = 2

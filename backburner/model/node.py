@@ -22,6 +22,8 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...]
     #: JSON text by kind: a JSON Schema of the object that its stored arguments are.
     signatures: dict[str, str] = {}
+    #: The queue of each kind, where its code names another than ``default``.
+    kind_queues: dict[str, str] = {}
     #: The names of the schedules that its code declares.
     schedules: tuple[str, ...] = ()
     #: Its lease is live. Answered by the store, never written.

@@ -9,7 +9,7 @@ from backburner.model.clock import from_micros
 from backburner.model.schedule import Outcome
 from backburner.model.times import moment
 from backburner.scheduler.agenda import agenda
-from backburner.scheduler.rule import SAID, ScheduleOptions, decode, make_rule
+from backburner.scheduler.rule import SAID, ScheduleOptions, make_rule
 from backburner.scheduler.schedules import BACKFILL_LIMIT
 from backburner.scheduler.views import Backfilled, Forecast, schedule_of, tick_of
 
@@ -78,13 +78,16 @@ class SchedulesFace:
         return await self.get(name)
 
     async def trigger(self, name: str, *, by: str | None = None, reason: str | None = None) -> str:
-        """Store one of its jobs now, beside its ticks; return the job's id: ``await bb.handle(job_id, report)``."""
-        return await self._schedules.trigger(name, by=by, note=reason)
+        """Store one of its jobs now, beside its ticks; return the job's id: ``await bb.handle(job_id, report)``.
+
+        If another job holds its unique key, nothing is stored and that one's id is returned, as `create_task` does.
+        """
+        return (await self._schedules.trigger(name, by=by, note=reason)).job_id
 
     async def get(self, name: str) -> Schedule:
         """Return a schedule."""
         record, now = await self._schedules.get(name)
-        return schedule_of(record, decode(record.rule), now)
+        return schedule_of(record, now)
 
     async def list(self, *, kind: str | None = None, declared: bool | None = None) -> AsyncIterator[Schedule]:
         """Go through the schedules, by name: ``async for schedule in bb.schedules.list()``."""
@@ -92,7 +95,7 @@ class SchedulesFace:
         while True:
             page = await self._schedules.find(kind=kind, declared=declared, limit=_PAGE, after=after)
             for record in page.schedules:
-                yield schedule_of(record, decode(record.rule), page.now)
+                yield schedule_of(record, page.now)
             after = page.after
             if after is None:
                 return

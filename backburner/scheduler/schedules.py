@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from backburner.scheduler.rule import Rule
     from backburner.scheduler.timetable import Occurrence
 
-__all__ = ["BACKFILL_LIMIT", "Backfill", "Found", "Schedules", "check_schedule_name"]
+__all__ = ["BACKFILL_LIMIT", "Backfill", "Found", "Schedules", "Triggered", "check_schedule_name"]
 
 #: Ticks that a backfill stores jobs for unless more are asked for.
 BACKFILL_LIMIT = 1_000
@@ -45,6 +45,14 @@ class Found(NamedTuple):
 
     record: ScheduleRecord
     now: int
+
+
+class Triggered(NamedTuple):
+    """The job of a trigger."""
+
+    job_id: str
+    #: Nothing was stored: that one holds its unique key.
+    existed: bool
 
 
 class Backfill(NamedTuple):
@@ -210,11 +218,8 @@ class Schedules:
         after = structs.replace(after, last_tick=skipped.last, next_tick=None)
         return ScheduleChange(schedule=rearmed(after, days, now), ticks=(skipped,))
 
-    async def trigger(self, name: str, *, by: str | None = None, note: str | None = None) -> str:
-        """Store a job of a schedule now, whatever else it does; return its id.
-
-        Its own ticks are not touched. If another job holds its unique key, that one's id is returned.
-        """
+    async def trigger(self, name: str, *, by: str | None = None, note: str | None = None) -> Triggered:
+        """Store a job of a schedule now, whatever else it does; its own ticks are not touched."""
         job_id = self._ids.new()
 
         def change(found: Found) -> ScheduleChange:
@@ -224,7 +229,7 @@ class Schedules:
             return ScheduleChange(schedule=after, ticks=(tick,), jobs=(job,))
 
         _, holders = await self._change(name, change)
-        return holders.get(job_id, job_id)
+        return Triggered(holders.get(job_id, job_id), job_id in holders)
 
     async def backfill(
         self,

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from backburner.errors import PayloadNotReadable
 from backburner.model.clock import from_micros
+from backburner.scheduler.rule import decode
 from backburner.scheduler.triggers import Cron, leaves
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ class Schedule:
     name: str
     #: The kind of its jobs.
     kind: str
-    trigger: Trigger
+    #: None where another version of backburner wrote it, which then says nothing of the policies below either.
+    trigger: Trigger | None
     #: The same for people: ``0 9 * * mon-fri Europe/Berlin``.
     when: str
     #: ``active``; ``paused``; ``retired``: no living node declares it; ``ended``: it has no tick any more.
@@ -53,11 +56,11 @@ class Schedule:
     next: datetime | None
     #: By how much the next tick is overdue; zero for one that is not.
     lag: timedelta
-    misfire: str
-    catch_up: timedelta
-    overlap: str
-    jitter: timedelta
-    tolerance: timedelta
+    misfire: str | None
+    catch_up: timedelta | None
+    overlap: str | None
+    jitter: timedelta | None
+    tolerance: timedelta | None
     #: Of a pause: when it ends by itself, why, and who.
     paused_until: datetime | None
     reason: str | None
@@ -130,14 +133,18 @@ def when_of(rule: Rule) -> str:
     return f"{words} {rule.tz}" if times and rule.tz != "UTC" else words
 
 
-def schedule_of(record: ScheduleRecord, rule: Rule, now: int) -> Schedule:
+def schedule_of(record: ScheduleRecord, now: int) -> Schedule:
     """Show a schedule."""
+    try:
+        rule = decode(record.rule)
+    except PayloadNotReadable:
+        rule = None
     overdue = 0 if record.due_at is None or record.paused else max(0, now - record.due_at)
     return Schedule(
         name=record.name,
         kind=record.kind,
-        trigger=rule.trigger,
-        when=when_of(rule),
+        trigger=None if rule is None else rule.trigger,
+        when="not readable here" if rule is None else when_of(rule),
         state=state_of(record),
         declared=record.declared,
         last=_moment(record.last_tick),
@@ -145,11 +152,11 @@ def schedule_of(record: ScheduleRecord, rule: Rule, now: int) -> Schedule:
         last_job=record.last_job,
         next=_moment(record.next_tick),
         lag=_length(overdue),
-        misfire=rule.misfire,
-        catch_up=_length(rule.catch_up),
-        overlap=rule.overlap,
-        jitter=_length(rule.jitter),
-        tolerance=_length(rule.tolerance),
+        misfire=None if rule is None else rule.misfire,
+        catch_up=None if rule is None else _length(rule.catch_up),
+        overlap=None if rule is None else rule.overlap,
+        jitter=None if rule is None else _length(rule.jitter),
+        tolerance=None if rule is None else _length(rule.tolerance),
         paused_until=_moment(record.paused_until),
         reason=record.reason,
         by=record.by,

@@ -30,7 +30,8 @@ class PostgresNodeStore:
         session = self._session
         queues, signatures = _encode(node.queues).decode(), _encode(node.signatures).decode()
         row = (node.id, node.host, node.pid, node.started_at, queues, [*node.kinds], signatures)
-        await session.runs.value(session.statement("publish"), session.now, *row, [*node.schedules], ttl)
+        more = (_encode(node.kind_queues).decode(), [*node.schedules], ttl)
+        await session.runs.value(session.statement("publish"), session.now, *row, *more)
 
     async def withdraw(self, node: str) -> None:
         """Strike a node; what it still held is recovered as lapsed."""

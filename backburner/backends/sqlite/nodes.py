@@ -45,6 +45,7 @@ class SqliteNodeStore:
             "queues": _encode(node.queues).decode(),
             "kinds": _encode(node.kinds).decode(),
             "signatures": _encode(node.signatures).decode(),
+            "kind_queues": _encode(node.kind_queues).decode(),
             "schedules": _encode(node.schedules).decode(),
         }
 

@@ -27,6 +27,7 @@ from backburner.jobs.limits import near
 from backburner.jobs.standing import order_unseen
 from backburner.model.clock import from_micros
 from backburner.model.duration import parse
+from backburner.model.job import DEFAULT_QUEUE
 from backburner.scheduler.agenda import agenda
 from backburner.scheduler.rule import Overlap, make_rule
 from backburner.scheduler.schedules import check_schedule_name
@@ -149,8 +150,9 @@ def command(
 
 
 async def _add(name: str, timing: Timing, policies: _Policies, job: _Job, how: Mode, *, url: str | None) -> None:
-    stored = order_unseen(job.kind, job.args, queue=job.queue, priority=job.priority)
     async with desk(url, write=True) as opened:
+        home = opened.homes.get(job.kind, DEFAULT_QUEUE)
+        stored = order_unseen(job.kind, job.args, queue=job.queue, priority=job.priority, home=home)
         rule = _rule(timing, policies, await opened.now())
         await _check(opened, job)
         before = await _find(opened, name)

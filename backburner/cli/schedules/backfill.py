@@ -100,7 +100,7 @@ async def _backfill(
         if not foreseen.ticks:
             had = f": all {foreseen.known:,} there were have one" if foreseen.known else ": there was none"
             raise Failed(f"no tick of {name} in that time lacks a job{had}", Exit.NOTHING)
-        await warn(opened.backend, row)
+        await warn(opened, row)
         if dry_run:
             _tell(name, foreseen, how, dry_run=True)
             return True

@@ -82,7 +82,7 @@ def _fields(row: Row, standing: Standing | None) -> list[tuple[str, ...]]:
 def _state(row: Row) -> str:
     match row.state:
         case "paused":
-            return f"paused:{row.pause}" if row.pause else "paused"
+            return f"paused{row.pause}"
         case "retired":
             return "retired: no living node declares it"
         case "ended":

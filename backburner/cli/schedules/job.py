@@ -10,9 +10,9 @@ from backburner.cli.render import note
 from backburner.jobs.standing import Standing
 
 if TYPE_CHECKING:
+    from backburner.cli.schedules.desk import Desk
     from backburner.cli.schedules.record import Row
     from backburner.model.schedule import ScheduleRecord
-    from backburner.ports.backend import Backend
 
 __all__ = ["job_json", "standing_of", "warn"]
 
@@ -41,11 +41,8 @@ def job_json(standing: Standing | None) -> dict[str, object] | None:
     }
 
 
-async def warn(backend: Backend, row: Row) -> None:
-    """Tell a person where no living node takes the jobs that this command stores: of their kind, or from their queue.
-
-    Without its code at hand, a job goes where the schedule says; what the code says of its queue is not known here.
-    """
+async def warn(opened: Desk, row: Row) -> None:
+    """Tell a person where no living node takes the jobs that this command stores: of their kind, or from their queue."""
     record = row.record
     standing = standing_of(record)
     if not row.known:
@@ -53,12 +50,14 @@ async def warn(backend: Backend, row: Row) -> None:
         return
     queues = {
         queue
-        for node in await backend.nodes.find()
+        for node in await opened.backend.nodes.find()
         if node.alive and not node.draining and record.kind in node.kinds
         for queue in node.queues
     }
-    if standing is not None and standing.job.queue not in queues:
-        unsaid = "" if "queue" in standing.said else ", the schedule names no other: `schedules add … --queue` does"
-        note(
-            f"no living node that knows {record.kind} takes jobs of queue {standing.job.queue}, where it is stored{unsaid}"
-        )
+    if standing is None:
+        return
+    queue = standing.job.queue
+    if "queue" not in standing.said:
+        queue = opened.homes.get(record.kind, queue)
+    if queue not in queues:
+        note(f"no living node that knows {record.kind} takes jobs of queue {queue}, where it is stored")

@@ -44,7 +44,7 @@ async def _show(name: str, how: Mode, url: str | None) -> None:
     following: Sequence[Coming] = ()
     if row.rule is not None and row.state != "retired":
         days = agenda(name, record.rule)
-        # What is overdue is decided upon first.
-        start = row.now if record.next_tick is None else min(row.now, record.next_tick - 1)
+        # What is overdue is decided upon first; of a pause it is passed over.
+        start = row.now if record.next_tick is None or record.paused else min(row.now, record.next_tick - 1)
         following = coming(days, islice(days.upcoming(start), _SHOWN))
     describe(row, ledger.ticks, following, how)

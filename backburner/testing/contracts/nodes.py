@@ -47,6 +47,7 @@ class NodeContract:
             queues={"default": 10, "ümail": 1},
             kinds=("a", "b"),
             signatures={"a": '{"type":"object"}', "b": '{"description":"ü \N{SNOWMAN}"}'},
+            kind_queues={"täglich": "nachts"},
             schedules=("täglich 🙂", "a", "b/c"),
         )
         await harness.backend.nodes.publish(node, LEASE)
@@ -65,7 +66,12 @@ class NodeContract:
         claimed = await add_claimed(harness.backend)
         (node,) = await harness.backend.nodes.find()
         changed = msgspec.structs.replace(
-            node, queues={"mail": 2}, kinds=("send",), signatures={"send": "{}"}, schedules=("nightly", "daily")
+            node,
+            queues={"mail": 2},
+            kinds=("send",),
+            signatures={"send": "{}"},
+            kind_queues={"send": "mail"},
+            schedules=("nightly", "daily"),
         )
         for published in (changed, msgspec.structs.replace(changed, schedules=())):
             await harness.backend.nodes.publish(published, LEASE)

@@ -165,7 +165,8 @@ async def test_a_job_is_triggered_beside_the_ticks(office: Office, node: Node) -
     await office.put()
     before = await office.get()
     office.clock.move(10)
-    job_id = await office.schedules.trigger("s", by="ada", note="see if it works")
+    job_id, existed = await office.schedules.trigger("s", by="ada", note="see if it works")
+    assert not existed
     (tick,) = await office.ticks()
     assert (tick.outcome, tick.job, tick.tick) == (Outcome.TRIGGERED, job_id, office.clock.now())
     assert (tick.by, tick.note) == ("ada", "see if it works")

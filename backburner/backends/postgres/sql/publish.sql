@@ -1,11 +1,11 @@
 -- Enter a node, alive for so long; entered again, all but its drain changes.
 -- $1 now · $2 id · $3 host · $4 pid · $5 started_at · $6 JSON: slots by queue · $7 kinds
--- $8 JSON: signatures · $9 schedules · $10 for how long
+-- $8 JSON: signatures · $9 JSON: queues by kind · $10 schedules · $11 for how long
 WITH
 -- include clock
-INSERT INTO {schema}.nodes (id, host, pid, started_at, queues, kinds, signatures, schedules, lease_until)
-SELECT $2, $3, $4, $5, $6, $7::text[], $8, $9::text[], now + $10 FROM clock
+INSERT INTO {schema}.nodes (id, host, pid, started_at, queues, kinds, signatures, kind_queues, schedules, lease_until)
+SELECT $2, $3, $4, $5, $6, $7::text[], $8, $9, $10::text[], now + $11 FROM clock
 ON CONFLICT (id) DO UPDATE SET
     host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, queues = excluded.queues,
-    kinds = excluded.kinds, signatures = excluded.signatures, schedules = excluded.schedules,
-    lease_until = excluded.lease_until
+    kinds = excluded.kinds, signatures = excluded.signatures, kind_queues = excluded.kind_queues,
+    schedules = excluded.schedules, lease_until = excluded.lease_until

@@ -48,5 +48,6 @@ CREATE INDEX backburner_ticks_of ON backburner_ticks (schedule, id);
 -- For their retention.
 CREATE INDEX backburner_ticks_written ON backburner_ticks (at);
 
--- The names of schedules (JSON).
+-- The queue of each kind where that is not the default one (JSON), and the names of schedules (JSON).
+ALTER TABLE backburner_nodes ADD COLUMN kind_queues TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE backburner_nodes ADD COLUMN schedules TEXT NOT NULL DEFAULT '[]';

@@ -68,4 +68,6 @@ CREATE INDEX ticks_last ON {schema}.ticks (last);
 -- What is looked for among very many that simply fired.
 CREATE INDEX ticks_other ON {schema}.ticks (id) WHERE outcome <> 'fired';
 
+-- JSON: the queue of each kind, where that is not the default one.
+ALTER TABLE {schema}.nodes ADD COLUMN kind_queues text NOT NULL DEFAULT '{}';
 ALTER TABLE {schema}.nodes ADD COLUMN schedules text[] NOT NULL DEFAULT '{}';
