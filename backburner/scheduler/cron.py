@@ -102,8 +102,6 @@ def read(expression: str, *, seconds: bool) -> Reading:
 
 def _fields(expression: str, *, seconds: bool) -> tuple[str, str, str, str, str, str]:
     """Return its six fields, in small letters; a second of 0 where it has none."""
-    if not isinstance(expression, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        _refuse(f'a cron expression is a text, such as "0 9 * * mon-fri", not {expression!r}')
     if len(expression) > _LONGEST:
         _refuse(f"a cron expression of {len(expression)} characters; {_LONGEST} are allowed: write ranges and steps")
     fields = expression.lower().split()

@@ -102,6 +102,8 @@ REFUSED = [
     ("99999999999999999999 * * * *", "minute", "0 to 59"),
     ("? * * * *", "minute", "write *"),
     ("0 0 ?,1 * *", "day of month", "stands alone"),
+    ("L * * * *", "minute", "as the day of month"),
+    ("0 0 * 5#3 *", "month", "as the day of week"),
     ("H,30 * * * *", "minute", "H stands alone"),
     ("H-5 * * * *", "minute", "H"),
     ("H(5-5) * * * *", "minute", "H(0-59)"),

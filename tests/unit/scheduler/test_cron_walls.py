@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from backburner.scheduler.cron import read
-from backburner.scheduler.walls import walls
+from backburner.scheduler.cron import Reading, read
+from backburner.scheduler.walls import Walls, walls
 from tests.unit.scheduler.walker import DAY, DAYS, MONTHS, Expression, seconds
 
 calm = settings(deadline=None, max_examples=100)
@@ -115,3 +115,9 @@ def test_what_begins_with_a_star_follows_elapsed_time(text: str) -> None:
 def test_centuries_are_no_matter(far: int) -> None:
     """A wall time is found exactly two centuries from now, and before 1970."""
     assert walls("7 3 * * *", seconds=False, seed=None).first(far - far % DAY) == far - far % DAY + 3 * 3600 + 7 * 60
+
+
+def test_what_croniter_finds_no_day_for_has_none() -> None:
+    """Where croniter gives up, which no expression that is let through makes it do, there is no wall time."""
+    never = Reading("0 0 31 2 *", seconds=False, elapsed=False, spread=False)
+    assert Walls(never, None).first(0) is None

@@ -131,6 +131,8 @@ def test_only_triggers_combine() -> None:
         Cron("@daily") & stranger
     with pytest.raises(TypeError):
         stranger | Cron("@daily")
+    with pytest.raises(TypeError):
+        Cron("@daily") | stranger
     with pytest.raises(InvalidSchedule, match="does not say when"):
         AnyOf((Cron("@daily"), stranger))
     with pytest.raises(InvalidSchedule, match="two triggers or more, not 1"):

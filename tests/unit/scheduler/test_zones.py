@@ -55,6 +55,13 @@ def test_an_unknown_zone_is_refused_with_the_nearest_names(name: str, offered: s
     assert refused.value.part == "tz"
 
 
+def test_a_zone_is_given_by_its_name() -> None:
+    """What is no text is refused as such."""
+    given: Any = 1
+    with pytest.raises(InvalidSchedule, match="name of a time zone"):
+        zone(given)
+
+
 def test_changes_are_found_to_the_second() -> None:
     """A zone's changes stand in order, each with the offset before and after; its begin is excluded, its end is not."""
     berlin = zone("Europe/Berlin")
