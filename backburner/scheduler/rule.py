@@ -13,7 +13,7 @@ import msgspec
 from backburner.errors import InvalidOption, InvalidSchedule, PayloadNotReadable
 from backburner.model.clock import SECOND, from_micros
 from backburner.model.times import duration, moment
-from backburner.scheduler.triggers import Cron, Trigger
+from backburner.scheduler.triggers import Cron, Trigger, leaves
 from backburner.scheduler.zones import local, zone
 
 if TYPE_CHECKING:
@@ -145,11 +145,9 @@ def make_rule(trigger: Trigger, options: ScheduleOptions, *, tz: str, now: int) 
 
 
 def _zone_of(trigger: Trigger) -> str | None:
-    """Return the first zone that a trigger names."""
-    if isinstance(trigger, Cron):
-        return trigger.tz
-    parts: tuple[Trigger, ...] = getattr(trigger, "triggers", ())
-    return next(filter(None, map(_zone_of, parts)), None)
+    """Return the first zone that a trigger names; None where some of its times name none, or it has none."""
+    zones = [leaf.tz for leaf in leaves(trigger) if isinstance(leaf, Cron)]
+    return zones[0] if zones and None not in zones else None
 
 
 def _overlap(given: object) -> Overlap:

@@ -313,6 +313,13 @@ def test_a_rule_is_stored_alike_and_read_back() -> None:
     assert encode(decode(encode(rule))) == encode(rule)
 
 
+def test_days_are_those_of_the_times() -> None:
+    """Days are in the zone of the times; where some name none, all that name none, and the days, are in the engine's."""
+    both = Cron("0 9 * * *", tz="Asia/Tokyo") | Cron("0 9 * * *")
+    for trigger, tz in ((both, "UTC"), (both.triggers[0], "Asia/Tokyo"), (Every(hours=1), "UTC")):
+        assert make_rule(trigger, {}, tz="UTC", now=0).tz == tz
+
+
 def test_a_rule_of_other_code_is_told_of() -> None:
     """What cannot be read is an error that says so."""
     with pytest.raises(PayloadNotReadable, match="this rule of a schedule cannot be read here"):
