@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ def blocks(page: str) -> list[str]:
 (LIMITS,) = blocks("limits.md")
 (LOCKS,) = blocks("locks.md")
 BREAKING, TUNING, RETRYING = blocks("outages.md")
+SCHEDULING, COMBINING, OPERATING = blocks("schedules.md")
 SETTING_UP, ASYNCPG, PSYCOPG, ALCHEMY, AIOSQLITE, COMPLETING = blocks("transactions.md")
 
 
@@ -51,6 +53,7 @@ def test_every_page_with_python_is_tried() -> None:
         "limits.md",
         "locks.md",
         "outages.md",
+        "schedules.md",
         "transactions.md",
     }
 
@@ -145,6 +148,27 @@ async def test_dead_letters(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
             await handle
         assert await names["mend"]() == 1
         assert await bb.handle(handle.id, fetch) == "https://new.example"
+
+
+async def test_schedules(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the page declares is due when it says; what it does at run time is done, and told of."""
+    monkeypatch.setenv("BACKBURNER_URL", url)
+    names = execute(SCHEDULING)
+    names = execute(COMBINING, **names)
+    names = execute(OPERATING, **names)
+    async with names["bb"] as bb:
+        assert {schedule.name: schedule.when async for schedule in bb.schedules.list()} == {
+            "beware": "(0 0 13 * * and 0 0 * * fri) or 0 12 31 10 *",
+            "daily-report": "0 6 * * *",
+            "greet": "0 9 * * mon-fri Europe/Berlin",
+            "new_prices": "at 2027-01-01T00:00Z",
+            "open_market": "30 8 * * mon-fri America/New_York",
+            "tidy": "every 5m",
+            "weekly-report": "0 7 * * mon",
+        }
+        jobs = await names["customers"]("acme", date(2026, 3, 4))
+        mornings = [datetime(2026, 3, day, 21, tzinfo=UTC) for day in (1, 2, 3)]
+        assert [await bb.handle(job, names["report"]) for job in jobs] == [f"acme of {each}" for each in mornings]
 
 
 class Database:

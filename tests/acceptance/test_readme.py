@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PROMISES = ROOT / "docs" / "promises.md"
-IDEMPOTENT, APP, LIFESPAN, MORE, FAMILY, WRONG = re.findall(
+IDEMPOTENT, APP, LIFESPAN, MORE, FAMILY, SCHEDULED, WRONG = re.findall(
     r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL
 )
 
@@ -125,6 +125,19 @@ async def test_the_family_of_jobs_does_what_it_says(directory: Path) -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=PIPE, stderr=PIPE, cwd=directory)
     out, err = await process.communicate()
     assert (process.returncode, out.decode().split()) == (0, ["8", "Progress(done=2,", "total=2)", "counted.txt"]), err
+
+
+async def test_what_is_on_a_schedule_is_there() -> None:
+    """The README's schedules are stored as soon as the engine runs, and one that is put has its months made good."""
+    names = execute(SCHEDULED)
+    async with names["bb"] as bb:
+        assert await names["subscribe"]("acme") == ["acme, March", "acme, April", "acme, May"]
+        assert {schedule.name: (schedule.when, schedule.overlap) async for schedule in bb.schedules.list()} == {
+            "greet": ("0 9 * * mon-fri Europe/Berlin", "skip"),
+            "monthly": ("0 6 1 * *", "skip"),
+            "report-acme": ("0 6 1 * * Asia/Tokyo", "skip"),
+            "tidy": ("every 5m", "queue"),
+        }
 
 
 async def test_what_holds_jobs_back_is_there() -> None:
