@@ -47,10 +47,16 @@ class Agenda:
         return None
 
     def due(self, tick: int) -> int:
-        """Return when a tick fires: itself, later by its own part of the jitter, which every node draws alike."""
+        """Return when a tick fires: itself, later by its own part of the jitter, which every node draws alike.
+
+        It always fires before the next is due.
+        """
         jitter = self.rule.jitter
         if not jitter:
             return tick
+        following = self.after(tick)
+        if following is not None:
+            jitter = min(jitter, following - tick - 1)
         digest = blake2b(f"{self.name}\0{tick}".encode(), digest_size=8).digest()
         return tick + int.from_bytes(digest, "big") * (jitter + 1) // 2**64
 

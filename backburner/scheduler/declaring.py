@@ -15,6 +15,8 @@ from backburner.scheduler.rule import encode, make_rule
 from backburner.scheduler.timetable import timetable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from backburner.model.clock import Clock
     from backburner.model.ids import Ids
     from backburner.ports.limits import LimitStore
@@ -64,6 +66,8 @@ class Declarer:
         self._clock = clock
         self._listener = listener
         self._declared: set[str] = set()
+        #: The names of those in code, as far as is known; None before the first look.
+        self._seen: set[str] | None = None
         #: Those that nobody declares, by name: since when, on the monotonic clock.
         self._orphans: dict[str, float] = {}
 
@@ -155,34 +159,48 @@ class Declarer:
     # ---- what no code declares any more ----------------------------------------------------------------------------
 
     async def retire(self) -> None:
-        """Retire the schedules of code that no living node has declared for a minute; the declarer's own look, in between."""
+        """Retire the schedules of code that no living node has declared for a minute, and have back one of this node's."""
         living = set(self._declarations.names)
         for node in await self._nodes.find():
             if node.alive:
                 living.update(node.schedules)
-        orphans: dict[str, float] = {}
+        if self._seen is None:
+            self._seen = await self._all_declared()
+        self._seen |= living
+        now = self._clock.monotonic()
+        self._orphans = {name: self._orphans.get(name, now) for name in self._seen - living}
+        over = [name for name, since in self._orphans.items() if now - since >= ORPHANED]
+        mine = self._declarations.names
+        for start in range(0, len(mine), _MANY):
+            for record in (await self._reader.get(mine[start : start + _MANY])).schedules:
+                if record.retired and record.declared:
+                    # Somebody retired it who did not see this node yet.
+                    self._declared.discard(record.name)
+        for start in range(0, len(over), _MANY):
+            self._seen -= await self._retire(over[start : start + _MANY])
+
+    async def _all_declared(self) -> set[str]:
+        """Go through all schedules, once in a node's life; from then on it hears of those in code from their nodes."""
+        names: set[str] = set()
         after: str | None = None
         while True:
             page = await self._reader.find(declared=True, limit=_MANY, after=after)
-            over: list[ScheduleRecord] = []
-            for record in page.schedules:
-                if record.retired:
-                    # One of this node's was retired by somebody who did not see it yet: it is declared again.
-                    self._declared.discard(record.name)
-                elif record.name not in living:
-                    since = orphans[record.name] = self._orphans.get(record.name, self._clock.monotonic())
-                    if self._clock.monotonic() - since >= ORPHANED:
-                        over.append(record)
-            if over:
-                await self._retire(over)
+            names.update(record.name for record in page.schedules if not record.retired)
             after = page.after
             if after is None:
-                break
-        self._orphans = orphans
+                return names
 
-    async def _retire(self, over: list[ScheduleRecord]) -> None:
+    async def _retire(self, names: Sequence[str]) -> set[str]:
+        """Retire those of these names that are in the store and in code; return which need no further look."""
+        found = (await self._reader.get(names)).schedules
+        over = [record for record in found if record.declared and not record.retired]
         changes = [ScheduleChange(schedule=structs.replace(record, retired=True, due_at=None)) for record in over]
         answers = await self._store.change(changes)
+        done = {*names}
         for record, answer in zip(over, answers.changes, strict=True):
-            if not (answer.outrun or answer.busy or answer.refused):
+            if answer.outrun or answer.busy or answer.refused:
+                # It has just fired, or is back.
+                done.discard(record.name)
+            else:
                 self._listener(Signal.SCHEDULE_RETIRED, schedule=record.name, kind=record.kind)
+        return done

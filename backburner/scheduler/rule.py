@@ -70,7 +70,8 @@ class ScheduleOptions(TypedDict, total=False):
     """What becomes of a tick whose predecessor's job has not ended: ``skip`` it, ``allow`` both, ``queue`` it behind, or
     ``replace`` the predecessor, which is cancelled. Unless allowed, no two jobs of the schedule ever run at once."""
     jitter: timedelta | float
-    """Each tick fires up to this much later than it is due: always the same for the same tick, on every node."""
+    """Each tick fires up to this much later than it is due, but before the next: always the same for the same tick, on
+    every node."""
     tolerance: timedelta | float
     """A tick that is overdue by more is missed, and said so: 60 seconds."""
     queue: str

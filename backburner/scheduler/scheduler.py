@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from backburner.errors import BackburnerError
+from backburner.errors import StoreBusy
 from backburner.model.clock import SECOND, from_micros
 from backburner.model.duration import about
 from backburner.ports.telemetry import Signal
@@ -32,11 +32,12 @@ __all__ = ["REPLACED", "Scheduler"]
 #: The reason of a job that its schedule's next tick took the place of.
 REPLACED = "replaced"
 
-#: Schedules in one step.
+#: Schedules, and jobs, in one step, and the seconds of the loop that it plans for: there is more where that came from.
 _BATCH = 500
+_PLANNING = 0.02
 #: Seconds between two looks at what no code declares any more.
 _UPKEEP = 20.0
-#: Seconds until a tick is tried again whose unique key somebody's open transaction holds.
+#: Seconds until a tick is tried again for which somebody's open transaction is in the way.
 _BUSY = 0.2
 
 
@@ -80,8 +81,8 @@ class Scheduler:
         self._failed: dict[str, int] = {}
         #: Kinds that it does not know and has told of.
         self._unknown: set[str] = set()
-        #: Some ticks could not be decided upon, and may be soon.
-        self._busy = False
+        #: Whose tick could not be decided upon, and may be soon: when, on the monotonic clock.
+        self._waiting: dict[str, float] = {}
         self._looked: float | None = None
 
     async def start(self) -> None:
@@ -92,31 +93,41 @@ class Scheduler:
         """Fire what is due; return the seconds until the next is, None where nothing ever is."""
         if self._declarer.behind:
             await self._declarer.declare()
-        due = await self._store.due(_BATCH + len(self._failed))
+        due = await self._store.due(_BATCH + len(self._failed) + len(self._waiting))
         self._failed = {
             record.name: record.version for record in due.schedules if self._failed.get(record.name) == record.version
         }
+        now = self._clock.monotonic()
+        self._waiting = {name: until for name, until in self._waiting.items() if until > now}
         firings = self._firings(due)
         if firings:
             await self._fire(firings)
             # What is due next, the store knows; what was not heard, another node has decided.
-            return _BUSY if self._busy else 0.0
+            return 0.0
         if due.wait == 0 or await self._keep_up():
             return 0.0
-        return None if due.wait is None else due.wait / SECOND
+        waits = [until - now for until in self._waiting.values()]
+        return min(waits if due.wait is None else [*waits, due.wait / SECOND], default=None)
 
     # ---- firing ----------------------------------------------------------------------------------------------------
 
     def _firings(self, due: Due) -> list[_Firing]:
+        began = self._clock.monotonic()
         firings: list[_Firing] = []
+        jobs = 0
         for record in due.schedules:
-            if record.name in self._failed:
+            if record.name in self._failed or record.name in self._waiting:
                 continue
             try:
-                firings.append(self._firing(record, due.now, unended=record.name in due.unended))
-            except BackburnerError as error:
+                firing = self._firing(record, due.now, unended=record.name in due.unended)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are due
                 # Another node may have the code, or the zones, to make it out.
-                self._fail(record, str(error))
+                self._fail(record, str(error) or type(error).__name__)
+                continue
+            firings.append(firing)
+            jobs += len(firing.change.jobs)
+            if jobs >= _BATCH or self._clock.monotonic() - began >= _PLANNING:
+                break
         return firings
 
     def _firing(self, record: ScheduleRecord, now: int, *, unended: bool) -> _Firing:
@@ -135,27 +146,43 @@ class Scheduler:
 
     async def _fire(self, firings: Sequence[_Firing]) -> None:
         """Have the store decide."""
+        firings = await self._replaced(firings)
+        if not firings:
+            return
         changed = await self._store.change([firing.change for firing in firings])
-        self._busy = False
         stored: list[NewJob] = []
-        replaced: list[str] = []
         for firing, answer in zip(firings, changed.changes, strict=True):
             if answer.outrun:
                 continue
             if answer.busy:
-                self._busy = True
+                self._wait(firing)
             elif answer.refused is not None:
                 self._fail(firing.record, answer.refused)
             else:
                 stored += [job for job in firing.change.jobs if job.id not in answer.holders]
-                if firing.plan.replaces and firing.record.last_job is not None:
-                    replaced.append(firing.record.last_job)
                 self._tell(firing, answer, changed.now)
         if stored:
             self._fired(stored, changed.now)
-        if replaced:
-            # Should this node end here, they run on, and their successors wait for them at the schedule's lane.
-            await self._replace(replaced, REPLACED)
+
+    async def _replaced(self, firings: Sequence[_Firing]) -> Sequence[_Firing]:
+        """Cancel the jobs that others are to take the place of; return whose place is free, or will be.
+
+        Before those are stored: whoever plans the tick next, should this node end here, finds it due.
+        """
+        replaced = [firing.record.last_job for firing in firings if firing.plan.replaces]
+        try:
+            if replaced:
+                await self._replace([job for job in replaced if job is not None], REPLACED)
+        except StoreBusy:
+            # Somebody's open transaction has one locked, which may be about to complete it.
+            for firing in firings:
+                if firing.plan.replaces:
+                    self._wait(firing)
+            return [firing for firing in firings if not firing.plan.replaces]
+        return firings
+
+    def _wait(self, firing: _Firing) -> None:
+        self._waiting[firing.record.name] = self._clock.monotonic() + _BUSY
 
     def _tell(self, firing: _Firing, answer: ChangeAnswer, now: int) -> None:
         record, days, planned = firing.record, firing.agenda, firing.plan

@@ -246,12 +246,14 @@ class Schedules:
 
         Raises `InvalidOption` for a range that has not passed, and for more ticks than the limit, saying how many.
         """
-        found = await self.get(name)
-        record, now = found
+        record, now = await self.get(name)
         if since >= until or until > now:
             raise InvalidOption(
                 "a backfill is of the past: since comes before until, and until has passed", option="until"
             )
+        if record.next_tick is not None:
+            # What is overdue is still to be decided: it fires, or is skipped and can be backfilled then.
+            until = min(until, record.next_tick)
         days = agenda(name, record.rule)
         every = list(islice(ticks_of(days, days.after(since - 1), until - 1), limit + _MANY))
         known = await self._fired_between(name, since, until)
@@ -267,20 +269,27 @@ class Schedules:
             return Backfill(len(wanted), len(every) - len(wanted), ())
         stored: list[str] = []
         for start in range(0, len(wanted), _MANY):
-            some = wanted[start : start + _MANY]
-            ids = [self._ids.new() for _ in some]
-
-            def change(found: Found, some: list[int] = some, ids: list[str] = ids) -> ScheduleChange:
-                jobs = [self._built(found.record, job, tick) for job, tick in zip(ids, some, strict=True)]
-                lines = [
-                    self._line(found.record, tick, job.id, Outcome.BACKFILLED, by=by, note=note)
-                    for job, tick in zip(jobs, some, strict=True)
-                ]
-                return ScheduleChange(schedule=found.record, ticks=tuple(lines), jobs=tuple(jobs))
-
-            _, holders = await self._change(name, change)
-            stored += [job for job in ids if job not in holders]
+            stored += await self._backfill(name, wanted[start : start + _MANY], by=by, note=note)
         return Backfill(len(wanted), len(every) - len(wanted), tuple(stored))
+
+    async def _backfill(self, name: str, ticks: Sequence[int], *, by: str | None, note: str | None) -> list[str]:
+        """Store jobs for those of these ticks that have none; return their ids."""
+        for _ in range(_TRIES):
+            record = (await self.get(name)).record
+            # Read after the version that the write compares: whoever backfills the same at the same time is seen.
+            known = await self._fired_between(name, ticks[0], ticks[-1] + 1)
+            left = [tick for tick in ticks if tick not in known]
+            jobs = tuple(self._built(record, self._ids.new(), tick) for tick in left)
+            lines = [
+                self._line(record, tick, job.id, Outcome.BACKFILLED, by=by, note=note)
+                for tick, job in zip(left, jobs, strict=True)
+            ]
+            if not left:
+                return []
+            holders = await self._write(ScheduleChange(schedule=record, ticks=tuple(lines), jobs=jobs))
+            if holders is not None:
+                return [job.id for job in jobs if job.id not in holders]
+        raise _contended(name)
 
     async def _fired_between(self, name: str, since: int, until: int) -> set[int]:
         fired: set[int] = set()
