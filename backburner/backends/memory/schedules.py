@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,7 +36,7 @@ class MemoryScheduleStore:
         """Return the schedules that are due, the earliest ``limit``."""
         database = self._connection.reading()
         now = self._connection.clock.now()
-        first = database.schedules.first(limit + 1)
+        first = database.schedules.first(limit + 1, now)
         due = tuple(schedule for schedule in first[:limit] if schedule.due_at is not None and schedule.due_at <= now)
         following = next((schedule.due_at for schedule in first[len(due) :]), None)
         return Due(
@@ -84,13 +85,12 @@ class MemoryScheduleReader:
         self, *, declared: bool | None = None, kind: str | None = None, limit: int, after: str | None = None
     ) -> Schedules:
         """Return schedules by name, above ``after``."""
-        found = [
+        matching = (
             schedule
-            for schedule in self._connection.reading().schedules
-            if (after is None or schedule.name > after)
-            and (declared is None or schedule.declared is declared)
-            and (kind is None or schedule.kind == kind)
-        ]
+            for schedule in self._connection.reading().schedules.above(after)
+            if (declared is None or schedule.declared is declared) and (kind is None or schedule.kind == kind)
+        )
+        found = list(islice(matching, limit + 1))
         page = tuple(found[:limit])
         return Schedules(self._connection.clock.now(), page, page[-1].name if page and len(found) > limit else None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,9 +18,10 @@ moments = st.none() | st.integers(0, 4)
 @given(
     steps=st.lists(st.tuples(st.sampled_from("abcde"), moments | st.just("gone")), max_size=150),
     number=st.integers(0, 6),
+    now=st.integers(-1, 5),
 )
-def test_the_first_that_are_due(steps: list[tuple[str, int | str | None]], number: int) -> None:
-    """Whatever is put, moved, moved back and deleted, the first are those of all there are, each once."""
+def test_the_first_that_are_due(steps: list[tuple[str, int | str | None]], number: int, now: int) -> None:
+    """Whatever is put, moved, moved back and deleted, the first are those of all there are that are due, and one more."""
     book, plain = ScheduleBook(), dict[str, ScheduleRecord]()
     for name, moment in steps:
         if isinstance(moment, str):
@@ -29,8 +32,11 @@ def test_the_first_that_are_due(steps: list[tuple[str, int | str | None]], numbe
             book.write(plain[name])
         # To look changes nothing.
         due = sorted((one.due_at, one.name) for one in plain.values() if one.due_at is not None)
-        assert [(one.due_at, one.name) for one in book.first(number)] == due[:number]
-    assert [*book] == [one for _, one in sorted(plain.items())]
+        due = [*takewhile(lambda one: one[0] <= now, due), *[one for one in due if one[0] > now][:1]]
+        assert [(one.due_at, one.name) for one in book.first(number, now)] == due[:number]
+        for after in (None, "b"):
+            names = sorted(name for name in plain if after is None or name > after)
+            assert [one.name for one in book.above(after)] == names
 
 
 def test_leftovers_are_swept() -> None:

@@ -14,14 +14,15 @@ local function is_unended(value)
 end
 
 local answer = { at, false }
-local found = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", "+inf", "WITHSCORES", "LIMIT", 0, limit + 1)
-for index = 1, #found, 2 do
-    local value = redis.call("HGET", KEYS[2], found[index])
-    if index > 2 * limit or tonumber(found[index + 1]) > at then
-        answer[2] = value
-        break
-    end
+local due = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", string.format("%.0f", at), "LIMIT", 0, limit + 1)
+for index = 1, math.min(limit, #due) do
+    local value = redis.call("HGET", KEYS[2], due[index])
     answer[#answer + 1] = value
     answer[#answer + 1] = is_unended(value) and 1 or 0
+end
+local following = due[limit + 1]
+    or redis.call("ZRANGEBYSCORE", KEYS[1], string.format("(%.0f", at), "+inf", "LIMIT", 0, 1)[1]
+if following then
+    answer[2] = redis.call("HGET", KEYS[2], following)
 end
 return answer
