@@ -83,6 +83,23 @@ async def test_after_an_outage(
     assert missed["ticks"] == 5
 
 
+async def test_a_miss_is_in_the_log(make_sqlite: Callable[..., Backburner], caplog: pytest.LogCaptureFixture) -> None:
+    """A warning with the schedule, the first tick that was missed, by how much, how many they are and how many fired."""
+    clock, jobs = FakeClock(instant(NOON) + 60_000_000), Registry()
+
+    @jobs.cron("0 * * * *")
+    async def hourly() -> None: ...
+
+    async with make_sqlite(jobs=[jobs], clock=clock):
+        pass
+    clock.move(5.5 * HOUR)
+    async with make_sqlite(jobs=[jobs], clock=clock) as bb:
+        await lines(bb, "hourly", 2)
+    (missed,) = [record for record in caplog.records if record.message.startswith("schedule.missed")]
+    assert (missed.name, missed.levelname) == ("backburner.schedule", "WARNING")
+    assert "schedule=hourly tick=2026-05-04T13:00:00+00:00 late=4h31m ticks=5 fired=1" in missed.message
+
+
 @pytest.mark.parametrize("url", SHARED, indirect=True)
 async def test_a_short_outage_is_no_miss(make: Callable[..., Backburner]) -> None:
     """A tick that is overdue by less than its tolerance fires, even with ``misfire="skip"``, and nobody is alarmed."""
