@@ -43,7 +43,8 @@ class Agenda:
             day = local(tick, rule.tz).date()
             if day not in self._days:
                 return tick
-            tick = self._timetable.after(first_instant(day + timedelta(days=1), rule.tz) - 1)
+            # Where clocks are put back over midnight, the day after begins before this one ends.
+            tick = self._timetable.after(max(tick, first_instant(day + timedelta(days=1), rule.tz) - 1))
         return None
 
     def due(self, tick: int) -> int:
