@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from backburner.errors import BackburnerError, InvalidSchedule
+from backburner.errors import InvalidSchedule
 from backburner.model.schedule import ScheduleChange, ScheduleRecord
 from backburner.ports.telemetry import Signal
 from backburner.scheduler.agenda import agenda
@@ -80,10 +80,16 @@ class Declarer:
         """Store what code declares; raises `CallRefused` for what is wrong with it, so that an app does not start so."""
         await self._limits.declare({LIMIT: ONE_AT_A_TIME})
         for each in self._declarations:
-            self._asked(each, 0)
+            # A calendar is asked for the days that it will be asked for again, and for no others.
+            asked = self._asked(each, self._clock.now())
             if not timetable(each.trigger, each.name, self._tz).ever(0):
                 raise InvalidSchedule(
                     f"schedule {each.name!r} ({each.place}) can never fire: {each.trigger.describe()} names no moment"
+                )
+            if "end" in each.options and agenda(asked.name, asked.rule).after(0) is None:
+                raise InvalidSchedule(
+                    f"schedule {each.name!r} ({each.place}) can never fire: {each.trigger.describe()} names no moment "
+                    "before its end that is after its start and on no excluded day"
                 )
         await self.declare()
 
@@ -108,8 +114,8 @@ class Declarer:
         for each in some:
             try:
                 change = self._change(each, known.get(each.name), found.now)
-            except BackburnerError as error:
-                self._fail(each, str(error))
+            except Exception as error:  # noqa: BLE001 - whatever its calendar raises, the others are declared, and fire
+                self._fail(each, str(error) or type(error).__name__)
                 continue
             if change is None:
                 self._declared.add(each.name)

@@ -193,6 +193,38 @@ async def test_what_can_never_fire_is_said_at_the_start(node: Node) -> None:
         await node.scheduler.start()
 
 
+async def test_an_end_before_the_first_tick_is_said_at_the_start(node: Node) -> None:
+    """What has an end, and no tick up to it, can never fire either; one whose end has passed is just over."""
+    year = datetime(2026, 1, 1, tzinfo=UTC)
+    node.declare("over", Every(hours=1), end=year)
+    await node.scheduler.start()
+    node.declare("never", Cron("0 0 1 1 *"), start=year.replace(month=2), end=year.replace(month=3))
+    with pytest.raises(
+        InvalidSchedule, match=r"schedule 'never' \(here:1\) can never fire: 0 0 1 1 \* names no moment bef"
+    ):
+        await node.scheduler.start()
+
+
+async def test_a_calendar_is_asked_for_no_year_that_has_passed(office: Office, node: Node) -> None:
+    """One that knows this year and the two after is enough."""
+    holidays = {2026: {date(2026, 3, 3)}, 2027: set[date](), 2028: set[date]()}
+    node.declare("s", Cron("0 9 * * *"), exclude=lambda day: day in holidays[day.year])
+    await node.scheduler.start()
+    office.clock.move(86_400)
+    assert await node.work() == 86_400 + 9 * 3600
+
+
+async def test_a_calendar_that_fails_later_stops_no_other(office: Office, node: Node) -> None:
+    """What is declared while the node runs, and cannot be made out, is told of; what is due fires."""
+    await office.put("good")
+    await node.scheduler.start()
+    node.declare("bad", exclude=lambda day: bool(1 // (day.year - 2028)))
+    office.clock.move(60)
+    await node.work()
+    assert len(node.fired) == 1
+    assert [told["schedule"] for told in node.tells(Signal.SCHEDULE_FAILED)] == ["bad"]
+
+
 async def test_what_a_living_node_declares_stays(office: Office, node: Node) -> None:
     """As long as one node of the old version lives, its schedules fire, whoever fires them."""
     node.declare("s", Every(hours=1), overlap="allow")
