@@ -244,33 +244,41 @@ class Schedules:
     ) -> Backfill:
         """Store jobs for the ticks from ``since`` to before ``until`` that had none; they run by the overlap policy.
 
-        Raises `InvalidOption` for a range that has not passed, and for more ticks than the limit, saying how many.
+        Raises `InvalidOption` for a range that has not passed, or of which nothing is decided yet, and for more ticks than
+        the limit, saying how many.
         """
+        if limit < 1:
+            raise InvalidOption(f"limit is at least one tick, not {limit}", option="limit")
         record, now = await self.get(name)
         if since >= until or until > now:
             raise InvalidOption(
                 "a backfill is of the past: since comes before until, and until has passed", option="until"
             )
-        if record.next_tick is not None:
+        if record.next_tick is not None and record.next_tick < until:
             # What is overdue is still to be decided: it fires, or is skipped and can be backfilled then.
-            until = min(until, record.next_tick)
+            until = record.next_tick
+            if until <= since:
+                raise InvalidOption(_undecided(record), option="since")
         days = agenda(name, record.rule)
-        every = list(islice(ticks_of(days, days.after(since - 1), until - 1), limit + _MANY))
-        known = await self._fired_between(name, since, until)
-        wanted = [tick for tick in every if tick not in known]
+        fired = await self._fired_between(name, since, until)
+        # Beside those that have a job, some more than are allowed are counted.
+        most = len(fired) + limit + _MANY + 1
+        every = list(islice(ticks_of(days, days.after(since - 1), until - 1), most))
+        wanted = [tick for tick in every if tick not in fired]
         if len(wanted) > limit:
-            count = f"{len(wanted):,}" if len(every) < limit + _MANY else f"more than {len(wanted):,}"
+            count = f"{len(wanted):,}" if len(wanted) <= limit + _MANY else f"more than {limit + _MANY:,}"
             raise InvalidOption(
                 f"{count} ticks of {name!r} lie in that range without a job, {limit:,} are allowed: choose a shorter one, "
                 "or raise the limit",
                 option="limit",
             )
+        known = len(every) - len(wanted)
         if dry_run:
-            return Backfill(len(wanted), len(every) - len(wanted), ())
+            return Backfill(len(wanted), known, ())
         stored: list[str] = []
         for start in range(0, len(wanted), _MANY):
             stored += await self._backfill(name, wanted[start : start + _MANY], by=by, note=note)
-        return Backfill(len(wanted), len(every) - len(wanted), tuple(stored))
+        return Backfill(len(wanted), known, tuple(stored))
 
     async def _backfill(self, name: str, ticks: Sequence[int], *, by: str | None, note: str | None) -> list[str]:
         """Store jobs for those of these ticks that have none; return their ids."""
@@ -361,6 +369,17 @@ class Schedules:
             by=by,
             note=note,
         )
+
+
+def _undecided(record: ScheduleRecord) -> str:
+    """Return why ticks whose time has passed cannot be backfilled yet."""
+    if record.retired:
+        why = "no living node declares it: they are once one does"
+    elif record.paused:
+        why = "it is paused: resume it first, they are skipped then"
+    else:
+        why = "they are with the next look of a node, which fires them or skips them"
+    return f"the ticks of {record.name!r} in that range are not decided upon yet, since {why}"
 
 
 def _contended(name: str) -> StoreBusy:

@@ -13,7 +13,7 @@ from backburner.model.schedule import Outcome, ScheduleChange
 from backburner.ports.backend import Hint
 from backburner.scheduler.rule import ScheduleOptions, decode, encode, make_rule
 from backburner.scheduler.triggers import At, Cron, Every
-from tests.unit.scheduler.office import MINUTE, Node, Office
+from tests.unit.scheduler.office import MINUTE, Node, Office, rewrite
 
 # ---- put -----------------------------------------------------------------------------------------------------------
 
@@ -232,6 +232,50 @@ async def test_more_than_the_limit_is_refused_with_the_count(office: Office) -> 
     assert await office.ticks() == []
     done = await office.schedules.backfill("s", since=now - 600 * MINUTE, until=now, limit=600)
     assert len(done.jobs) == len(await office.jobs()) == 600
+
+
+async def test_ticks_that_have_a_job_hide_no_others(office: Office, node: Node) -> None:
+    """However many there are of them, all others in the range are backfilled, or refused for their number."""
+    await office.put(overlap="allow", misfire="all(1000)")
+    start = office.clock.now()
+    office.clock.move(60 * 300)
+    await node.work()
+    office.clock.move(86_400)
+    await node.work()
+    until = office.clock.now() - 999 * MINUTE
+    done = await office.schedules.backfill("s", since=start, until=until, dry_run=True)
+    assert done == (441, 300, ())
+    with pytest.raises(InvalidOption, match="441 ticks of 's' lie in that range without a job, 300 are allowed"):
+        await office.schedules.backfill("s", since=start, until=until, limit=300)
+
+
+async def test_a_backfill_is_of_one_tick_at_least(office: Office) -> None:
+    """A limit below one is a slip."""
+    await office.put()
+    with pytest.raises(InvalidOption, match="limit is at least one tick, not 0"):
+        await office.schedules.backfill("s", since=0, until=MINUTE, limit=0)
+
+
+async def test_what_is_not_decided_yet_is_not_backfilled(office: Office, node: Node) -> None:
+    """Why nothing can be is said, and what helps; what was decided before is."""
+    await office.put(overlap="allow")
+    start = office.clock.now()
+    office.clock.move(60)
+    await node.work()
+    office.clock.move(180)
+    for fields, why in (
+        ({}, "they are with the next look of a node"),
+        ({"paused": True, "due_at": None}, "it is paused: resume it first"),
+        ({"retired": True, "due_at": None}, "no living node declares it"),
+    ):
+        await rewrite(office, "s", **fields)
+        with pytest.raises(InvalidOption, match=f"in that range are not decided upon yet, since {why}"):
+            await office.schedules.backfill("s", since=start + 2 * MINUTE, until=office.clock.now())
+    assert await office.schedules.backfill("s", since=start, until=office.clock.now(), dry_run=True) == (1, 1, ())
+    await rewrite(office, "s", paused=True, retired=False)
+    await office.schedules.resume("s")
+    done = await office.schedules.backfill("s", since=start + 2 * MINUTE, until=office.clock.now())
+    assert len(done.jobs) == 2
 
 
 @pytest.mark.parametrize(("since", "until"), [(-60, 1), (0, 0), (-60, -61)])
