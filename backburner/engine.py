@@ -342,6 +342,7 @@ class Engine:
         )
         return Scheduler(
             backend.schedules,
+            backend.schedule_reader,
             declarer,
             ZoneWatch(backend.schedules, backend.schedule_reader, backend.cells),
             build=self._build,

@@ -92,6 +92,7 @@ class Node:
         )
         self.scheduler = Scheduler(
             store,
+            reader,
             self.declarer,
             ZoneWatch(store, reader, count(backend.cells)),
             build=built,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from backburner.errors import StoreBusy
 from backburner.model.clock import SECOND, from_micros
 from backburner.model.duration import about
+from backburner.model.schedule import UNIQUE, Outcome
 from backburner.ports.telemetry import Signal
 from backburner.scheduler.agenda import agenda
 from backburner.scheduler.planner import MERGED, MISSED, OVERLAP, plan
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from backburner.model.ids import Ids
     from backburner.model.job import NewJob
     from backburner.model.schedule import ScheduleChange, ScheduleRecord
-    from backburner.ports.schedules import ChangeAnswer, Due, ScheduleStore
+    from backburner.ports.schedules import ChangeAnswer, Due, ScheduleReader, ScheduleStore
     from backburner.ports.telemetry import Listener
     from backburner.scheduler.agenda import Agenda
     from backburner.scheduler.declaring import Declarer
@@ -37,8 +38,10 @@ _BATCH = 500
 _PLANNING = 0.02
 #: Seconds between two looks at what no code declares any more.
 _UPKEEP = 20.0
-#: Seconds until a tick is tried again for which somebody's open transaction is in the way.
+#: Seconds until a tick is tried again for which somebody's open transaction, or a job that is being cancelled, is in the way.
 _BUSY = 0.2
+#: Lines of a schedule's ledger in which its jobs are looked for that may not have ended.
+_BACK = 20
 
 
 class _Firing(NamedTuple):
@@ -58,6 +61,7 @@ class Scheduler:
     def __init__(
         self,
         store: ScheduleStore,
+        reader: ScheduleReader,
         declarer: Declarer,
         zones: ZoneWatch,
         *,
@@ -69,6 +73,7 @@ class Scheduler:
         listener: Listener,
     ) -> None:
         self._store = store
+        self._reader = reader
         self._declarer = declarer
         self._zones = zones
         self._build = build
@@ -169,17 +174,39 @@ class Scheduler:
 
         Before those are stored: whoever plans the tick next, should this node end here, finds it due.
         """
-        replaced = [firing.record.last_job for firing in firings if firing.plan.replaces]
+        replacing = [firing for firing in firings if firing.plan.replaces]
+        replaced: list[str] = []
+        waiting: list[_Firing] = []
+        for firing in replacing:
+            own = await self._own(firing.record)
+            replaced += own
+            if firing.record.last_job in own and any(job.unique is not None for job in firing.change.jobs):
+                # Until it has ended it may hold the key of its successor, which could not be stored.
+                waiting.append(firing)
         try:
             if replaced:
-                await self._replace([job for job in replaced if job is not None], REPLACED)
+                await self._replace(replaced, REPLACED)
         except StoreBusy:
             # Somebody's open transaction has one locked, which may be about to complete it.
-            for firing in firings:
-                if firing.plan.replaces:
-                    self._wait(firing)
-            return [firing for firing in firings if not firing.plan.replaces]
-        return firings
+            waiting = replacing
+        for firing in waiting:
+            self._wait(firing)
+        return [firing for firing in firings if firing.record.name not in self._waiting]
+
+    async def _own(self, record: ScheduleRecord) -> list[str]:
+        """Return the last jobs that were stored for a schedule, ended or not.
+
+        Its ``last_job`` may stand behind another, as that of a trigger does, or be somebody else's that holds its unique key.
+        """
+        page = await self._reader.ticks(
+            schedule=record.name, outcomes=(Outcome.FIRED, Outcome.TRIGGERED, Outcome.SKIPPED), limit=_BACK
+        )
+        own = [line.job for line in page.ticks if line.job is not None and line.outcome is not Outcome.SKIPPED]
+        strange = {line.job for line in page.ticks if line.reason == UNIQUE}
+        if record.last_job is not None and record.last_job not in strange.union(own):
+            # It runs for longer than its line is kept.
+            own.append(record.last_job)
+        return own
 
     def _wait(self, firing: _Firing) -> None:
         self._waiting[firing.record.name] = self._clock.monotonic() + _BUSY

@@ -112,6 +112,7 @@ class Node:
         self.zones = ZoneWatch(backend.schedules, backend.schedule_reader, backend.cells)
         self.scheduler = Scheduler(
             backend.schedules,
+            backend.schedule_reader,
             self.declarer,
             self.zones,
             build=office.build,
