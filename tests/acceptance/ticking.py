@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from backburner.model.clock import instant
 from tests.acceptance.gauge import turn
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ __all__ = ["LEAPING", "PATIENCE", "Heard", "leap", "ledger", "lines", "seen", "s
 
 PATIENCE = 20
 
-#: Of a node whose clock leaps for days: it does not lose its lease over that.
-LEAPING: dict[str, Any] = {"lease": timedelta(days=40), "stall_limit": timedelta(days=80)}
+#: Of a node whose clock leaps for hours: it is not taken for one that stood still.
+LEAPING: dict[str, Any] = {"stall_limit": timedelta(days=80)}
+#: Seconds within which such a node has another look at what is due.
+BEAT = 10.0
 
 
 class Heard:
@@ -39,20 +42,25 @@ class Heard:
         return [fields for name, fields in self.told if name == signal]
 
 
-async def seen(look: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - whatever is looked for
-    """Look until there is something to see, and return that."""
+async def seen(look: Callable[[], Awaitable[Any]], clock: FakeClock | None = None) -> Any:  # noqa: ANN401 - whatever is looked for
+    """Look until there is something to see, and return that; a clock that is given goes on meanwhile."""
     async with asyncio.timeout(PATIENCE):
         while not (found := await look()):
             await turn()
+            if clock is not None:
+                await clock.advance(BEAT)
     return found
 
 
-async def leap(clock: FakeClock, seconds: float) -> None:
-    """Let much time pass at once, and the timers that it takes along be called; stores have their turn."""
+async def leap(bb: Backburner, clock: FakeClock, seconds: float) -> None:
+    """Let much time pass at once, until what is due by then was decided upon; jobs run when they come to it."""
     clock.move(seconds)
-    for _ in range(3):
-        await clock.advance(0)
-        await turn(0.003)
+
+    async def decided() -> bool:
+        due = [schedule.next for schedule in await shown(bb) if schedule.next is not None]
+        return all(instant(each) > clock.now() for each in due)
+
+    await seen(decided, clock)
 
 
 async def ledger(bb: Backburner, name: str | None = None, **where: Any) -> list[Tick]:  # noqa: ANN401 - filters
