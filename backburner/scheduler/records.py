@@ -11,7 +11,7 @@ from backburner.errors import InvalidSchedule, PayloadNotReadable
 from backburner.model.lane import Limit, lane_name
 from backburner.model.schedule import Outcome, ScheduleChange, ScheduleRecord, TickRecord
 from backburner.scheduler.agenda import agenda
-from backburner.scheduler.planner import OVERLAP
+from backburner.scheduler.planner import OVERLAP, PAUSED
 from backburner.scheduler.rule import decode
 
 if TYPE_CHECKING:
@@ -133,19 +133,19 @@ def recast(known: ScheduleRecord, fresh: ScheduleRecord, days: Agenda, ids: Ids,
     """Return what makes of a stored schedule the one it is to be, whose ticks ``days`` knows; None if it is.
 
     Where only what holds of its ticks, or its job, has changed, one that is overdue is decided by that. Other ticks count
-    from now on: of the old ones, one that is overdue is told of in the ledger.
+    from now on: the old ones that are overdue are told of in the ledger.
     """
     after = structs.replace(
         known, kind=fresh.kind, rule=fresh.rule, job=fresh.job, declared=fresh.declared, retired=False
     )
-    if _same_ticks(known.rule, days.rule):
+    if _same_ticks(known, days):
         # Where the zones' rules have changed since, the next tick has too.
         after = rearmed(after, days, now)
         return None if after == known else ScheduleChange(schedule=after)
     overdue = known.next_tick
-    if overdue is None or overdue > now or known.paused or known.retired:
+    if overdue is None or overdue > now:
         return ScheduleChange(schedule=_armed(after, days, days.after(_latest(now, known.last_tick))))
-    told = passed(known, overdue, CHANGED, ids, now)
+    told = passed(known, overdue, PAUSED if known.paused else CHANGED, ids, now)
     after = structs.replace(after, last_tick=told.last)
     return ScheduleChange(schedule=_armed(after, days, days.after(now)), ticks=(told,))
 
@@ -187,12 +187,19 @@ def rearmed(record: ScheduleRecord, days: Agenda, now: int) -> ScheduleRecord:
     return _armed(record, days, following)
 
 
-def _same_ticks(rule: str, other: Rule) -> bool:
+def _same_ticks(known: ScheduleRecord, days: Agenda) -> bool:
+    """Whether a rule names the ticks that a stored one does; other days may be excluded, unless the next tick is on one.
+
+    A calendar that is a function tells of other days in each year.
+    """
     try:
-        known = decode(rule)
+        rule = decode(known.rule)
     except PayloadNotReadable:
         return False
-    return all(getattr(known, field) == getattr(other, field) for field in ("trigger", "tz", "start", "end", "exclude"))
+    if any(getattr(rule, field) != getattr(days.rule, field) for field in ("trigger", "tz", "start", "end")):
+        return False
+    tick = known.next_tick
+    return rule.exclude == days.rule.exclude or tick is None or days.after(tick - 1) == tick
 
 
 def _latest(now: int, last: int | None) -> int:

@@ -64,6 +64,46 @@ async def test_another_policy_keeps_a_tick_that_is_due(office: Office, node: Nod
     assert await office.lines() == [("fired", 9 * 3600, 1, None)]
 
 
+async def test_a_calendar_of_the_next_year_keeps_a_tick_that_is_due(office: Office, node: Node) -> None:
+    """A function tells other days in a new year: what was missed while nobody lived is made good all the same."""
+    node.declare("s", Cron("0 9 * * *"), exclude=lambda day: day.weekday() == 6)
+    await node.scheduler.start()
+    office.clock.move(305 * 86_400 + 10 * 3600)
+    again = Node(office, "n2")
+    again.declare("s", Cron("0 9 * * *"), exclude=lambda day: day.weekday() == 6)
+    await again.scheduler.start()
+    await again.work()
+    assert [line[0::3] for line in await office.lines()] == [("skipped", "merged"), ("fired", None)]
+
+
+async def test_a_tick_on_a_day_that_is_excluded_now_is_told_of(office: Office, node: Node) -> None:
+    """It was due, and is no more."""
+    node.declare("s", Cron("0 9 * * *"))
+    await node.scheduler.start()
+    office.clock.move(10 * 3600)
+    again = Node(office, "n2")
+    again.declare("s", Cron("0 9 * * *"), exclude=[date(2026, 3, 2)])
+    await again.scheduler.start()
+    assert await office.lines() == [("skipped", 9 * 3600, 1, "changed")]
+
+
+@pytest.mark.parametrize(("fields", "reason"), [({"paused": True}, "paused"), ({"retired": True}, "changed")])
+async def test_what_did_not_fire_is_told_of_when_the_rule_changes(
+    office: Office, node: Node, fields: dict[str, object], reason: str
+) -> None:
+    """Ticks that a pause, or want of a node, held back are in the ledger, whatever comes after."""
+    node.declare("s")
+    await node.scheduler.start()
+    await rewrite(office, "s", **fields, due_at=None)
+    office.clock.move(150)
+    again = Node(office, "n2")
+    again.declare("s", Every(hours=1))
+    await again.scheduler.start()
+    assert await office.lines() == [("skipped", 60, 2, reason)]
+    assert (await office.get()).paused is ("paused" in fields)
+    assert (await office.get()).next_tick == office.clock.now() + 3450 * SECOND
+
+
 async def test_another_job_is_taken_up_and_no_tick_lost(office: Office, node: Node) -> None:
     """Arguments that changed with a deploy hold for a tick that was due during it."""
     node.declare("s", Cron("0 9 * * *"))
