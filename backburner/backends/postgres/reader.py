@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backburner.backends.matching import hopeless
-from backburner.backends.postgres.filtering import conditions, state_shown
+from backburner.backends.postgres.filtering import conditions, is_by_error, state_shown
 from backburner.backends.postgres.statements import fill
+from backburner.errors import StoreRefused
 from backburner.model.job import Attempt, JobImage, JobRecord
 from backburner.model.query import JobFilter, Shown
 from backburner.ports.jobs import Groups, Images, Page
@@ -50,7 +51,9 @@ class PostgresJobReader:
         if hopeless(where):
             return await self.get(())
         # One more than asked for tells whether there is a next page.
-        now, found = _decode_records(await self._filtered("find", where, limit + 1, after=after))
+        now, found = _decode_records(
+            await self._filtered("find_letters" if is_by_error(where) else "find", where, limit + 1, after=after)
+        )
         page = found[:limit]
         return Page(now, page, page[-1].id if page and len(found) > limit else None)
 
@@ -78,9 +81,24 @@ class PostgresJobReader:
 
     async def _filtered(self, name: str, where: JobFilter, *parameters: object, after: str | None = None) -> str:
         """Read by a statement for a filter, whose parameters come after now and these."""
+        try:
+            return await self._asked(name, where, *parameters, after=after, careful=False)
+        except StoreRefused:
+            if not where.where:
+                raise
+            # There are arguments that cannot be read: they fit no condition, and harm no other.
+            return await self._asked(name, where, *parameters, after=after, careful=True)
+
+    async def _asked(self, name: str, where: JobFilter, *parameters: object, after: str | None, careful: bool) -> str:
         session = self._session
         shown = session.statement("shown")
-        text, given = conditions(where, shown=shown, first=len(parameters) + 2, after=after)
-        statement = session.statement(name).replace("{shown}", state_shown(where, shown)).replace("{where}", text)
+        text, given = conditions(where, shown=shown, first=len(parameters) + 2, after=after, careful=careful)
+        statement = session.statement(name)
+        for mark, meaning in (
+            ("{jobs}", session.statement("letters" if is_by_error(where) else "jobs")),
+            ("{shown}", state_shown(where, shown)),
+            ("{where}", text),
+        ):
+            statement = statement.replace(mark, meaning)
         answer: str = await session.reads.value(fill(statement, session.place.schema), session.now, *parameters, *given)
         return answer

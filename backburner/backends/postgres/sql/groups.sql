@@ -1,10 +1,10 @@
 -- The dead letters that match, by the fingerprint of their last failure, most first.
--- $1 now · $2 at most so many groups · {where} what the filter names, from $3 on
+-- $1 now · $2 at most so many groups · {jobs} what is looked through · {where} what the filter names, from $3 on
 WITH
 -- include clock
 , counted AS (
     SELECT fingerprint, kind, count(*) AS number, min(ended_at) AS first, max(ended_at) AS last
-    FROM {schema}.jobs
+    FROM {jobs}
     WHERE {where}
     GROUP BY fingerprint, kind
 ),

@@ -1,0 +1,2 @@
+-- What other filters count.
+{schema}.jobs
