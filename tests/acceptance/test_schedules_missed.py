@@ -297,6 +297,21 @@ async def test_what_a_person_triggers_waits_its_turn_too(make: Callable[..., Bac
     assert (busy.gauge.most[""], busy.gauge.begun[""]) == (1, 6)
 
 
+async def test_a_tick_takes_the_place_of_what_a_trigger_stands_behind(make: Callable[..., Backburner]) -> None:
+    """``replace``: whatever of the schedule has not ended goes, what runs and what a person had stored behind it."""
+    busy = Busy("replace")
+    async with make(jobs=[busy.jobs], grace=0) as bb:
+        await bb.schedules.put("busy", Every(seconds=1), busy.work(), overlap=busy.overlap)
+        (first, *_) = await lines(bb, "busy", 1, outcome="fired")
+        triggered = await bb.schedules.trigger("busy")
+        await lines(bb, "busy", 2, outcome="fired")
+        await bb.schedules.remove("busy")
+        for job in (str(first.job), triggered):
+            with pytest.raises(JobCancelled):
+                await bb.handle(job, busy.work)
+    assert busy.gauge.most[""] == 1
+
+
 async def test_a_unique_job_that_is_pending_already(make: Callable[..., Backburner]) -> None:
     """The tick is skipped for that job, which the ledger and a signal name."""
     heard, go, jobs = Heard(), asyncio.Event(), Registry()

@@ -317,6 +317,8 @@ async def test_a_backfill_of_too_many(bb: Backburner, jobs: Registry) -> None:
         await bb.schedules.backfill("hourly", since=since, until=since)
     with pytest.raises(InvalidOption, match="a backfill is of the past"):
         await bb.schedules.backfill("hourly", since=since, until=datetime(2200, 1, 1, tzinfo=UTC))
+    with pytest.raises(InvalidOption, match="limit is at least one tick, not -1"):
+        await bb.schedules.backfill("hourly", since=since, until=since + timedelta(days=1), limit=-1)
     with pytest.raises(InvalidOption, match="zone"):
         await bb.schedules.backfill("hourly", since=NAIVE, until=since)
     assert [tick async for tick in bb.schedules.ticks()] == []
