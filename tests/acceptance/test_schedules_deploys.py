@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backburner import Every, Registry, RetryPolicy, Unique, constant, current_job
+from backburner import Cron, Every, Registry, RetryPolicy, Unique, constant, current_job
 from backburner.errors import InvalidSchedule
 from backburner.model.clock import instant
 from backburner.model.query import JobFilter
@@ -70,6 +70,20 @@ async def test_a_tick_that_was_due_when_its_schedule_changed(make: Callable[...,
         schedule = await bb.schedules.get("report")
     assert (line.outcome, line.reason, line.tick) == ("skipped", "changed", NOON.replace(hour=13, minute=0))
     assert schedule.next == NOON.replace(hour=13, minute=30)
+
+
+async def test_ticks_that_a_pause_held_back_when_its_schedule_changed(make: Callable[..., Backburner]) -> None:
+    """They are in the ledger as any that a pause skipped, though they are none of the new rule's."""
+    clock, version = FakeClock(instant(NOON)), Version()
+    async with make(jobs=[version.jobs], clock=clock, run=False) as bb:
+        await bb.schedules.put("daily", Cron("0 * * * *"), version.report())
+        await bb.schedules.pause("daily")
+        clock.move(5 * HOUR)
+        await bb.schedules.put("daily", Cron("30 * * * *"), version.report())
+        resumed = await bb.schedules.resume("daily")
+        (line,) = await ledger(bb)
+    assert (line.outcome, line.reason, line.count) == ("skipped", "paused", 5)
+    assert resumed.next == NOON.replace(hour=17, minute=30)
 
 
 async def test_removed_from_code_it_is_retired(make: Callable[..., Backburner]) -> None:

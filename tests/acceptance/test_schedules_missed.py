@@ -40,6 +40,7 @@ OUTAGES: dict[str, tuple[dict[str, Any], list[int], list[tuple[int, int, str]]]]
     "all": ({"misfire": "all", "overlap": "queue"}, [1, 2, 3, 4, 5], []),
     "all-of-three": ({"misfire": "all(3)", "overlap": "allow"}, [3, 4, 5], [(1, 2, "merged")]),
     "all-that-are-young": ({"misfire": "all", "catch_up": 2.6 * HOUR}, [3, 4, 5], [(1, 2, "merged")]),
+    "one-in-place-of-all": ({"misfire": "all", "overlap": "replace"}, [5], [(1, 4, "merged")]),
     "none-is-young": ({"catch_up": 60}, [], [(1, 5, "missed")]),
 }
 
