@@ -86,24 +86,21 @@ def plan(record: ScheduleRecord, agenda: Agenda, *, now: int, unended: bool) -> 
     last = past.newest[-1]
     chosen = _chosen(past.newest, agenda, now)
     overlap = agenda.rule.overlap
-    stands = unended and bool(chosen)
     if overlap == "replace":
-        fires = chosen[-1:]
-    elif overlap == "skip" and stands:
-        fires = ()
-    else:
-        fires = chosen
+        # The last takes the place of all before it.
+        chosen = chosen[-1:]
+    stands = unended and bool(chosen)
+    stopped = chosen if overlap == "skip" and stands else ()
     unfit = past.newest[: len(past.newest) - len(chosen)]
     passed = unfit[-1] if unfit else past.before
     if passed is not None:
         count = past.count and past.count - len(chosen)
-        skips.append(Skip(past.first, passed, count, MERGED if chosen else MISSED))
-    stopped = chosen[: len(chosen) - len(fires)]
+        skips.append(Skip(past.first, passed, count, MERGED if chosen and not stopped else MISSED))
     if stopped:
         skips.append(Skip(stopped[0], stopped[-1], len(stopped), OVERLAP))
     following = agenda.after(last)
     return Plan(
-        fires=fires,
+        fires=() if stopped else chosen,
         skips=tuple(skips),
         replaces=overlap == "replace" and stands,
         resumes=resumes,

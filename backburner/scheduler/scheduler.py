@@ -213,7 +213,7 @@ class Scheduler:
 
     def _tell(self, firing: _Firing, answer: ChangeAnswer, now: int) -> None:
         record, days, planned = firing.record, firing.agenda, firing.plan
-        missed = [skip for skip in planned.skips if skip.reason in {MISSED, MERGED}]
+        missed = [skip for skip in planned.skips if skip.reason in {MISSED, MERGED, OVERLAP}]
         first = min([skip.first for skip in missed] + [*planned.fires], default=None)
         if first is not None and now - days.due(first) > days.rule.tolerance:
             counted = all(skip.count for skip in missed)

@@ -120,7 +120,7 @@ def test_ticks_made_good_together_replace_each_other() -> None:
     rule = structs.replace(EVERY_MINUTE, overlap="replace", catch_most=5)
     found = planned(rule, START + 2 * MINUTE)
     assert found.fires == (START + 2 * MINUTE,)
-    assert found.skips == (Skip(START, START + MINUTE, 2, OVERLAP),)
+    assert found.skips == (Skip(START, START + MINUTE, 2, MERGED),)
     assert not found.replaces
 
 

@@ -79,6 +79,18 @@ async def test_a_clock_put_forward_is_a_miss(office: Office, node: Node) -> None
     }
 
 
+async def test_a_miss_is_told_of_though_the_job_before_has_not_ended(office: Office, node: Node) -> None:
+    """A node that died in a job's midst leaves it unended: the ticks that nobody was there for are missed all the same."""
+    await office.put(trigger=Every(hours=1))
+    office.clock.move(3600)
+    await node.work()
+    office.clock.move(3 * 3600)
+    await node.work()
+    assert (await office.lines())[1:] == [("skipped", 7200, 2, "missed"), ("skipped", 14400, 1, "overlap")]
+    (told,) = node.tells(Signal.SCHEDULE_MISSED)
+    assert (told["late"], told["ticks"], told["fired"]) == ("2h", 3, 0)
+
+
 async def test_late_within_the_tolerance_is_no_miss(office: Office, node: Node) -> None:
     """A tick that fires a minute late is told of by nobody but the ledger."""
     await office.put(trigger=Every(hours=1))
