@@ -40,6 +40,8 @@ _PLANNING = 0.02
 _UPKEEP = 20.0
 #: Seconds until a tick is tried again for which somebody's open transaction, or a job that is being cancelled, is in the way.
 _BUSY = 0.2
+#: Seconds that a node stays behind which another was faster than: else all would plan, and send, whatever is due.
+_OUTRUN = 0.02
 #: Lines of a schedule's ledger in which its jobs are looked for that may not have ended.
 _BACK = 20
 
@@ -106,9 +108,8 @@ class Scheduler:
         self._waiting = {name: until for name, until in self._waiting.items() if until > now}
         firings = self._firings(due)
         if firings:
-            await self._fire(firings)
-            # What is due next, the store knows; what was not heard, another node has decided.
-            return 0.0
+            # What is due next, the store knows. Where another node is ahead with all of it, that may go on undisturbed.
+            return 0.0 if await self._fire(firings) else _OUTRUN
         if due.wait == 0 or await self._keep_up():
             return 0.0
         waits = [until - now for until in self._waiting.values()]
@@ -149,11 +150,11 @@ class Scheduler:
         change = change_of(record, planned, tuple(jobs), days=days, ids=self._ids, now=now)
         return _Firing(record, days, planned, change)
 
-    async def _fire(self, firings: Sequence[_Firing]) -> None:
-        """Have the store decide."""
+    async def _fire(self, firings: Sequence[_Firing]) -> bool:
+        """Have the store decide; return False where another node had come before with all of them."""
         firings = await self._replaced(firings)
         if not firings:
-            return
+            return True
         changed = await self._store.change([firing.change for firing in firings])
         stored: list[NewJob] = []
         for firing, answer in zip(firings, changed.changes, strict=True):
@@ -168,6 +169,7 @@ class Scheduler:
                 self._tell(firing, answer, changed.now)
         if stored:
             self._fired(stored, changed.now)
+        return not all(answer.outrun for answer in changed.changes)
 
     async def _replaced(self, firings: Sequence[_Firing]) -> Sequence[_Firing]:
         """Cancel the jobs that others are to take the place of; return whose place is free, or will be.

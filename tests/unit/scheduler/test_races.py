@@ -37,6 +37,29 @@ async def test_a_step_stores_a_bounded_number_of_jobs(office: Office, node: Node
     assert len(node.fired) == 20_000
 
 
+async def test_of_many_nodes_one_goes_ahead(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were slower than it leave it the rest of what is due: they do not plan and send all of it as well."""
+    for number in range(2_000):
+        await office.put(f"s{number}", overlap="allow")
+    nodes = [Node(office, f"n{number}") for number in range(5)]
+    for node in nodes:
+        await node.work()
+    store: Any = office.backend.schedules
+    change = store.change
+    sent: list[int] = []
+
+    async def slowly(_: object, changes: Sequence[ScheduleChange]) -> Changed:
+        sent.append(len(changes))
+        await office.clock.settle()
+        return await change(changes)
+
+    monkeypatch.setattr(type(store), "change", slowly)
+    office.clock.move(60)
+    await asyncio.gather(*(node.work() for node in nodes))
+    assert sum(len(node.fired) for node in nodes) == 2_000
+    assert sum(sent) <= 2_000 + 4 * 500
+
+
 async def test_what_was_backfilled_is_not_fired(office: Office, node: Node) -> None:
     """Ticks that are overdue, with no node alive, and backfilled by a person, have a job: a node that comes fires the others."""
     await office.put(overlap="allow", misfire="all")
