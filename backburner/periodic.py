@@ -114,7 +114,11 @@ class Periodic(Declares):
             )
         policies = cast("ScheduleOptions", {name: value for name, value in options.items() if name != "name"})
         # What is wrong with it is said where it stands; the engine that makes the rule knows its zone and the day.
-        make_rule(trigger, {**policies, "exclude": ()}, tz="UTC", now=0)
+        asked_later = callable(policies.get("exclude"))
+        rule = make_rule(trigger, {**policies, "exclude": ()} if asked_later else policies, tz="UTC", now=0)
+        if "exclude" in policies and not asked_later:
+            # It is read more than once, and an iterator only has its days once.
+            policies["exclude"] = rule.exclude
 
         def declare(target: Any) -> Any:  # noqa: ANN401 - `Scheduled` says what
             made: Job[..., Any] | Call[Any]
