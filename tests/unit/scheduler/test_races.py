@@ -51,7 +51,8 @@ async def test_of_many_nodes_one_goes_ahead(office: Office, monkeypatch: pytest.
     async def slowly(_: object, changes: Sequence[ScheduleChange]) -> Changed:
         sent.append(len(changes))
         await office.clock.settle()
-        return await change(changes)
+        done: Changed = await change(changes)
+        return done
 
     monkeypatch.setattr(type(store), "change", slowly)
     office.clock.move(60)
