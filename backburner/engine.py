@@ -152,7 +152,9 @@ class Engine:
             tell=self._tell,
             ids=self._ids,
         )
-        self.schedules = SchedulesFace(schedules, self._order, tz=settings.tz, clock=kit.clock)
+        self.schedules = SchedulesFace(
+            schedules, self._order, may_write=self._joined.refuse_write, tz=settings.tz, clock=kit.clock
+        )
         self._scheduler = self._make_scheduler()
         self._ticking = Loop("schedules", self._tick, kit=kit)
         self._exit = AsyncExitStack()

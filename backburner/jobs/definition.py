@@ -133,6 +133,8 @@ def define(
         fn, kind=kind, executor=_executor(fn, kind, executor), options=options, aliases=_check_aliases(kind, aliases)
     )
     if unique is not None:
+        if not isinstance(unique, Unique):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidOption(f"unique={unique!r} is no Unique; write Unique(), or Unique(by=[…])", option="unique")
         unique.check(kind, definition.signature.names)
     if lanes is not None:
         lanes.check(kind, definition.signature.names)

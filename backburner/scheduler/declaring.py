@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from backburner.errors import InvalidSchedule
+from backburner.errors import CallRefused, InvalidSchedule
 from backburner.model.schedule import ScheduleChange, ScheduleRecord
 from backburner.ports.telemetry import Signal
 from backburner.scheduler.agenda import agenda
-from backburner.scheduler.records import LIMIT, ONE_AT_A_TIME, rearmed, recast
-from backburner.scheduler.rule import encode, make_rule
+from backburner.scheduler.records import LIMIT, ONE_AT_A_TIME, lane_of, rearmed, recast
+from backburner.scheduler.rule import decode, encode, make_rule
 from backburner.scheduler.timetable import timetable
 
 if TYPE_CHECKING:
@@ -78,10 +78,18 @@ class Declarer:
 
     async def start(self) -> None:
         """Store what code declares; raises `CallRefused` for what is wrong with it, so that an app does not start so."""
-        await self._limits.declare({LIMIT: ONE_AT_A_TIME})
         for each in self._declarations:
-            # A calendar is asked for the days that it will be asked for again, and for no others.
-            asked = self._asked(each, self._clock.now())
+            try:
+                # A calendar is asked for the days that it will be asked for again, and for no others.
+                asked = self._asked(each, self._clock.now())
+            except CallRefused as error:
+                # The same error, saying which of many schedules it is about.
+                error.args = (f"schedule {each.name!r} ({each.place}): {error}",)
+                raise
+            except Exception as error:
+                raise InvalidSchedule(
+                    f"schedule {each.name!r} ({each.place}): its calendar failed: {type(error).__name__}: {error}"
+                ) from error
             if not timetable(each.trigger, each.name, self._tz).ever(0):
                 raise InvalidSchedule(
                     f"schedule {each.name!r} ({each.place}) can never fire: {each.trigger.describe()} names no moment"
@@ -124,6 +132,8 @@ class Declarer:
                 about.append(each)
         if not changes:
             return []
+        if any(lane_of(change.schedule.name, decode(change.schedule.rule)) is not None for change in changes):
+            await self._limits.declare({LIMIT: ONE_AT_A_TIME})
         again: list[Declaration] = []
         answers = await self._store.change(changes)
         for each, change, answer in zip(about, changes, answers.changes, strict=True):

@@ -14,7 +14,7 @@ from backburner.scheduler.schedules import BACKFILL_LIMIT
 from backburner.scheduler.views import Backfilled, Forecast, schedule_of, tick_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import datetime
 
     from backburner.model.clock import Clock
@@ -34,11 +34,16 @@ _PREVIEW = 10_000
 class SchedulesFace:
     """Schedules: put, changed, read and foreseen, from any process; nodes know within a second, a beat at worst.
 
-    All methods that name a schedule raise `ScheduleNotFound`, and all raise `StoreError`. Moments are aware.
+    All methods that name a schedule raise `ScheduleNotFound`, and all raise `StoreError`; those that change one raise
+    `TransactionOpen` in a task that has jobs in a transaction of its own. Moments are aware.
     """
 
-    def __init__(self, schedules: Schedules, order: Orderer, *, tz: str, clock: Clock) -> None:
+    def __init__(
+        self, schedules: Schedules, order: Orderer, *, may_write: Callable[[], None], tz: str, clock: Clock
+    ) -> None:
         self._schedules = schedules
+        #: Raises where a write would wait for a transaction of this very task.
+        self._may_write = may_write
         self._order = order
         self._tz = tz
         self._clock = clock
@@ -55,6 +60,7 @@ class SchedulesFace:
         said = {name: value for name, value in options.items() if name in SAID}
         kind, job = self._order(call, said)
         rule = make_rule(trigger, options, tz=self._tz, now=self._clock.now())
+        self._may_write()
         return await self._schedules.put(name, rule, kind, job)
 
     async def remove(self, name: str) -> None:
@@ -62,6 +68,7 @@ class SchedulesFace:
 
         Raises `InvalidSchedule` for one that stands in code, where it would come back from: remove it there.
         """
+        self._may_write()
         await self._schedules.remove(name)
 
     async def pause(
@@ -69,11 +76,13 @@ class SchedulesFace:
     ) -> Schedule:
         """Have it not fire, for good or until a moment. Ticks that come meanwhile are skipped, and the ledger says so."""
         ends = None if until is None else moment(until, "until")
+        self._may_write()
         await self._schedules.pause(name, until=ends, reason=reason, by=by)
         return await self.get(name)
 
     async def resume(self, name: str) -> Schedule:
         """Have it fire again, from its next tick on; nothing is made good."""
+        self._may_write()
         await self._schedules.resume(name)
         return await self.get(name)
 
@@ -82,6 +91,7 @@ class SchedulesFace:
 
         If another job holds its unique key, nothing is stored and that one's id is returned, as `create_task` does.
         """
+        self._may_write()
         return (await self._schedules.trigger(name, by=by, note=reason)).job_id
 
     async def get(self, name: str) -> Schedule:
@@ -168,6 +178,7 @@ class SchedulesFace:
         They are due at once and run by the schedule's overlap: one after another unless that is ``allow``. A job learns
         from ``current_job().tick`` which one it is for. Raises `InvalidOption` for more ticks than ``limit``, saying how many.
         """
+        self._may_write()
         done = await self._schedules.backfill(
             name,
             since=moment(since, "since"),

@@ -93,11 +93,12 @@ def plan(record: ScheduleRecord, agenda: Agenda, *, now: int, unended: bool) -> 
     stopped = chosen if overlap == "skip" and stands else ()
     unfit = past.newest[: len(past.newest) - len(chosen)]
     passed = unfit[-1] if unfit else past.before
-    if passed is not None:
-        count = past.count and past.count - len(chosen)
-        skips.append(Skip(past.first, passed, count, MERGED if chosen and not stopped else MISSED))
     if stopped:
-        skips.append(Skip(stopped[0], stopped[-1], len(stopped), OVERLAP))
+        # What it would have stood in for, nothing does.
+        skips.append(Skip(past.first, last, past.count, OVERLAP))
+    elif passed is not None:
+        count = past.count and past.count - len(chosen)
+        skips.append(Skip(past.first, passed, count, MERGED if chosen else MISSED))
     following = agenda.after(last)
     return Plan(
         fires=() if stopped else chosen,

@@ -123,6 +123,12 @@ def decode(text: str) -> Rule:
 
 def make_rule(trigger: Trigger, options: ScheduleOptions, *, tz: str, now: int) -> Rule:
     """Check what is said of a schedule; ``tz`` is the engine's zone. Raises `InvalidSchedule` or `InvalidOption`."""
+    strange = options.keys() - ScheduleOptions.__annotations__.keys()
+    if strange:
+        raise InvalidOption(
+            f"a schedule has no option {min(strange)!r}; it takes {', '.join(ScheduleOptions.__annotations__)}",
+            option=min(strange),
+        )
     if not isinstance(trigger, get_args(Trigger)):
         raise InvalidSchedule(f'{trigger!r} does not say when: write Cron("0 9 * * *"), Every(minutes=5) or At(moment)')
     tz = _zone_of(trigger) or tz

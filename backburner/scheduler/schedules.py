@@ -144,7 +144,8 @@ class Schedules:
         check_schedule_name(name)
         text = encode(rule)
         days = agenda(name, text)
-        await self._limits.declare({LIMIT: ONE_AT_A_TIME})
+        if lane_of(name, rule) is not None:
+            await self._limits.declare({LIMIT: ONE_AT_A_TIME})
         for _ in range(_TRIES):
             page = await self._reader.get([name])
             known = page.schedules[0] if page.schedules else None

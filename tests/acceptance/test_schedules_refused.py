@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import aiosqlite
 import pytest
 
 from backburner import At, Backburner, Cron, Every, Registry
@@ -16,13 +17,15 @@ from backburner.errors import (
     InvalidSchedule,
     NotAJob,
     ScheduleNotFound,
+    TransactionOpen,
     UnknownKind,
 )
 from backburner.model.clock import SystemClock, from_micros
 from tests.acceptance.ticking import shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
 NIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001 - to be refused
@@ -335,3 +338,59 @@ async def test_other_questions(bb: Backburner, jobs: Registry) -> None:
     with pytest.raises(InvalidOption, match="outcome='done' is none of fired, skipped, triggered, backfilled"):
         await anext(bb.schedules.ticks(outcome="done"))
     assert (await bb.schedules.get("daily")).state == "active"
+
+
+# ---- at run time, beside other things ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", [{"misfier": "one"}, {"tz": "Europe/Berlin"}, {"timeout": 3}])
+async def test_an_option_there_is_not(option: dict[str, Any]) -> None:
+    """What `put` does not know it refuses, naming what there is."""
+    jobs = Registry()
+
+    @jobs.job
+    async def tidy() -> None: ...
+
+    async with Backburner("memory://", jobs=[jobs], run=False) as bb:
+        with pytest.raises(
+            InvalidOption, match=f"a schedule has no option '{next(iter(option))}'; it takes start, end"
+        ):
+            await bb.schedules.put("tidy", Every(hours=1), tidy(), **option)
+
+
+async def test_beside_ones_own_transaction(tmp_path: Path) -> None:
+    """A task that has jobs in a transaction of its own would wait for itself: it is told at once."""
+    jobs = Registry()
+
+    @jobs.job
+    async def tidy() -> None: ...
+
+    path = tmp_path / "jobs.db"
+    async with Backburner(f"sqlite:///{path}", jobs=[jobs], run=False) as bb, aiosqlite.connect(path) as conn:
+        await bb.schedules.put("tidy", Every(hours=1), tidy())
+        await conn.execute("BEGIN IMMEDIATE")
+        await bb.create_task(tidy(), tx=conn)
+        changes: list[Callable[[], Awaitable[object]]] = [
+            lambda: bb.schedules.put("tidy", Every(hours=2), tidy()),
+            lambda: bb.schedules.pause("tidy"),
+            lambda: bb.schedules.resume("tidy"),
+            lambda: bb.schedules.trigger("tidy"),
+            lambda: bb.schedules.remove("tidy"),
+        ]
+        for change in changes:
+            with pytest.raises(TransactionOpen):
+                await change()
+        await conn.rollback()
+        await bb.schedules.remove("tidy")
+
+
+async def test_a_calendar_that_fails() -> None:
+    """What a calendar raises is told by the start, with the schedule it belongs to."""
+    jobs = Registry()
+
+    @jobs.cron("0 9 * * *", name="daily", exclude=lambda day: day.year // 0 == 1)
+    async def tidy() -> None: ...
+
+    with pytest.raises(InvalidSchedule, match=r"schedule 'daily' \(.*\): its calendar failed: ZeroDivisionError"):
+        async with Backburner("memory://", jobs=[jobs]):
+            pass
