@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from backburner.backends.matching import beyond, write
 from backburner.backends.postgres.arguments import inline
@@ -45,11 +45,23 @@ def conditions(
 
 
 def numbered(given: Iterable[tuple[str, object]], *, first: int) -> tuple[str, list[object]]:
-    """Return conditions, each with its parameter where it asks for one, as a text and the parameters in their order."""
+    """Return conditions, each with its parameter where it asks for one, as a text and the parameters in their order.
+
+    A condition has its parameter where it says ``?``, and those of a tuple where it says ``?1``, ``?2``, …
+    """
     texts: list[str] = []
     parameters: list[object] = []
     for text, parameter in given:
-        texts.append(text.replace("?", f"${first + len(parameters)}"))
+        place = first + len(parameters)
+        if isinstance(parameter, tuple):
+            several = cast("tuple[object, ...]", parameter)
+            # Of marks that begin alike the longer first.
+            for nth in range(len(several), 0, -1):
+                text = text.replace(f"?{nth}", f"${place + nth - 1}")  # noqa: PLW2901 - it is being filled in
+            texts.append(text)
+            parameters += several
+            continue
+        texts.append(text.replace("?", f"${place}"))
         if "?" in text:
             parameters.append(parameter)
     return " AND ".join(texts) or "true", parameters
