@@ -90,7 +90,7 @@ def plan(record: ScheduleRecord, agenda: Agenda, *, now: int, unended: bool) -> 
         # The last takes the place of all before it.
         chosen = chosen[-1:]
     stands = unended and bool(chosen)
-    stopped = chosen if overlap == "skip" and stands else ()
+    stopped = overlap == "skip" and stands
     unfit = past.newest[: len(past.newest) - len(chosen)]
     passed = unfit[-1] if unfit else past.before
     if stopped:
