@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from backburner.model.schedule import ScheduleChange
+from backburner.scheduler.records import LIMIT, ONE_AT_A_TIME
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
@@ -31,6 +32,9 @@ async def carry_schedules(source: Backend, target: Backend, outcome: Outcome) ->
     """
     async for page in _schedules(source):
         fresh = await _fresh(target, page, outcome)
+        if fresh:
+            # Nodes find them stored as they declare them, and have no reason to declare what keeps their jobs apart.
+            await target.limits.declare({LIMIT: ONE_AT_A_TIME})
         changed = await target.schedules.change(
             [ScheduleChange(schedule=structs.replace(record, version=0)) for record in fresh]
         )

@@ -13,6 +13,7 @@ import pytest
 from backburner.backends import urls
 from backburner.backends.sqlite.schedules import SqliteScheduleStore
 from backburner.cli.moving import schedules
+from backburner.model.lane import Limit
 from backburner.model.schedule import Outcome, ScheduleChange, ScheduleRecord, TickRecord
 from backburner.ports.schedules import ChangeAnswer, Changed
 from backburner.testing.clock import FakeClock
@@ -123,6 +124,16 @@ def test_schedules_come_along(page: int, timed: str, target: str, run: Run, monk
     assert _schedules(target) == _schedules(timed)
     assert _ledger(target) == _of_living(_ledger(timed))
     assert len(_ledger(timed)) == 8
+
+
+def test_what_keeps_their_jobs_apart_comes_along(timed: str, target: str, run: Run) -> None:
+    """The jobs of a schedule run one after another in the new store too, before any node has declared anything."""
+    assert run("move", timed, target).code == 0
+
+    async def limits(backend: Backend) -> dict[str, Limit]:
+        return {record.name: record.limit for record in await backend.limits.list()}
+
+    assert _in(target, limits)["schedule"] == Limit(slots=1)
 
 
 @pytest.mark.parametrize("page", [1, 2, 500])
