@@ -66,6 +66,8 @@ class Declarer:
         self._clock = clock
         self._listener = listener
         self._declared: set[str] = set()
+        #: Of those the names that are wrong as they stand in code.
+        self._failed: set[str] = set()
         #: The names of those in code, as far as is known; None before the first look.
         self._seen: set[str] | None = None
         #: Those that nobody declares, by name: since when, on the monotonic clock.
@@ -102,7 +104,10 @@ class Declarer:
         await self.declare()
 
     async def declare(self) -> None:
-        """Store what is not stored as it is declared. What cannot be is told, and is left until the next start."""
+        """Store what is not stored as it is declared. What cannot be is told, and is left.
+
+        Until the next start; where a person's schedule is in its way, until that is removed.
+        """
         waiting = [each for each in self._declarations if each.name not in self._declared]
         while waiting:
             some, waiting = waiting[:_MANY], waiting[_MANY:]
@@ -160,7 +165,7 @@ class Declarer:
         if known is None:
             return ScheduleChange(schedule=rearmed(fresh, days, now))
         if not known.declared:
-            self._fail(
+            self._leave(
                 declared,
                 f"a person has put a schedule of that name: remove it (backburner schedules remove {declared.name}), "
                 f"or give the one at {declared.place} another name",
@@ -169,6 +174,10 @@ class Declarer:
         return recast(known, fresh, days, self._ids, now)
 
     def _fail(self, declared: Declaration, why: str) -> None:
+        self._failed.add(declared.name)
+        self._leave(declared, why)
+
+    def _leave(self, declared: Declaration, why: str) -> None:
         self._declared.add(declared.name)
         self._listener(Signal.SCHEDULE_FAILED, schedule=declared.name, why=why)
 
@@ -188,10 +197,11 @@ class Declarer:
         over = [name for name, since in self._orphans.items() if now - since >= ORPHANED]
         mine = self._declarations.names
         for start in range(0, len(mine), _MANY):
-            for record in (await self._reader.get(mine[start : start + _MANY])).schedules:
-                if record.retired and record.declared:
-                    # Somebody retired it who did not see this node yet.
-                    self._declared.discard(record.name)
+            some = mine[start : start + _MANY]
+            found = (await self._reader.get(some)).schedules
+            # Somebody retired one who did not see this node yet, or removed one: also a person's that was in its way.
+            self._declared -= {record.name for record in found if record.retired and record.declared}
+            self._declared -= {*some} - {record.name for record in found} - self._failed
         for start in range(0, len(over), _MANY):
             self._seen -= await self._retire(over[start : start + _MANY])
 

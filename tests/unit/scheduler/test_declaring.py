@@ -132,6 +132,32 @@ async def test_a_person_s_schedule_is_not_taken_over(office: Office, node: Node)
     assert "a person has put a schedule of that name: remove it (backburner schedules remove s)" in str(told["why"])
 
 
+async def test_once_a_person_s_schedule_is_removed_code_s_is_stored(office: Office, node: Node) -> None:
+    """No start is needed for it; nor for one that was removed though this node has it."""
+    await office.put("s")
+    node.declare("s", Every(hours=1))
+    await node.scheduler.start()
+    for _ in range(2):
+        await office.schedules.remove("s")
+        office.clock.move(20)
+        await node.work()
+        assert await node.work() is not None
+        record = await office.get()
+        assert (record.declared, record.next_tick) == (True, 1_772_409_600 * SECOND + 3600 * SECOND)
+        await rewrite(office, "s", retired=True, due_at=None)
+    assert len(node.tells(Signal.SCHEDULE_FAILED)) == 1
+
+
+async def test_what_is_wrong_is_told_of_once(office: Office, node: Node) -> None:
+    """What is declared late and cannot be made out is not looked at again and again."""
+    await node.scheduler.start()
+    node.declare("bad", exclude=lambda day: bool(1 // (day.year - 2028)))
+    for _ in range(5):
+        office.clock.move(20)
+        await node.work()
+    assert len(node.tells(Signal.SCHEDULE_FAILED)) == 1
+
+
 async def test_two_of_one_name_are_refused(node: Node) -> None:
     """Two declarations of one name are refused where the second stands, naming both places."""
     node.declare("s")
