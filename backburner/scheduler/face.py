@@ -81,7 +81,10 @@ class SchedulesFace:
         return await self.get(name)
 
     async def resume(self, name: str) -> Schedule:
-        """Have it fire again, from its next tick on; nothing is made good."""
+        """Have it fire again, from its next tick on; nothing is made good.
+
+        Also one whose next tick is a far day, since the store's clock was ahead for a while: what was decided then stands.
+        """
         self._may_write()
         await self._schedules.resume(name)
         return await self.get(name)

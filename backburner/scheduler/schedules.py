@@ -200,10 +200,13 @@ class Schedules:
         return record
 
     async def resume(self, name: str) -> ScheduleRecord:
-        """Have it fire again, from the next tick on."""
+        """Have it fire again, from the next tick on.
+
+        Also one that waits for a far day, since the store's clock was ahead for a while: it goes by the time that it is.
+        """
 
         def change(found: Found) -> ScheduleChange | None:
-            return self._resumed(found) if found.record.paused else None
+            return self._resumed(found) if found.record.paused or _ahead(found) else None
 
         record, _ = await self._change(name, change)
         return record
@@ -212,6 +215,8 @@ class Schedules:
         record, now = found
         days = agenda(record.name, record.rule)
         after = structs.replace(record, paused=False, paused_until=None, reason=None, by=None)
+        if _ahead(found):
+            after = structs.replace(after, last_tick=None)
         first = record.next_tick
         if first is None or first > now:
             return ScheduleChange(schedule=rearmed(after, days, now))
@@ -381,6 +386,12 @@ def _undecided(record: ScheduleRecord) -> str:
     else:
         why = "they are with the next look of a node, which fires them or skips them"
     return f"the ticks of {record.name!r} in that range are not decided upon yet, since {why}"
+
+
+def _ahead(found: Found) -> bool:
+    """Tell whether ticks have been decided upon that are still to come."""
+    last = found.record.last_tick
+    return last is not None and last > found.now
 
 
 def _contended(name: str) -> StoreBusy:

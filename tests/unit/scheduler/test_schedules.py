@@ -147,6 +147,20 @@ async def test_resumed_without_a_pause_nothing_changes(office: Office) -> None:
     assert await office.get() == before
 
 
+async def test_resumed_after_a_clock_that_was_ahead(office: Office, node: Node) -> None:
+    """Ticks of a year to come were decided upon: nothing fires again until then, but a person's word has it go on from now."""
+    await office.put()
+    office.clock.move(365 * 86_400)
+    await node.work()
+    office.clock.move(-365 * 86_400)
+    assert await node.work() == 365 * 86_400 + 60
+    await office.schedules.resume("s")
+    assert await node.work() == 60
+    office.clock.move(60)
+    await node.work()
+    assert (await office.lines())[-1][1:] == (60, 1, "overlap")
+
+
 async def test_a_very_long_pause_is_not_counted_through(office: Office) -> None:
     """After a month of ticks each 10 ms, the ledger says that they were very many."""
     await office.put(trigger=Every(seconds=0.01))
