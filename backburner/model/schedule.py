@@ -65,7 +65,7 @@ class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     #: Why it is paused, and by whom.
     reason: str | None = None
     by: str | None = None
-    #: Answered by the store, never written.
+    #: Answered by the store, never written. In a `ScheduleChange` 0 is whichever.
     created_at: int = 0
     changed_at: int = 0
 

@@ -62,7 +62,8 @@ class ScheduleStore(Protocol):
         """Write schedules, lines of their ledgers, and jobs, each change whole or not at all; none fails another.
 
         A change is applied where the stored version is its record's (0: there is no such schedule), which grows by one:
-        of any number of nodes that decide about one tick, one is heard. Its jobs are stored as `JobStore.enqueue` stores
+        of any number of nodes that decide about one tick, one is heard. So is its ``created_at``, where it names one: a
+        schedule that was removed and made again is another. Its jobs are stored as `JobStore.enqueue` stores
         a group of them, none born, and so are answered: an id stored before is left as it is, and parks as that parks. A job
         whose unique key is held is not stored; each tick that names it is written as skipped for `UNIQUE`, with the
         holder in its place, and so is the record's ``last_job``. A tick id written before is left as it is.

@@ -134,6 +134,8 @@ def _change(database: MemoryDatabase, change: ScheduleChange, now: int) -> Chang
     known = database.schedules.get(schedule.name)
     if schedule.version != (0 if known is None else known.version):
         return ChangeAnswer(outrun=True)
+    if known is not None and schedule.created_at not in {0, known.created_at}:
+        return ChangeAnswer(outrun=True)
     holders = insert(database, change.jobs, None, now).holders
     for tick in change.ticks:
         database.ledger.write(_written(tick, holders, now))

@@ -43,7 +43,7 @@ def change(made: ScheduleChange) -> Iterator[Argument]:
     """Bring a change as ``schedules_change.lua`` takes it."""
     record = made.schedule
     yield record.name
-    yield eight(record.version)
+    yield eight(record.version) + eight(record.created_at)
     yield _eight_or_nothing(record.due_at)
     yield record.last_job or ""
     yield sending.pack(msgspec.structs.replace(record, version=0, last_job=None, created_at=0, changed_at=0))

@@ -31,7 +31,7 @@ _WRITE_TICKS = load("write_ticks")
 _DONE = ChangeAnswer()
 _OUTRUN = ChangeAnswer(outrun=True)
 
-_decode_versions = msgspec.json.Decoder(dict[str, int]).decode
+_decode_versions = msgspec.json.Decoder(dict[str, tuple[int, int]]).decode
 
 
 def change(connection: sqlite3.Connection, changes: Sequence[ScheduleChange], now: int) -> Changed:
@@ -85,9 +85,10 @@ def _hear(connection: sqlite3.Connection, changes: Sequence[ScheduleChange]) -> 
     heard: list[bool] = []
     for each in changes:
         name, version = each.schedule.name, each.schedule.version
-        first = versions.get(name, 0) == version
+        stored, created = versions.get(name, (0, 0))
+        first = stored == version and (not version or each.schedule.created_at in {0, created})
         if first:
-            versions[name] = version + 1
+            versions[name] = version + 1, created
         heard.append(first)
     return heard
 

@@ -95,7 +95,7 @@ class ScheduleContract:
         """Made from the stored version it is written; the version grows, ``created_at`` stays, ``changed_at`` is now."""
         before = await plan(harness.backend)
         harness.clock.move(1.000001)
-        given = msgspec.structs.replace(before, **FULL, created_at=7, changed_at=7)
+        given = msgspec.structs.replace(before, **FULL, changed_at=7)
         assert await change(harness.backend, ScheduleChange(schedule=given)) == (DONE,)
         assert await stored(harness.backend) == msgspec.structs.replace(
             given, version=2, created_at=before.created_at, changed_at=harness.clock.now()
@@ -115,6 +115,20 @@ class ScheduleContract:
         assert await stored(harness.backend) == before
         assert await ledger(harness.backend) == []
         assert (await harness.backend.schedules.due(5)).schedules == ()
+
+    async def test_a_change_of_one_that_was_removed(self, harness: Harness) -> None:
+        """Removed and made again, a schedule is another, though its version is what it was: a change of the former is outrun."""
+        former = await plan(harness.backend)
+        harness.clock.move(0.000001)
+        assert await harness.backend.schedules.remove("daily", 1)
+        after = await plan(harness.backend, kind="another")
+        assert after.version == former.version
+        job = new()
+        assert await change(harness.backend, fire(job, former)) == (OUTRUN,)
+        assert await stored(harness.backend) == after
+        assert (await harness.backend.reader.get([job.id])).jobs == ()
+        assert await change(harness.backend, fire(job, after)) == (DONE,)
+        assert await change(harness.backend, ScheduleChange(schedule=schedule(version=2))) == (DONE,)
 
     async def test_a_change_of_one_that_is_not_there(self, harness: Harness) -> None:
         """Made from a version of a schedule that is not there, it is outrun, and none comes to be."""

@@ -1,5 +1,5 @@
 -- Write schedules, lines of their ledgers, and jobs. KEYS: those of tables, and of scheduling. ARGV: now, channel, hint, then
--- of each change: name, version (8 bytes), when it is due (8 bytes; empty: never), last job (empty: none), the record, how
+-- of each change: name, version and when it was created (8 bytes each; 0: whichever), when it is due (8 bytes; empty: never), last job (empty: none), the record, how
 -- many ticks and how many jobs, the ticks, and the jobs (see inserting). A tick: id, schedule, when it is written (8 bytes;
 -- empty: now), its job (empty: none), what became of it, the rest. Answers: now, and of each change: nothing if it was
 -- outrun, else the ids of those jobs that were not stored since their key is held, each followed by that of who holds it.
@@ -40,8 +40,8 @@ end
 -- Which changes are made, and what of theirs was written before: all is known before anything is written.
 local new, ticks = {}, {}
 for at, change in ipairs(changes) do
-    local state, version = states[names[at]], ARGV[change.at + 1]
-    if state.version == version then
+    local state, version, created = states[names[at]], sub(ARGV[change.at + 1], 1, 8), sub(ARGV[change.at + 1], 9, 16)
+    if state.version == version and (version == NONE or created == NONE or created == state.created) then
         state.version = sum(1, version)
         change.state, change.jobs = state, new_jobs(change.first_job, change.first_job + JOB * ARGV[change.at + 6] - 1)
         for _, each in ipairs(change.jobs) do

@@ -18,9 +18,10 @@ BEGIN
         schedules json, ticks json, lanes text[], head json, owners integer[], tail json, tail_owners integer[]);
     asked := ARRAY(SELECT a FROM json_populate_recordset(NULL::schedules, given.schedules) AS a);
     -- All by their names, and what is there before what is to come: so of two who change the same none waits for the other.
-    SELECT coalesce(jsonb_object_agg(locked.name, locked.version), '{}') INTO versions
+    -- Each one's version, and when it was created.
+    SELECT coalesce(jsonb_object_agg(locked.name, jsonb_build_array(locked.version, locked.created_at)), '{}') INTO versions
     FROM (
-        SELECT s.name, s.version FROM schedules AS s
+        SELECT s.name, s.version, s.created_at FROM schedules AS s
         WHERE s.name = ANY (ARRAY(SELECT a.name FROM unnest(asked) AS a)) ORDER BY s.name FOR UPDATE
     ) AS locked;
     WITH made AS (
@@ -34,10 +35,11 @@ BEGIN
         ON CONFLICT (name) DO NOTHING
         RETURNING name
     )
-    SELECT versions || coalesce(jsonb_object_agg(made.name, 0), '{}') INTO versions FROM made;
+    SELECT versions || coalesce(jsonb_object_agg(made.name, '[0, 0]'::jsonb), '{}') INTO versions FROM made;
     outrun := ARRAY(
         SELECT a.ordinality - 1 FROM unnest(asked) WITH ORDINALITY AS a
-        WHERE (versions ->> a.name)::bigint IS DISTINCT FROM a.version);
+        WHERE (versions -> a.name ->> 0)::bigint IS DISTINCT FROM a.version
+           OR (a.version > 0 AND a.created_at > 0 AND (versions -> a.name ->> 1)::bigint <> a.created_at));
     IF cardinality(outrun) = cardinality(asked) THEN
         RETURN json_build_object('outrun', outrun);
     END IF;

@@ -4,6 +4,6 @@ DECLARE
     held text[];
 BEGIN
     held := ARRAY(SELECT id FROM jobs WHERE id = ANY (ids) ORDER BY id FOR UPDATE SKIP LOCKED);
-    RETURN ARRAY(SELECT id FROM jobs WHERE id = ANY (ids) AND id <> ALL (held));
+    RETURN ARRAY(SELECT id FROM jobs WHERE id = ANY (ids) EXCEPT SELECT unnest(held));
 END
 $$;

@@ -1,5 +1,5 @@
 -- Dead letters by queue, by error and by tag, without a look at each of them.
--- functions: a51a7ed2454e15a17940e8ec5177fe1f9cfb72d73265fb1378a3adbd84beda86
+-- functions: e38a60dc80dc36aba137557b20a6dba66a0e506946e0a04808ee6d52aa4dc12b
 
 -- With what they are mostly counted and grouped by: their queue too.
 DROP INDEX {schema}.jobs_dead;
