@@ -28,6 +28,9 @@ __all__ = ["Steward"]
 RECOVER = 500
 PRUNE = 1_000
 RELEASE = 500
+#: Looks for who may come in after a run has ended in its own transaction, and seconds to the second: longer than a claim takes.
+LOOKS = 2
+AGAIN = 0.5
 #: Seconds that make no difference: a timer may be early by less.
 LEAST = 0.001
 
@@ -62,7 +65,8 @@ class Steward:
         self._settle = settle
         self._released = released
         self._reader = reader
-        self._freed = False
+        #: How often it is still to look who may come in, beside its whole steps.
+        self._looks = 0
         self._strays: dict[str, int] = {}
         #: Ids that this node had before.
         self._former: list[str] = []
@@ -82,8 +86,12 @@ class Steward:
         self._loop.wake()
 
     def freed(self) -> None:
-        """Look soon for who may come in: a run ended in its own transaction, which lets nobody in itself."""
-        self._freed = True
+        """Look soon for who may come in: a run ended in its own transaction, which lets nobody in itself.
+
+        And once more a moment later: a claim that was under way may have turned a job away after the first look, for want
+        of the room that the transaction was about to make.
+        """
+        self._looks = LOOKS
         self._loop.wake()
 
     def stray(self, job_id: str, token: int) -> None:
@@ -112,15 +120,17 @@ class Steward:
             pruned = await self._admin.prune(self._keep, PRUNE)
             if await self._release() < RELEASE and pruned < PRUNE:
                 self._due_at = self._clock.monotonic() + self._interval
-        elif self._freed:
+        elif self._looks:
             await self._release()
         if recovered == RECOVER:
             return 0
         due = max(0.0, self._due_at - self._clock.monotonic())
+        if self._looks:
+            due = min(due, AGAIN)
         return min(due, novitiate) if novitiate > 0 else due
 
     async def _release(self) -> int:
-        self._freed = False
+        self._looks = max(0, self._looks - 1)
         released = await self._admin.release(RELEASE)
         if released:
             self._released()

@@ -119,6 +119,20 @@ async def test_a_hint_of_a_death_is_followed_at_once(stage: Stage, office: Offic
     assert set(office.ends) == {"a"}
 
 
+async def test_who_may_come_in_is_looked_for_twice(office: Office, stage: Stage) -> None:
+    """A claim under way may turn a job away after the first look, for want of the room that it was about: the second sees it."""
+    office.steward.start()
+    await stage.settle()
+    before = len(stage.orders.writes("release"))
+    office.steward.freed()
+    await stage.settle()
+    assert len(stage.orders.writes("release")) == before + 1
+    await stage.wait(0.5)
+    assert len(stage.orders.writes("release")) == before + 2
+    await stage.wait(5)
+    assert (len(stage.orders.writes("prune")), len(stage.orders.writes("release"))) == (1, before + 2)
+
+
 async def test_a_hint_of_a_death_prunes_nothing(stage: Stage, office: Office) -> None:
     """A wake looks for the dead alone: pruning and releasing are due once a beat, however many hints come."""
     office.steward.start()
