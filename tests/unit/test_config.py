@@ -60,7 +60,7 @@ def test_defaults() -> None:
         write_timeout=5 * SECOND,
         stall_limit=300 * SECOND,
         keep=Keep(completed=_DAY, cancelled=7 * _DAY, dead=90 * _DAY, ticks=30 * _DAY),
-            tz="UTC",
+        tz="UTC",
         migrate=True,
     )
 
