@@ -134,8 +134,9 @@ def _past(first: int, agenda: Agenda, now: int, most: int) -> _Past | None:
             before = newest[0]
         newest.append(tick)
         count += 1
-        if count >= max(_COUNTED, most + 1):
-            found = [*newest, *_search(first, tick, agenda, now, most + 1)[-most - 1 :]]
+        if before is not None and count >= _COUNTED:
+            # There may be none after this one.
+            found = [before, *newest, *_search(first, tick, agenda, now, most + 1)]
             return _Past(tuple(found[-most:]), first, 0, found[-most - 1])
         tick = agenda.after(tick)
     return _Past(tuple(newest), first, count, before) if newest else None

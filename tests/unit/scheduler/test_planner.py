@@ -162,6 +162,19 @@ def test_jitter_is_part_of_when_a_tick_fires() -> None:
     assert found.due_at == Agenda("s", rule).due(START + HOUR)
 
 
+@pytest.mark.parametrize("most", [1, 3, 249, 250, 251])
+@pytest.mark.parametrize("count", range(247, 256))
+def test_however_many_there_are_the_newest_fire(count: int, most: int) -> None:
+    """About where ticks are no more gone through one by one, the same ones fire, and each is in one line."""
+    rule = structs.replace(EVERY_MINUTE, catch_most=most, overlap="allow")
+    found = planned(rule, START + (count - 1) * MINUTE)
+    every = [START + number * MINUTE for number in range(count)]
+    assert found.fires == tuple(every[-most:])
+    left = every[:-most]
+    assert [(skip.first, skip.last) for skip in found.skips] == ([(left[0], left[-1])] if left else [])
+    assert all(skip.count in {0, len(left)} for skip in found.skips)
+
+
 def test_very_many_are_found_without_being_gone_through() -> None:
     """After a month, of ticks each 10 ms, the newest are found; the others are told of, not counted."""
     rule = Rule(trigger=Every(seconds=0.01), tz="UTC", catch_most=3)
