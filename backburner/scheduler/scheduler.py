@@ -40,6 +40,9 @@ _PLANNING = 0.02
 _UPKEEP = 20.0
 #: Seconds until a tick is tried again for which somebody's open transaction, or a job that is being cancelled, is in the way.
 _BUSY = 0.2
+#: Seconds until one is tried again that could not be made out: what was wrong may have been of that moment.
+_FAILED = 60.0
+_NEVER = (0, 0.0)
 #: Seconds that a node stays behind which another was faster than: else all would plan, and send, whatever is due.
 _OUTRUN = 0.02
 #: Lines of a schedule's ledger in which its jobs are looked for that may not have ended.
@@ -84,8 +87,8 @@ class Scheduler:
         self._ids = ids
         self._clock = clock
         self._listener = listener
-        #: What this node could not make out, by name: at which version.
-        self._failed: dict[str, int] = {}
+        #: What this node could not make out, by name: at which version, and until when it is left alone.
+        self._failed: dict[str, tuple[int, float]] = {}
         #: Kinds that it does not know and has told of.
         self._unknown: set[str] = set()
         #: Whose tick could not be decided upon, and may be soon: when, on the monotonic clock.
@@ -101,10 +104,11 @@ class Scheduler:
         if self._declarer.behind:
             await self._declarer.declare()
         due = await self._store.due(_BATCH + len(self._failed) + len(self._waiting))
-        self._failed = {
-            record.name: record.version for record in due.schedules if self._failed.get(record.name) == record.version
-        }
         now = self._clock.monotonic()
+        versions = {record.name: record.version for record in due.schedules}
+        self._failed = {
+            name: (version, until) for name, (version, until) in self._failed.items() if versions.get(name) == version
+        }
         self._waiting = {name: until for name, until in self._waiting.items() if until > now}
         firings = self._firings(due)
         if firings:
@@ -122,7 +126,7 @@ class Scheduler:
         firings: list[_Firing] = []
         jobs = 0
         for record in due.schedules:
-            if record.name in self._failed or record.name in self._waiting:
+            if record.name in self._waiting or self._failed.get(record.name, _NEVER)[1] > began:
                 continue
             try:
                 firing = self._firing(record, due.now, unended=record.name in due.unended)
@@ -237,8 +241,10 @@ class Scheduler:
             )
 
     def _fail(self, record: ScheduleRecord, why: str) -> None:
-        self._failed[record.name] = record.version
-        self._listener(Signal.SCHEDULE_FAILED, schedule=record.name, why=why)
+        told = record.name in self._failed
+        self._failed[record.name] = (record.version, self._clock.monotonic() + _FAILED)
+        if not told:
+            self._listener(Signal.SCHEDULE_FAILED, schedule=record.name, why=why)
 
     # ---- in between ------------------------------------------------------------------------------------------------
 

@@ -195,3 +195,11 @@ async def test_the_fault_of_one_schedule_stops_no_other(
     assert await node.work() == 60
     assert node.tells(Signal.SCHEDULE_FAILED) == [{"schedule": "bad", "why": "by zero"}]
     assert len(node.fired) == 1
+    monkeypatch.setattr(node.scheduler, "_build", build)
+    office.clock.move(59)
+    await node.work()
+    assert await office.lines("bad") == []
+    # What was wrong may have passed.
+    office.clock.move(1)
+    await node.work()
+    assert await office.lines("bad") == [("skipped", 60, 1, "merged"), ("fired", 120, 1, None)]
