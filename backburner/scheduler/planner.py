@@ -143,16 +143,31 @@ def _past(first: int, agenda: Agenda, now: int, most: int) -> _Past | None:
 
 
 def _search(first: int, tick: int, agenda: Agenda, now: int, most: int) -> list[int]:
-    """Return the newest after ``tick`` of very many: looked for from ever further back, by what they were apart so far."""
-    latest = now - agenda.rule.jitter
-    back = most * max(1, (tick - first) // _COUNTED)
+    """Return the newest ``most`` after ``tick`` whose time to fire has come, of very many."""
+    last = _last(agenda, tick, now)
+    if last > tick and agenda.due(last) > now:
+        last = _last(agenda, tick, last - 1)
+    found: deque[int] = deque()
+    # How far they were apart so far: where the one before is looked for first.
+    gap = max(1, (tick - first) // _COUNTED)
+    while last > tick and len(found) < most:
+        found.appendleft(last)
+        near = agenda.after(max(tick, last - 2 * gap) - 1)
+        before = _last(agenda, tick if near is None or near >= last else near, last - 1)
+        gap, last = last - before, before
+    return list(found)
+
+
+def _last(agenda: Agenda, tick: int, until: int) -> int:
+    """Return the last tick up to a moment, from one of before on: by halving the time in which it may be."""
     while True:
-        start = max(latest - back, tick)
-        found: deque[int] = deque(maxlen=most)
-        each = agenda.after(start)
-        while each is not None and agenda.due(each) <= now:
-            found.append(each)
-            each = agenda.after(each)
-        if len(found) == most or start == tick:
-            return list(found)
-        back *= 2
+        following = agenda.after(tick)
+        if following is None or following > until:
+            return tick
+        middle = (following + until) // 2
+        later = agenda.after(middle)
+        if later is not None and later <= until:
+            tick = later
+        else:
+            # None comes after the middle, so it is not looked at again.
+            tick, until = following, middle

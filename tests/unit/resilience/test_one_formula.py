@@ -20,7 +20,6 @@ APART = (ROOT / "resilience" / "backoff.py", ROOT / "testing" / "contracts")
 
 #: What looks like a formula and is none, with the reason; by file and expression.
 ALLOWED = {
-    ("scheduler/planner.py", "back *= 2"): "how far back to look for ticks, not a delay",
     ("scheduler/timetable.py", "phase, step = (phase + leap * step, math.lcm(step, interval))"): "when intervals meet",
     ("scheduler/timetable.py", "pow(step // shared, -1, interval // shared)"): "an inverse, modulo an interval",
     ("resilience/breaker.py", "policy.probes << state.step"): "slots of a ramp, not a delay",
