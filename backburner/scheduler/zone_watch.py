@@ -29,12 +29,13 @@ class ZoneWatch:
         self._store = store
         self._reader = reader
         self._cells = cells
+        version = database_version()
         #: As a cell's value: JSON text.
-        self._version = f'"{database_version()}"'
+        self._version = f'"{version}"'
         #: The version of the cell that is to be written in the end; None before it was looked at.
         self._cell: int | None = None
         self._after: str | None = None
-        self._done = not database_version()
+        self._done = not version
 
     async def step(self) -> bool:
         """Go through a page, if there is any reason to; return whether there is more to do."""
@@ -53,6 +54,7 @@ class ZoneWatch:
             try:
                 after = rearmed(record, agenda(record.name, record.rule), page.now)
             except BackburnerError:
+                # It is told when it is due, by every node that cannot make it out.
                 continue
             if after != record:
                 changes.append(ScheduleChange(schedule=after))
