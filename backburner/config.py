@@ -35,7 +35,7 @@ T = TypeVar("T")
 Duration = timedelta | float
 
 _DAY = 86_400 * SECOND
-_KEEP = Keep(completed=_DAY, cancelled=7 * _DAY, dead=90 * _DAY, ticks=30 * _DAY)
+_KEEP = Keep(completed=_DAY, cancelled=7 * _DAY, dead=90 * _DAY, ticks=30 * _DAY, events=7 * _DAY)
 
 _PREFIX = "BACKBURNER_"
 #: A service called backburner makes Kubernetes set BACKBURNER_PORT_80_TCP_ADDR and the like in every pod.

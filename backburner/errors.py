@@ -19,8 +19,13 @@ __all__ = [
     "ClaimLost",
     "DuplicateKind",
     "DuplicateSchedule",
+    "DuplicateSubscription",
+    "EventsGone",
+    "InvalidAlert",
     "InvalidArguments",
+    "InvalidCursor",
     "InvalidDependency",
+    "InvalidEvent",
     "InvalidOption",
     "InvalidSchedule",
     "InvalidSetting",
@@ -62,9 +67,11 @@ __all__ = [
     "StoreUnavailable",
     "StoreUnsupported",
     "Stored",
+    "SubscriptionNotFound",
     "TransactionOpen",
     "TransactionRefused",
     "TransactionRolledBack",
+    "UnknownEvent",
     "UnknownKind",
     "UnknownLimit",
     "UnknownPath",
@@ -206,6 +213,48 @@ class UnknownKind(CallRefused, LookupError):
 
 class NothingMatches(CallRefused, LookupError):
     """No dead letter matches."""
+
+
+class UnknownEvent(InvalidOption, LookupError):
+    """No event has this name."""
+
+
+class InvalidEvent(CallRefused, ValueError):
+    """This cannot be published."""
+
+
+class InvalidCursor(CallRefused, ValueError):
+    """This cursor names no place in this store's log of events."""
+
+
+class EventsGone(CallRefused, LookupError):
+    """Events behind this cursor have been deleted, their time being over: what they told is lost to this reader.
+
+    ``after`` is the cursor to go on from.
+    """
+
+    def __init__(self, message: str | None = None, *, after: str) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class DuplicateSubscription(CallRefused, ValueError):
+    """Two handlers or sinks have one name."""
+
+
+class SubscriptionNotFound(CallRefused, LookupError):
+    """There is no subscription of this name."""
+
+
+class InvalidAlert(CallRefused, ValueError):
+    """An alert's condition cannot be read.
+
+    ``position`` is where, counted in characters from 0.
+    """
+
+    def __init__(self, message: str | None = None, *, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class OperationNotFound(CallRefused, LookupError):

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from backburner.model.event import NewEvent
 from backburner.model.job import NewJob
 
 __all__ = ["SCHEDULE_HEADER", "TICK_HEADER", "UNIQUE", "Outcome", "ScheduleChange", "ScheduleRecord", "TickRecord"]
@@ -99,8 +100,10 @@ class TickRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class ScheduleChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a schedule in one step: its record, lines of its ledger, and jobs, which those lines name."""
+    """What becomes of a schedule in one step: its record, lines of its ledger, jobs, which those lines name, and events."""
 
     schedule: ScheduleRecord
     ticks: tuple[TickRecord, ...] = ()
     jobs: tuple[NewJob, ...] = ()
+    #: Stored in that step if they are asked for, or kept.
+    events: tuple[NewEvent, ...] = ()

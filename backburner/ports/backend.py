@@ -10,6 +10,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backburner.ports.events import EventReader, EventStore
     from backburner.ports.jobs import JobAdmin, JobReader, JobStore
     from backburner.ports.leases import LeaseStore
     from backburner.ports.limits import CellStore, LimitStore
@@ -170,6 +171,10 @@ class Backend(Protocol):
     def schedules(self) -> ScheduleStore: ...
     @property
     def schedule_reader(self) -> ScheduleReader: ...
+    @property
+    def events(self) -> EventStore: ...
+    @property
+    def event_reader(self) -> EventReader: ...
     @property
     def transactions(self) -> Transactions: ...
     @property

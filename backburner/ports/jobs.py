@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from backburner.model.query import JobFilter, Shown
 
 __all__ = [
+    "Backlog",
     "Birth",
     "CancelAnswer",
     "ClaimBatch",
@@ -31,6 +32,7 @@ __all__ = [
     "Keep",
     "Letter",
     "Page",
+    "QueueBacklog",
     "Recovery",
     "Restored",
     "Settled",
@@ -236,6 +238,33 @@ class JobStore(Protocol):
         ...
 
 
+class QueueBacklog(msgspec.Struct, frozen=True, kw_only=True):
+    """What a queue holds."""
+
+    queue: str
+    #: Due, in the line.
+    waiting: int = 0
+    #: When the first of those was due; None: none waits.
+    oldest: int | None = None
+    #: In the line, due later: never tried, and tried before.
+    scheduled: int = 0
+    retrying: int = 0
+    #: At a gate.
+    held: int = 0
+    running: int = 0
+    dead: int = 0
+
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `JobReader.backlog`."""
+
+    now: int
+    #: Queues that hold anything but completed and cancelled jobs, by name.
+    queues: tuple[QueueBacklog, ...]
+    #: How many jobs stand at the gates of unknown kinds, by kind.
+    unknown: dict[str, int] = {}
+
+
 class Page(msgspec.Struct, frozen=True):
     """A page of jobs, newest id first, and where the next begins (None: there is none)."""
 
@@ -301,6 +330,10 @@ class JobReader(Protocol):
 
         Of ``where`` the states are not looked at.
         """
+        ...
+
+    async def backlog(self) -> Backlog:
+        """Count what each queue holds, by indexes: what is completed or cancelled costs nothing."""
         ...
 
     async def export(self, *, limit: int, after: str | None = None, where: JobFilter | None = None) -> Images:
@@ -374,6 +407,8 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
     dead: int | None
     #: Lines of schedules' ledgers, from when they were written.
     ticks: int | None = None
+    #: Events, from when they were written, whether or not they were delivered.
+    events: int | None = None
 
 
 class JobAdmin(Protocol):
@@ -393,7 +428,8 @@ class JobAdmin(Protocol):
         A child is kept as long as its parent is; where a parent's own time has passed, its children count as nobody's
         from then on, at most ``limit`` of them a call, and the parent is deleted once it has none. Operations that ended
         as long ago as the dead are kept go too, and what is left of lanes that nobody uses; and the lines of schedules'
-        ledgers whose own time has passed, at most ``limit`` of them.
+        ledgers whose own time has passed, at most ``limit`` of them; and events whose time has passed, oldest first, at
+        most ``limit`` of them; and subscriptions whose ttl has.
         """
         ...
 

@@ -11,6 +11,8 @@ from backburner.model.lane import Cell, LaneRecord, Limit, LimitRecord
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from backburner.model.event import NewEvent
+
 __all__ = ["CellStore", "Cells", "Lanes", "LimitStore", "Swapped"]
 
 
@@ -35,8 +37,13 @@ class LimitStore(Protocol):
         """
         ...
 
-    async def override(self, name: str, limit: Limit | None, *, by: str | None, reason: str | None) -> None:
-        """Write what an operator sets in place of what code declares; None takes that back."""
+    async def override(
+        self, name: str, limit: Limit | None, *, by: str | None, reason: str | None, events: Sequence[NewEvent] = ()
+    ) -> None:
+        """Write what an operator sets in place of what code declares; None takes that back.
+
+        Events are stored in the same step, as by `EventStore.append`.
+        """
         ...
 
     async def list(self) -> tuple[LimitRecord, ...]:
@@ -69,10 +76,12 @@ class CellStore(Protocol):
         """Return the cells whose names begin so, by name."""
         ...
 
-    async def swap(self, name: str, value: str, version: int, limit: Limit | None = None) -> Swapped:
+    async def swap(
+        self, name: str, value: str, version: int, limit: Limit | None = None, events: Sequence[NewEvent] = ()
+    ) -> Swapped:
         """Write a cell, if its version is the one given (0: there is none), and its version grows by one.
 
-        ``limit``, if given, is declared under the cell's name in the same step, as by `LimitStore.declare`: never one
-        without the other.
+        ``limit``, if given, is declared under the cell's name in the same step, as by `LimitStore.declare`, and events
+        are stored in it, as by `EventStore.append`: never one without the other.
         """
         ...

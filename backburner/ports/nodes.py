@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
+    from backburner.model.event import NewEvent
     from backburner.model.node import NodeRecord
 
 __all__ = ["Beat", "Held", "Keeper", "NodeStore"]
@@ -66,19 +68,22 @@ class Keeper(Protocol):
 class NodeStore(Protocol):
     """The list of nodes."""
 
-    async def publish(self, node: NodeRecord, ttl: int) -> None:
-        """Enter a node, alive for ``ttl`` microseconds unless it beats.
+    async def publish(self, node: NodeRecord, ttl: int, events: Sequence[NewEvent] = ()) -> None:
+        """Enter a node, alive for ``ttl`` microseconds unless it beats; events are stored in the same step, if it is new.
 
         Entered again, its queues, kinds, signatures and schedules change; that it was asked to drain stays.
         """
         ...
 
-    async def withdraw(self, node: str) -> None:
-        """Strike a node that has given back its claims; what it still held is recovered as lapsed."""
+    async def withdraw(self, node: str, events: Sequence[NewEvent] = ()) -> None:
+        """Strike a node that has given back its claims; what it still held is recovered as lapsed.
+
+        Events are stored in the same step, if it was there.
+        """
         ...
 
-    async def drain(self, node: str) -> bool:
-        """Ask a node to drain: its next beats say so. False when no live node has this id."""
+    async def drain(self, node: str, events: Sequence[NewEvent] = ()) -> bool:
+        """Ask a node to drain: its next beats say so. False, and no events stored, when no live node has this id."""
         ...
 
     async def find(self) -> tuple[NodeRecord, ...]:

@@ -11,6 +11,8 @@ from backburner.model.operation import OperationRecord
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from backburner.model.event import NewEvent
+
 __all__ = ["OperationStore", "Operations"]
 
 
@@ -25,8 +27,8 @@ class Operations(msgspec.Struct, frozen=True):
 class OperationStore(Protocol):
     """Operations and what became of them. Ended ones are kept as long as dead letters are (`JobAdmin.prune`)."""
 
-    async def put(self, operation: OperationRecord) -> bool:
-        """Write a new operation as version 1; False when the id exists, which changes nothing."""
+    async def put(self, operation: OperationRecord, events: Sequence[NewEvent] = ()) -> bool:
+        """Write a new operation as version 1, and events as `EventStore.append` does; False, and nothing, when the id exists."""
         ...
 
     async def get(self, ids: Sequence[str]) -> Operations:
@@ -37,6 +39,9 @@ class OperationStore(Protocol):
         """Return operations, those below ``after``: all, or only those that have or have nothing left to do."""
         ...
 
-    async def swap(self, operation: OperationRecord) -> bool:
-        """Write ``state`` and ``active`` if the stored version is the operation's, which grows by one; else False."""
+    async def swap(self, operation: OperationRecord, events: Sequence[NewEvent] = ()) -> bool:
+        """Write ``state`` and ``active`` if the stored version is the operation's, which grows by one; else False.
+
+        Events are stored in the same step, as by `EventStore.append`, if it is written.
+        """
         ...

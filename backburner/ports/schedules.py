@@ -11,6 +11,7 @@ from backburner.model.schedule import ScheduleRecord, TickRecord
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from backburner.model.event import NewEvent
     from backburner.model.schedule import Outcome, ScheduleChange
 
 __all__ = ["ChangeAnswer", "Changed", "Due", "ScheduleReader", "ScheduleStore", "Schedules", "Ticks"]
@@ -68,13 +69,18 @@ class ScheduleStore(Protocol):
         whose unique key is held is not stored; each tick that names it is written as skipped for `UNIQUE`, with the
         holder in its place, and so is the record's ``last_job``. A tick id written before is left as it is.
 
+        Its events are stored in that step, as by `EventStore.append`.
+
         The second change of one schedule in one call is made from what the first left. ``created_at`` is kept,
         ``changed_at`` becomes the store's now.
         """
         ...
 
-    async def remove(self, name: str, version: int) -> bool:
-        """Delete a schedule of that version; False when there is none. Its ledger is kept for as long as any."""
+    async def remove(self, name: str, version: int, events: Sequence[NewEvent] = ()) -> bool:
+        """Delete a schedule of that version, and store events as a change does; False, and none, when there is no such.
+
+        Its ledger is kept for as long as any.
+        """
         ...
 
 

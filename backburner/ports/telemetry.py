@@ -1,11 +1,18 @@
-"""What the engine tells whoever listens: logs now, metrics and traces later. Without a listener nothing changes."""
+"""What the engine tells whoever listens: logs, metrics, traces. Without anybody who listens nothing changes."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["Listener", "Signal"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from backburner.model.job import Claim, JobRecord, NewJob, Settlement
+
+__all__ = ["Hooks", "Listener", "Signal", "Telemetry"]
 
 
 class Signal(StrEnum):
@@ -75,3 +82,58 @@ class Listener(Protocol):
     def __call__(self, signal: Signal, /, *, error: BaseException | None = None, **fields: object) -> None:
         """Hear one signal, with the error it tells of, if any."""
         ...
+
+
+class Telemetry:
+    """Watches jobs come and go. What a subclass does not define costs nothing; what it raises is its own loss.
+
+    Everything is called on the engine's loop, on the hot path, and must not block.
+    """
+
+    def headers(self) -> Mapping[str, str]:
+        """Return what is to travel with a job that is stored now, to its runs, its children and its follow-ups."""
+        return {}
+
+    def storing(self, calls: int) -> AbstractContextManager[object]:
+        """Surround the making and storing of so many calls; what a call raises passes through."""
+        del calls
+        return nullcontext()
+
+    def stored(self, jobs: Sequence[NewJob]) -> None:
+        """Hear of jobs that were stored from here: called, followed up, fired by a schedule, made of an event."""
+
+    def running(self, claim: Claim) -> AbstractContextManager[object]:
+        """Surround a run, in its own task and context; what it raises passes through."""
+        del claim
+        return nullcontext()
+
+    def ended(self, claim: Claim, settlement: Settlement | None, seconds: float) -> None:
+        """Hear of a run that has ended, and how it will be settled; None: its claim is lost. It took so many seconds."""
+
+    def settled(self, job: Claim | JobRecord, settlement: Settlement) -> None:
+        """Hear of how a claim ended, once that is durable; also of those that were given back without a run."""
+
+    def signal(self, signal: Signal, error: BaseException | None, fields: Mapping[str, object]) -> None:
+        """Hear a signal, as a `Listener` does."""
+
+
+class Hooks:
+    """What telemetries define, by method: parts of the engine look whether there is anybody before they tell."""
+
+    __slots__ = ("ended", "headers", "running", "settled", "signal", "stored", "storing")
+
+    def __init__(self) -> None:
+        self.headers: list[Callable[[], Mapping[str, str]]] = []
+        self.storing: list[Callable[[int], AbstractContextManager[object]]] = []
+        self.stored: list[Callable[[Sequence[NewJob]], None]] = []
+        self.running: list[Callable[[Claim], AbstractContextManager[object]]] = []
+        self.ended: list[Callable[[Claim, Settlement | None, float], None]] = []
+        self.settled: list[Callable[[Claim | JobRecord, Settlement], None]] = []
+        self.signal: list[Callable[[Signal, BaseException | None, Mapping[str, object]], None]] = []
+
+    def add(self, telemetry: Telemetry) -> None:
+        """Have a telemetry hear what it defines, from now on."""
+        for name in self.__slots__:
+            method = getattr(telemetry, name)
+            if getattr(method, "__func__", method) is not getattr(Telemetry, name):
+                getattr(self, name).append(method)

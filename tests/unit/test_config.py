@@ -38,7 +38,7 @@ _SAME: list[tuple[str, Any, str, Any]] = [
         "keep",
         {"completed": 60, "dead": None},
         "completed=1m,dead=forever",
-        Keep(completed=60 * SECOND, cancelled=7 * _DAY, dead=None, ticks=30 * _DAY),
+        Keep(completed=60 * SECOND, cancelled=7 * _DAY, dead=None, ticks=30 * _DAY, events=7 * _DAY),
     ),
     ("tz", "Europe/Berlin", "Europe/Berlin", "Europe/Berlin"),
 ]
@@ -59,7 +59,7 @@ def test_defaults() -> None:
         grace=20 * SECOND,
         write_timeout=5 * SECOND,
         stall_limit=300 * SECOND,
-        keep=Keep(completed=_DAY, cancelled=7 * _DAY, dead=90 * _DAY, ticks=30 * _DAY),
+        keep=Keep(completed=_DAY, cancelled=7 * _DAY, dead=90 * _DAY, ticks=30 * _DAY, events=7 * _DAY),
         tz="UTC",
         migrate=True,
     )
@@ -114,7 +114,7 @@ def test_flags(text: str) -> None:
         ("lease", "2s", "lease must be at least 3s, not 2s"),
         ("grace", "-1s", "'-1s' is not a duration"),
         ("write_timeout", "0", "write_timeout must be at least 100ms, not 0s"),
-        ("keep", "done=1d", "keep is durations by state (completed, cancelled, dead, ticks)"),
+        ("keep", "done=1d", "keep is durations by state (completed, cancelled, dead, ticks, events)"),
         ("tz", "Europe/Berln", "Europe/Berlin"),
         ("keep", "dead=never", "'never' is not a duration"),
     ],

@@ -1,0 +1,1 @@
+"""Events: published, stored in the step of the change they tell of, handed to handlers, readers and sinks."""

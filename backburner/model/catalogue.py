@@ -1,0 +1,116 @@
+"""One table of everything the engine tells by name: events, signals, metrics, spans. Its page of the docs is made of it.
+
+Names and fields are bounded: kinds, queues, lanes, schedules and nodes stand in fields; ids stand in events' subjects and in logs, never in
+a metric.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+__all__ = ["BUILT_IN", "EVENTS", "FAMILIES", "Entry", "Form", "event_names"]
+
+
+class Form(StrEnum):
+    """How something is told."""
+
+    #: Stored where a subscription asks for it; listeners in the process hear it.
+    EVENT = "event"
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+    SPAN = "span"
+
+
+class Entry(NamedTuple):
+    """One name."""
+
+    name: str
+    form: Form
+    #: What it tells, in a sentence without a full stop.
+    says: str
+    #: The fields of an event's data, the labels of a metric, the attributes of a span.
+    fields: tuple[str, ...] = ()
+    #: Of a metric: ``seconds``, ``jobs`` …
+    unit: str = ""
+    #: An event that is stored whether or not anybody asks: what people did is never lost.
+    kept: bool = False
+
+
+def _event(name: str, says: str, *fields: str, kept: bool = False) -> Entry:
+    return Entry(name, Form.EVENT, says, fields, kept=kept)
+
+
+_JOB = ("kind", "queue", "attempt")
+_WHO = ("by", "reason")
+
+#: Events, by the order of the page. The subject of a ``job.`` event is the job's id; of others the name of what they tell
+#: of: a node's id, a breaker's or schedule's or alert's name.
+EVENTS = (
+    _event("job.enqueued", "A job was stored", *_JOB),
+    _event("job.claimed", "A node took it to run it", *_JOB, "node"),
+    _event("job.completed", "It returned", *_JOB, "node"),
+    _event("job.retry", "It failed, and runs again later", *_JOB, "node", "error", "message", "fingerprint", "delay"),
+    _event("job.snoozed", "It asked to run again later", *_JOB, "node", "message", "delay"),
+    _event("job.interrupted", "Its node had to stop it; nothing is counted against it", *_JOB, "node", "message"),
+    _event("job.crashed", "Its node or its process died; it runs again", *_JOB, "node", "message"),
+    _event("job.misfit", "Its arguments do not fit the signature there", *_JOB, "node", "error", "message"),
+    _event("job.released", "Its claim was given back before it began", *_JOB, "node", "delay"),
+    _event("job.cancelled", "It was cancelled, or expired", *_JOB, "node", "reason"),
+    _event("job.dead", "It is a dead letter", *_JOB, "node", "reason", "error", "message", "fingerprint"),
+    _event("job.replayed", "A dead letter was brought back", *_JOB),
+    _event("job.purged", "A dead letter was deleted, by a person or since its time was over", *_JOB, "reason"),
+    _event("schedule.fired", "A job was stored for a tick", "tick", "job", "late"),
+    _event("schedule.skipped", "A tick was skipped", "tick", "last", "count", "reason"),
+    _event(
+        "schedule.missed",
+        "A tick was decided upon long after its time, or passed over",
+        "tick",
+        "count",
+        "reason",
+        "late",
+    ),
+    _event("schedule.declared", "A schedule in code was stored, or changed", "kind"),
+    _event("schedule.retired", "No living node declares it any more", "kind"),
+    _event("breaker.opened", "A dependency fails; the jobs that name its breaker wait", "seconds"),
+    _event("breaker.probing", "A few of them try it"),
+    _event("breaker.closed", "It works again"),
+    _event("budget.dry", "A retry budget has run out; retries wait"),
+    _event("budget.refilled", "No retry waits for it any more"),
+    _event("lock.lost", "A lock's lease was over while its holder worked", "node"),
+    _event("node.joined", "A node has started", "host", "pid", "queues"),
+    _event("node.left", "A node has stopped", "host"),
+    _event("node.lost", "A node died; its jobs are taken over", "host"),
+    _event("alert.fired", "An alert's condition holds", "when", "value", "since"),
+    _event("alert.resolved", "It holds no more", "when", "value", "since"),
+    _event("events.lost", "A subscription was too slow: events went before it saw them", "upto"),
+    _event("operation.ended", "A replay, purge or import has ended", "action", "outcome", "done", "kept", "missed"),
+    _event("operator.queue.paused", "A person paused a queue", *_WHO, "until", kept=True),
+    _event("operator.queue.resumed", "A person resumed it", *_WHO, kept=True),
+    _event("operator.queue.set", "A person limited it", *_WHO, "slots", "rate", kept=True),
+    _event("operator.kind.paused", "A person paused a kind", *_WHO, "until", kept=True),
+    _event("operator.kind.resumed", "A person resumed it", *_WHO, kept=True),
+    _event("operator.limit.set", "A person overrode a limit", *_WHO, "slots", "rate", kept=True),
+    _event("operator.limit.reset", "What code declares holds again", *_WHO, kept=True),
+    _event("operator.breaker.opened", "A person opened a breaker", *_WHO, kept=True),
+    _event("operator.breaker.auto", "It goes by how runs end again", *_WHO, kept=True),
+    _event("operator.schedule.put", "A person put a schedule", *_WHO, "kind", kept=True),
+    _event("operator.schedule.removed", "A person removed it", *_WHO, kept=True),
+    _event("operator.schedule.paused", "A person paused it", *_WHO, "until", kept=True),
+    _event("operator.schedule.resumed", "A person resumed it", *_WHO, kept=True),
+    _event("operator.schedule.triggered", "A person had it fire", *_WHO, "job", kept=True),
+    _event("operator.schedule.backfilled", "A person had it fire for what had passed", *_WHO, "count", kept=True),
+    _event("operator.operation.begun", "A person began a replay, purge or import", *_WHO, "action", kept=True),
+    _event("operator.operation.stopped", "A person stopped it", *_WHO, "action", kept=True),
+    _event("operator.node.drained", "A person asked a node to drain", *_WHO, kept=True),
+)
+
+BUILT_IN = {entry.name: entry for entry in EVENTS}
+#: First parts of names that are the engine's own: nobody else publishes under them.
+FAMILIES = frozenset(name.partition(".")[0] for name in BUILT_IN)
+
+
+def event_names() -> tuple[str, ...]:
+    """Return the names of the engine's own events, in order."""
+    return tuple(BUILT_IN)
