@@ -17,6 +17,8 @@ __all__ = [
     "CallNotUsed",
     "CallRefused",
     "ClaimLost",
+    "DeliveryFailed",
+    "DeliveryRefused",
     "DuplicateKind",
     "DuplicateSchedule",
     "DuplicateSubscription",
@@ -236,6 +238,14 @@ class EventsGone(CallRefused, LookupError):
     def __init__(self, message: str | None = None, *, after: str) -> None:
         super().__init__(message)
         self.after = after
+
+
+class DeliveryFailed(BackburnerError):
+    """An event could not be delivered; it is tried again."""
+
+
+class DeliveryRefused(BackburnerError):
+    """An event was refused where it was to be delivered, and would be again: its job is a dead letter."""
 
 
 class DuplicateSubscription(CallRefused, ValueError):
