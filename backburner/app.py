@@ -17,8 +17,10 @@ from backburner.jobs.kit import Kit
 from backburner.jobs.process_loading import refuse_in_child
 from backburner.jobs.registry import Kinds, check_registries
 from backburner.model.clock import SECOND, SystemClock
-from backburner.observability.logs import LogListener, guarded
+from backburner.observability.hearing import guard, guarded
+from backburner.observability.logs import LogListener
 from backburner.periodic import Periodic, Registry
+from backburner.ports.telemetry import Hooks, Telemetry
 from backburner.scheduler.declared import Declarations
 from backburner.shield import to_the_end
 
@@ -168,7 +170,8 @@ class Backburner(Periodic, Generic[S]):
         listener = options.pop("listener", None) or LogListener()
         self._settings = config.load(**cast("config.Options", {"url": url, **options}))
         self._kinds = Kinds()
-        self._kit = Kit(clock, guarded(listener), Random())  # noqa: S311 - jitter
+        hooks = Hooks()
+        self._kit = Kit(clock, guarded(listener, hooks), Random(), hooks)  # noqa: S311 - jitter
         self._engine: Engine | None = None
         #: What has been told of the store, by any engine of this app: a script's is opened again and again.
         self._told: set[str] = set()
@@ -334,6 +337,20 @@ class Backburner(Periodic, Generic[S]):
         that died. Raises `InvalidOption`.
         """
         return self._running().locks.lock(name, shared=shared, timeout=timeout, lease=lease)
+
+    # ---- telemetry -----------------------------------------------------------------------------------------------
+
+    def instrument(self, telemetry: Telemetry) -> None:
+        """Have a telemetry watch jobs come and go from now on; what it raises is told to the log, and harms no job.
+
+        Raises `InvalidOption` for what is none.
+        """
+        if not isinstance(telemetry, Telemetry):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidOption(
+                f"{telemetry!r} is no Telemetry: write a class of backburner.ports.telemetry.Telemetry",
+                option="telemetry",
+            )
+        self._kit.hooks.add(telemetry, guard)
 
     # ---- testing -----------------------------------------------------------------------------------------------
 

@@ -99,7 +99,7 @@ class Engine:
         self._hints.heard = self._heard
         self._joined = Joined(self._backend.transactions)
         self._ids = Ids(kit.clock)
-        self._orders = Orders(kinds, self._ids, argument_limit=ARGUMENT_LIMIT, headers=extras.headers)
+        self._orders = Orders(kinds, self._ids, argument_limit=ARGUMENT_LIMIT, headers=extras.headers, hooks=kit.hooks)
         self._handles = Handles(self._backend.reader, self._cancel, self._joined, kit=kit)
         self._worker = self._make_worker() if settings.run else None
         self.client = Client(

@@ -21,7 +21,7 @@ from backburner.ports.backend import Hint
 from backburner.ports.jobs import GroupAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Coroutine, Mapping, Sequence
 
     from backburner.jobs.handles import Handles
     from backburner.jobs.hints import Hints
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Client", "Stored"]
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 _LATEST = sys.maxsize
 #: Jobs in one cancellation.
@@ -77,10 +78,26 @@ class Client:
         self._joined = joined
         self._hints = hints
         self._midwife = midwife
+        self._hooks = kit.hooks
         self.commits = Commits(joined, self._committed, kit)
 
-    async def create_task(self, call: Call[R], options: TaskOptions) -> JobHandle[R]:
+    def create_task(self, call: Call[R], options: TaskOptions) -> Coroutine[Any, Any, JobHandle[R]]:
         """Store one job."""
+        if self._hooks.storing:
+            return self._surrounded(1, self._create_task(call, options))
+        return self._create_task(call, options)
+
+    def create_tasks(
+        self, calls: Iterable[Call[Any]], options: BatchOptions
+    ) -> Coroutine[Any, Any, list[JobHandle[Any]]]:
+        """Store many jobs in one write: all of them or none."""
+        if self._hooks.storing:
+            taken = calls if isinstance(calls, Call) or not isinstance(calls, Iterable) else list(calls)  # pyright: ignore[reportUnnecessaryIsInstance]
+            count = len(taken) if isinstance(taken, list) else 1
+            return self._surrounded(count, self._create_tasks(taken, options))
+        return self._create_tasks(calls, options)
+
+    async def _create_task(self, call: Call[R], options: TaskOptions) -> JobHandle[R]:
         tx = options.get("tx") if options else None
         if self._joined.open and tx is None:
             take(call)
@@ -97,8 +114,7 @@ class Client:
             return JobHandle(self.handles.vigil(job_id, call.definition), existed=existed)
         return JobHandle(self.handles.vigil(job.id, call.definition))
 
-    async def create_tasks(self, calls: Iterable[Call[Any]], options: BatchOptions) -> list[JobHandle[Any]]:
-        """Store many jobs in one write: all of them or none."""
+    async def _create_tasks(self, calls: Iterable[Call[Any]], options: BatchOptions) -> list[JobHandle[Any]]:
         if isinstance(calls, Call):
             calls.used = True
             raise NotACall(
@@ -131,7 +147,13 @@ class Client:
 
     async def store(self, jobs: Sequence[NewJob], tx: object = None) -> list[Stored]:
         """Store jobs in one write, all of them or none; in order, what became of each."""
+        if self._hooks.storing and jobs:
+            return _stored(jobs, await self._surrounded(len(jobs), self._store(jobs, tx)))
         return _stored(jobs, await self._store(jobs, tx))
+
+    async def _surrounded(self, calls: int, storing: Coroutine[Any, Any, T]) -> T:
+        with self._hooks.around_storing(calls):
+            return await storing
 
     async def _store(self, jobs: Sequence[NewJob], tx: object) -> GroupAnswer:
         if not jobs:
@@ -205,6 +227,8 @@ class Client:
         if answer.refused is not None:
             self.dropped(jobs, tokens)
             return
+        if self._hooks.stored:
+            self._tell(jobs, answer)
         born = answer.born
         if midwife is not None:
             soonest: dict[str, int] = {}
@@ -221,6 +245,12 @@ class Client:
                 midwife.expect(queue, delay)
         if len(born) < len(jobs):
             self._hints.tell(Hint.JOBS)
+
+    def _tell(self, jobs: Sequence[NewJob], answer: GroupAnswer) -> None:
+        """Let those who watch know which jobs of a group are new; in a caller's transaction, which may yet be rolled back."""
+        new = [job for job, (_, existed) in zip(jobs, _stored(jobs, answer), strict=True) if not existed]
+        for stored in self._hooks.stored:
+            stored(new)
 
     def dropped(self, jobs: Sequence[NewJob], tokens: Mapping[str, int]) -> None:
         """Hear from the intake that a group was not written."""
@@ -252,6 +282,8 @@ class Client:
             raise StoreRefused(answer.refused, stored="no", job_id=jobs[0].id)
         if answer.busy:
             raise busy_group(jobs[0].id, "no", ": nothing was stored, and your transaction stays usable")
+        if self._hooks.stored:
+            self._tell(jobs, answer)
         stored = [job for job, (_, existed) in zip(jobs, _stored(jobs, answer), strict=True) if not existed]
         self._joined.join(tx, [job.id for job in stored])
         if stored:

@@ -97,6 +97,7 @@ class Executor:
         self._clock = kit.clock
         self._listener = kit.listener
         self._random = kit.random
+        self._hooks = kit.hooks
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
         self._timer: Timer | None = None
@@ -172,7 +173,7 @@ class Executor:
     def begin(self, run: Run) -> None:
         """Know that its wait is over."""
         run.waiting = None
-        if run.definition.watched:
+        if run.definition.watched or self._hooks.ended:
             run.since = self._clock.monotonic()
         if run.why is None and self.runs.get(run.id) is run:
             run.deadline = self._deadline(run.claim, run.definition)
@@ -205,7 +206,7 @@ class Executor:
     async def _run(self, run: Run) -> None:
         definition = run.definition
         run.begun = True
-        if definition.watched:
+        if definition.watched or self._hooks.ended:
             run.since = self._clock.monotonic()
         current_run.set(run)
         raised: BaseException | None = None
@@ -216,7 +217,10 @@ class Executor:
                 args, kwargs = definition.signature.decode(run.claim.args)
             except PayloadNotReadable as error:
                 raise _Misfit from error
-            if definition.plain and not self._around:
+            if self._hooks.running:
+                with self._hooks.around_run(run.claim):
+                    text = await self._perform(run, args, kwargs)
+            elif definition.plain and not self._around:
                 result: object = await definition.fn(*args, **kwargs)
                 text = definition.signature.encode_result(result, self._result_limit)
             else:
@@ -232,7 +236,10 @@ class Executor:
             raise raised
 
     async def _perform(self, run: Run, args: tuple[object, ...], kwargs: dict[str, object]) -> str:
-        """Run what is more than a plain call on the loop; returns the result as JSON text."""
+        """Run what may be more than a plain call on the loop; returns the result as JSON text."""
+        definition = run.definition
+        if definition.plain and not self._around:
+            return definition.signature.encode_result(await definition.fn(*args, **kwargs), self._result_limit)
         text = "null"
         ran = False
 
@@ -306,6 +313,10 @@ class Executor:
 
     def _finish(self, run: Run, settlement: Settlement | None, error: BaseException | None) -> None:
         claim = run.claim
+        if self._hooks.ended:
+            seconds = self._clock.monotonic() - run.since
+            for ended in self._hooks.ended:
+                ended(claim, None if run.why is Why.LOST else settlement, seconds)
         if run.effects is not None:
             self._desk.close(run)
             settlement = self._conclude(run, run.effects, settlement)

@@ -1,9 +1,11 @@
-"""What every part of the engine is given: the time, an ear, and chance."""
+"""What every part of the engine is given: the time, an ear, chance, and those who watch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from backburner.ports.telemetry import Hooks
 
 if TYPE_CHECKING:
     from random import Random
@@ -21,3 +23,4 @@ class Kit:
     clock: Clock
     listener: Listener
     random: Random
+    hooks: Hooks = field(default_factory=Hooks)

@@ -24,10 +24,11 @@ from backburner.model.times import duration, moment
 from backburner.resilience.retry import encode, policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     from backburner.jobs.registry import Kinds
+    from backburner.ports.telemetry import Hooks
 
 __all__ = ["Orders", "Parent"]
 
@@ -73,11 +74,14 @@ class Orders:
         *,
         argument_limit: int,
         headers: Callable[[], Mapping[str, str]] | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self._known = None if kinds is None else kinds.definitions
         self._ids = ids
         self._argument_limit = argument_limit
         self._headers = headers
+        #: What those who watch have jobs carry.
+        self._carried: Sequence[Callable[[], Mapping[str, str]]] = () if hooks is None else hooks.headers
 
     def prepare(
         self,
@@ -113,7 +117,7 @@ class Orders:
             )
         declared = definition.options
         headers = None
-        if self._headers is not None or parent is not None or heir is not None:
+        if self._carried or self._headers is not None or parent is not None or heir is not None:
             headers = self._headers_for(heir or parent)
         if not options and parent is None and declared.unique is None and declared.lanes is None:
             return NewJob(
@@ -194,6 +198,8 @@ class Orders:
 
     def _headers_for(self, heir: Heir | None) -> str | None:
         headers = dict(heir.headers) if heir is not None else {}
+        for carried in self._carried:
+            headers |= carried()
         if self._headers is not None:
             own = self._headers()
             if not isinstance(own, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]

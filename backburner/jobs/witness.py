@@ -30,6 +30,7 @@ class Witness:
         self._hints = hints
         self._expect = expect
         self._listener = kit.listener
+        self._hooks = kit.hooks
         #: A follow-up with a unique key was stored: one may stand at its gate, and the end of a job let it into the line.
         self._keyed = False
         self.completed = 0
@@ -38,8 +39,13 @@ class Witness:
     def settled(self, job: Subject, settlement: Settlement, error: BaseException | None) -> None:
         """Hear of a settlement."""
         state = settlement.state
+        for settled in self._hooks.settled:
+            settled(job, settlement)
         if state is JobState.COMPLETED:
             self.completed += 1
+            if settlement.jobs:
+                for stored in self._hooks.stored:
+                    stored(settlement.jobs)
             if settlement.jobs and not self._keyed:
                 self._keyed = any(job.unique is not None for job in settlement.jobs)
             self._handles.ended(job.id, Final(state, settlement.result))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from backburner.log import Level, emit
 from backburner.ports.telemetry import Signal
 
-if TYPE_CHECKING:
-    from backburner.ports.telemetry import Listener
-
-__all__ = ["LogListener", "guarded"]
+__all__ = ["LogListener"]
 
 
 class _Record(NamedTuple):
@@ -78,18 +74,6 @@ class LogListener:
         if error is not None:
             fields["error"] = _described(error)
         emit(record.logger, record.level, signal.value, fields, error=error if record.traceback else None)
-
-
-def guarded(listener: Listener) -> Listener:
-    """Wrap a listener so that what it raises is told to the log and hurts nobody."""
-
-    def heard(signal: Signal, /, *, error: BaseException | None = None, **fields: object) -> None:
-        try:
-            listener(signal, error=error, **fields)
-        except Exception:
-            logging.getLogger("backburner.engine").exception("a listener raised on %s; the engine goes on", signal)
-
-    return heard
 
 
 def _is_told(failures: object) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -131,9 +131,24 @@ class Hooks:
         self.settled: list[Callable[[Claim | JobRecord, Settlement], None]] = []
         self.signal: list[Callable[[Signal, BaseException | None, Mapping[str, object]], None]] = []
 
-    def add(self, telemetry: Telemetry) -> None:
-        """Have a telemetry hear what it defines, from now on."""
+    def add(self, telemetry: Telemetry, guard: Callable[[str, Any], Any] | None = None) -> None:
+        """Have a telemetry hear what it defines, from now on; ``guard`` makes of a method, by its name, what is called."""
         for name in self.__slots__:
             method = getattr(telemetry, name)
             if getattr(method, "__func__", method) is not getattr(Telemetry, name):
-                getattr(self, name).append(method)
+                getattr(self, name).append(method if guard is None else guard(name, method))
+
+    def around_storing(self, calls: int) -> ExitStack:
+        """Return what surrounds the storing of so many calls: the first telemetry is the outermost."""
+        return _nested([surround(calls) for surround in self.storing])
+
+    def around_run(self, claim: Claim) -> ExitStack:
+        """Return what surrounds a run."""
+        return _nested([surround(claim) for surround in self.running])
+
+
+def _nested(managers: Sequence[AbstractContextManager[object]]) -> ExitStack:
+    with ExitStack() as stack:
+        for manager in managers:
+            stack.enter_context(manager)
+        return stack.pop_all()

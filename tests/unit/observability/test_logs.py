@@ -7,8 +7,9 @@ import logging
 import pytest
 
 from backburner.errors import StoreUnavailable
-from backburner.observability.logs import LogListener, guarded
-from backburner.ports.telemetry import Signal
+from backburner.observability.hearing import guarded
+from backburner.observability.logs import LogListener
+from backburner.ports.telemetry import Hooks, Signal
 
 
 def _failure() -> ValueError:
@@ -95,7 +96,7 @@ def test_a_raising_listener_hurts_nobody(caplog: pytest.LogCaptureFixture) -> No
     def broken(_: Signal, /, **__: object) -> None:
         raise RuntimeError("sink is gone")
 
-    guarded(broken)(Signal.JOB_DEAD, id="a1")
+    guarded(broken, Hooks())(Signal.JOB_DEAD, id="a1")
     assert caplog.messages == ["a listener raised on job.dead; the engine goes on"]
     assert caplog.records[0].exc_info is not None
 
@@ -108,5 +109,5 @@ def test_a_guarded_listener_hears_everything() -> None:
     def listener(signal: Signal, /, *, error: BaseException | None = None, **fields: object) -> None:
         heard.append((signal, error, fields))
 
-    guarded(listener)(Signal.JOB_DEAD, error=error, id="a1")
+    guarded(listener, Hooks())(Signal.JOB_DEAD, error=error, id="a1")
     assert heard == [(Signal.JOB_DEAD, error, {"id": "a1"})]
