@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["BUILT_IN", "EVENTS", "FAMILIES", "Entry", "Form", "event_names"]
+__all__ = ["BUILT_IN", "EVENTS", "FAMILIES", "METRICS", "Entry", "Form", "event_names"]
 
 
 class Form(StrEnum):
@@ -114,3 +114,84 @@ FAMILIES = frozenset(name.partition(".")[0] for name in BUILT_IN)
 def event_names() -> tuple[str, ...]:
     """Return the names of the engine's own events, in order."""
     return tuple(BUILT_IN)
+
+
+def _metric(name: str, form: Form, says: str, *labels: str, unit: str = "") -> Entry:
+    return Entry(f"backburner_{name}", form, says, labels, unit)
+
+
+_COUNTER, _GAUGE, _HISTOGRAM = Form.COUNTER, Form.GAUGE, Form.HISTOGRAM
+_JOBS = ("kind", "queue")
+
+#: Metrics: first those of one process, which add up over all of them; then, from `backburner_queue_jobs` on, those of the
+#: store, which every process shows alike: take the greatest, never the sum.
+METRICS = (
+    _metric("jobs_stored_total", _COUNTER, "Jobs stored by this process", *_JOBS, unit="jobs"),
+    _metric(
+        "jobs_settled_total",
+        _COUNTER,
+        "Claims of this process that ended, by how, once that is durable",
+        *_JOBS,
+        "outcome",
+        unit="jobs",
+    ),
+    _metric("run_seconds", _HISTOGRAM, "How long runs took, of those that have ended", *_JOBS, unit="seconds"),
+    _metric(
+        "wait_seconds",
+        _HISTOGRAM,
+        "For how long jobs had been due when they were claimed, told as their run ends",
+        *_JOBS,
+        unit="seconds",
+    ),
+    _metric("running_jobs", _GAUGE, "Runs under way in this process", *_JOBS, unit="jobs"),
+    _metric("signals_total", _COUNTER, "What the engine of this process has told, by name", "signal", unit="signals"),
+    _metric(
+        "loop_failures",
+        _GAUGE,
+        "Steps that failed in a row, of each of the engine's loops in this process",
+        "loop",
+        unit="failures",
+    ),
+    _metric("last_beat_age_seconds", _GAUGE, "How long ago this node last renewed its lease", unit="seconds"),
+    _metric("draining", _GAUGE, "1: this node takes no more work"),
+    _metric("store_readable", _GAUGE, "0: the store could not be read, so what it holds is not shown"),
+    _metric("store_read_seconds", _GAUGE, "How long the last reading of the store for metrics took", unit="seconds"),
+    _metric(
+        "queue_jobs",
+        _GAUGE,
+        "Jobs in the store, by state: waiting (due), scheduled, retrying, held (at a gate), running, dead",
+        "queue",
+        "state",
+        unit="jobs",
+    ),
+    _metric(
+        "queue_oldest_seconds",
+        _GAUGE,
+        "How long the first job in line has been due; 0: none waits",
+        "queue",
+        unit="seconds",
+    ),
+    _metric("queue_slots", _GAUGE, "Slots of all nodes that take work", "queue", unit="slots"),
+    _metric("unknown_jobs", _GAUGE, "Jobs that wait for a node which knows their kind", "kind", unit="jobs"),
+    _metric("nodes", _GAUGE, "Nodes, by state: working, draining, dead", "state", unit="nodes"),
+    _metric(
+        "breaker_phase",
+        _GAUGE,
+        "1 for the phase that a breaker is in: closed, open, half_open, closing",
+        "breaker",
+        "phase",
+    ),
+    _metric(
+        "subscription_lag_events",
+        _GAUGE,
+        "Events that were stored since the last one which a subscription is done with, whether or not it asks for them",
+        "subscription",
+        unit="events",
+    ),
+    _metric(
+        "schedule_overdue_seconds",
+        _GAUGE,
+        "By how much the earliest schedule that is due, and was not decided upon, is late; 0: none is",
+        unit="seconds",
+    ),
+)
