@@ -72,7 +72,7 @@ class Series:
         #: Seconds that runs took; and for how long they had been due when they were claimed.
         self.run = Histogram(RUN_BOUNDS)
         self.waited = Histogram(WAIT_BOUNDS)
-        self.outcomes = dict.fromkeys(_SHOWN, 0)
+        self.outcomes: dict[str, int] = dict.fromkeys(_SHOWN, 0)
 
 
 class Tally(Telemetry):
