@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["BUILT_IN", "EVENTS", "FAMILIES", "METRICS", "Entry", "Form", "event_names"]
+__all__ = ["BUILT_IN", "EVENTS", "FAMILIES", "INSTRUMENTS", "METRICS", "SPANS", "Entry", "Form", "event_names"]
 
 
 class Form(StrEnum):
@@ -104,6 +104,74 @@ EVENTS = (
     _event("operator.operation.begun", "A person began a replay, purge or import", *_WHO, "action", kept=True),
     _event("operator.operation.stopped", "A person stopped it", *_WHO, "action", kept=True),
     _event("operator.node.drained", "A person asked a node to drain", *_WHO, kept=True),
+)
+
+_MESSAGING = ("messaging.system", "messaging.operation.name", "messaging.operation.type")
+
+#: Spans of OpenTelemetry, with their attributes: by its semantic conventions for messaging, and some of our own. Of names
+#: that end in a kind, the kind is left out where there are several.
+SPANS = (
+    Entry(
+        "send {kind}",
+        Form.SPAN,
+        "Jobs are checked and stored by one call; one of many jobs tells their number",
+        (
+            *_MESSAGING,
+            "messaging.destination.name",
+            "messaging.batch.message_count",
+            "messaging.message.id",
+            "backburner.kind",
+            "error.type",
+        ),
+    ),
+    Entry(
+        "process {kind}",
+        Form.SPAN,
+        "A run, in the trace of what stored the job; linked to it too",
+        (
+            *_MESSAGING,
+            "messaging.destination.name",
+            "messaging.message.id",
+            "messaging.message.conversation_id",
+            "backburner.kind",
+            "backburner.attempt",
+            "backburner.schedule",
+            "backburner.outcome",
+            "error.type",
+        ),
+    ),
+)
+
+#: Metrics of OpenTelemetry: by its semantic conventions for messaging.
+INSTRUMENTS = (
+    Entry(
+        "messaging.client.sent.messages",
+        Form.COUNTER,
+        "Jobs that were stored",
+        (*_MESSAGING, "messaging.destination.name", "backburner.kind"),
+        "{message}",
+    ),
+    Entry(
+        "messaging.client.operation.duration",
+        Form.HISTOGRAM,
+        "How long the checking and storing of jobs took, by one call",
+        (*_MESSAGING, "error.type"),
+        "s",
+    ),
+    Entry(
+        "messaging.client.consumed.messages",
+        Form.COUNTER,
+        "Runs that have ended",
+        (*_MESSAGING, "messaging.destination.name", "backburner.kind", "backburner.outcome", "error.type"),
+        "{message}",
+    ),
+    Entry(
+        "messaging.process.duration",
+        Form.HISTOGRAM,
+        "How long a run took",
+        (*_MESSAGING, "messaging.destination.name", "backburner.kind", "backburner.outcome", "error.type"),
+        "s",
+    ),
 )
 
 BUILT_IN = {entry.name: entry for entry in EVENTS}
