@@ -1,0 +1,139 @@
+"""A sink that adds events to a Redis stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from backburner.errors import DeliveryFailed, DeliveryRefused, InvalidOption, InvalidUrl, UnknownUrlOption
+from backburner.events.sinks import cloudevent
+from backburner.events.sinks.bounded import bounded
+from backburner.events.sinks.extras import require
+from backburner.events.sinks.sink import DELIVERY, named, seconds
+from backburner.resilience.checks import check_whole
+from backburner.shield import to_the_end
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from backburner.events.event import Event
+
+__all__ = ["RedisStream", "redis_stream"]
+
+_SCHEMES = frozenset({"redis", "rediss"})
+_PORT = 6379
+#: The driver's own.
+_OPTIONS = frozenset(
+    {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_cert_reqs", "ssl_check_hostname"}
+)
+
+
+class RedisStream:
+    """A stream as a sink."""
+
+    retry = DELIVERY
+
+    def __init__(
+        self, url: str, key: str, *, where: str, host: str, maxlen: int | None, timeout: float, name: str | None
+    ) -> None:
+        self.name = named(name, "redis", f"{where}/{key}")
+        self.breaker = named(None, "redis", host)
+        self.timeout = timeout
+        self._url = url
+        self._key = key
+        self._where = where
+        self._maxlen = maxlen
+        # The driver's types are loose.
+        self._client: Any = None
+
+    def __repr__(self) -> str:
+        return f"<sink {self.name}>"
+
+    async def send(self, event: Event) -> None:
+        """Add an event: a field for each of its attributes, and its data as JSON."""
+        from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415 - an extra
+
+        fields: dict[str, str | bytes] = {**cloudevent.attributes(event), "data": msgspec.json.encode(event.data)}
+        try:
+            async with bounded(self.timeout, self.name):
+                await self._open().xadd(self._key, fields, maxlen=self._maxlen, approximate=True)
+        except ResponseError as error:
+            told = f"{self.name}: {error}"
+            if str(error).startswith("WRONGTYPE"):
+                raise DeliveryRefused(f"{told}; the key is no stream: give another") from error
+            raise DeliveryFailed(told) from error
+        except (RedisError, OSError) as error:
+            raise DeliveryFailed(f"{self.name}: {type(error).__name__}: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await to_the_end(client.aclose())
+
+    def _open(self) -> Any:  # noqa: ANN401 - as above
+        if self._client is None:
+            from redis import asyncio as driver  # noqa: PLC0415 - an extra
+            from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra
+            from redis.backoff import NoBackoff  # noqa: PLC0415 - an extra
+
+            made: Any = driver.Redis
+            self._client = made.from_url(
+                self._url,
+                # Tries are the job's.
+                retry=Retry(NoBackoff(), 0),
+                socket_timeout=None,
+                socket_connect_timeout=self.timeout,
+                protocol=2,
+                client_name="backburner",
+            )
+        return self._client
+
+
+def redis_stream(
+    url: str, key: str, *, maxlen: int | None = None, timeout: timedelta | float = 15, name: str | None = None
+) -> RedisStream:
+    """Return a sink that adds each event to a stream of a Redis server.
+
+    Args:
+        url: ``redis://HOST:6379/0`` or ``rediss://…``, by TLS.
+        key: The stream's.
+        maxlen: About how many entries it keeps; None is all.
+        timeout: A `timedelta` or seconds, for all of a delivery.
+        name: What its deliveries go by; made of the server's address and the key, else.
+
+    Raises:
+        InvalidUrl: The URL is none of a Redis server.
+        InvalidOption: An option has a value that it cannot have.
+        CallRefused: redis is not installed.
+    """
+    require("redis", extra="redis", sink="redis_stream")
+    where, host = _place(url)
+    if not key:
+        raise InvalidOption("key must not be empty: it is the stream's", option="key")
+    if maxlen is not None:
+        check_whole(maxlen, "maxlen")
+    return RedisStream(url, key, where=where, host=host, maxlen=maxlen, timeout=seconds(timeout), name=name)
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Return where a URL leads to, as it may be shown, and the server's part of that."""
+    try:
+        parts = urlsplit(url)
+        server = f"{parts.hostname or 'localhost'}:{parts.port or _PORT}"
+        options = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        raise InvalidUrl("this is no URL of a Redis server; write redis://HOST:6379/0") from None
+    if parts.scheme not in _SCHEMES:
+        raise InvalidUrl(f"{server!r}: a stream is on one server; write redis://HOST:6379/0, or rediss:// for TLS")
+    database = parts.path.removeprefix("/") or "0"
+    if not (database.isascii() and database.isdecimal()):
+        raise InvalidUrl(f"{server!r}: a database is a number; write redis://HOST:6379/0")
+    for option, _ in options:
+        if option not in _OPTIONS:
+            raise UnknownUrlOption(
+                f"{server!r}: a stream has no option {option!r}; there are: {', '.join(sorted(_OPTIONS))}"
+            )
+    return f"{server}/{database}", server

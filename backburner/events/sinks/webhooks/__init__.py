@@ -1,0 +1,1 @@
+"""A webhook's parts: where it may go, how it is signed, what an answer means."""
