@@ -53,6 +53,7 @@ async def test_a_slow_reading_is_repeated_later() -> None:
     shared = paced(source, clock)
     source.open.clear()
     asking = asyncio.ensure_future(shared.get())
+    await clock.settle()
     await clock.advance(2)
     source.open.set()
     assert (await asking).seconds == 2
