@@ -70,16 +70,18 @@ def correlated(id: str | None = None) -> Generator[str]:
 def _under(correlation: str | None) -> Generator[None]:
     # Whoever has something in structlog's context has imported it: 100 ms that others need not pay.
     structlog = sys.modules.get("structlog")
-    tokens: Mapping[str, Any] = {}
-    if structlog is not None and correlation is not None:
-        tokens = structlog.contextvars.bind_contextvars(**{CORRELATION_HEADER: correlation})
+    bound: Mapping[str, Any] = {}
+    if structlog is not None:
+        bound = structlog.contextvars.bind_contextvars(**{CORRELATION_HEADER: correlation})
+        if correlation is None:
+            structlog.contextvars.unbind_contextvars(CORRELATION_HEADER)
     token = _current.set(correlation)
     try:
         yield
     finally:
         _current.reset(token)
-        if structlog is not None and tokens:
-            structlog.contextvars.reset_contextvars(**tokens)
+        if structlog is not None:
+            structlog.contextvars.reset_contextvars(**bound)
 
 
 def _bound() -> str | None:
