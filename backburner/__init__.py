@@ -28,7 +28,7 @@ from backburner.jobs.reasons import Reason
 from backburner.jobs.signals import Cancel, Reject, Retry, Snooze
 from backburner.jobs.status import JobStatus
 from backburner.jobs.unique import Unique
-from backburner.periodic import Registry
+from backburner.registry import Registry
 from backburner.resilience.adaptive import Adaptive
 from backburner.resilience.backoff import constant, decorrelated, exponential, fibonacci, linear, polynomial
 from backburner.resilience.breaker import Breaker

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, cast, 
 from backburner import config
 from backburner.engine import Engine, Extras
 from backburner.errors import AlreadyRunning, BackburnerError, InvalidOption, NotRunning
+from backburner.events.listening import Listening
+from backburner.events.naming import check_patterns
+from backburner.events.subscribers import Subscribers
+from backburner.handling import Handling, Sinks
 from backburner.jobs.blocking import Blocking
 from backburner.jobs.call import take
 from backburner.jobs.group import TaskGroup
@@ -17,10 +21,14 @@ from backburner.jobs.kit import Kit
 from backburner.jobs.process_loading import refuse_in_child
 from backburner.jobs.registry import Kinds, check_registries
 from backburner.model.clock import SECOND, SystemClock
+from backburner.observability.correlation import Correlation, uncorrelated
+from backburner.observability.health import Health
 from backburner.observability.hearing import guard, guarded
 from backburner.observability.logs import LogListener
-from backburner.periodic import Periodic, Registry
+from backburner.observability.vitals import Vitals
+from backburner.periodic import Periodic
 from backburner.ports.telemetry import Hooks, Telemetry
+from backburner.registry import Registry
 from backburner.scheduler.declared import Declarations
 from backburner.shield import to_the_end
 
@@ -34,6 +42,9 @@ if TYPE_CHECKING:
     from msgspec import UnsetType
 
     from backburner.dlq.face import DeadLetters
+    from backburner.events.event import Event
+    from backburner.events.sinks.sink import Sink
+    from backburner.events.subscribers import Subscriber
     from backburner.jobs.breakers import Breakers
     from backburner.jobs.call import Call
     from backburner.jobs.client import Client
@@ -46,6 +57,7 @@ if TYPE_CHECKING:
     from backburner.jobs.queues import KindPauses, Queues
     from backburner.jobs.reasons import Reason
     from backburner.model.clock import Clock
+    from backburner.observability.sampling import Sample
     from backburner.ports.telemetry import Listener
     from backburner.resilience.lock import Lock
     from backburner.resilience.retry import RetryPolicy
@@ -121,7 +133,7 @@ class Options(TypedDict, total=False):
     """Who hears what the engine tells; by default the log."""
 
 
-class Backburner(Periodic, Generic[S]):
+class Backburner(Periodic, Handling, Generic[S]):
     """An engine of durable jobs in your own process.
 
     ``url`` says where jobs are stored: ``sqlite:///jobs.db``, ``postgresql://…``, ``redis://…`` (also a cluster, or by
@@ -156,8 +168,15 @@ class Backburner(Periodic, Generic[S]):
     ) -> None:
         jobs = check_registries(options.pop("jobs", ()))
         self._declarations = Declarations()
+        self._subscribers = Subscribers()
+        self._sinks = Sinks(self)
+        clock = options.pop("clock", None) or SystemClock()
+        self._listening = Listening(clock)
         self._extras = Extras(
             declarations=self._declarations,
+            subscribers=self._subscribers,
+            listening=self._listening,
+            close_sinks=self._close_sinks,
             lifespan=_callable(lifespan, "lifespan"),
             around=_wrappers(options.pop("around", ())),
             headers=_callable(options.pop("headers", None), "headers"),
@@ -166,13 +185,20 @@ class Backburner(Periodic, Generic[S]):
         if unknown:
             known = ", ".join(("url", "lifespan", *Options.__annotations__))
             raise InvalidOption(f"Backburner has no option {min(unknown)!r}; it takes {known}", option=min(unknown))
-        clock = options.pop("clock", None) or SystemClock()
         listener = options.pop("listener", None) or LogListener()
         self._settings = config.load(**cast("config.Options", {"url": url, **options}))
         self._kinds = Kinds()
         hooks = Hooks()
+        hooks.add(Correlation())
         self._kit = Kit(clock, guarded(listener, hooks), Random(), hooks)  # noqa: S311 - jitter
         self._engine: Engine | None = None
+        self._health = Health(
+            self.vitals,
+            self._ping,
+            lease=self._settings.lease / SECOND,
+            stall_limit=self._settings.stall_limit / SECOND,
+            clock=clock,
+        )
         #: What has been told of the store, by any engine of this app: a script's is opened again and again.
         self._told: set[str] = set()
         self._blocking = Blocking(
@@ -182,12 +208,26 @@ class Backburner(Periodic, Generic[S]):
             registry.attach(self._kinds)
             if isinstance(registry, Registry):
                 registry.attach_schedules(self._declarations)
+                registry.attach_handlers(self._subscribers)
+        self._registries = jobs
 
     def _schedule(self, declaration: Declaration) -> None:
         self._declarations.add(declaration)
 
     def _declare(self, definition: Definition) -> None:
         self._kinds.add(definition)
+
+    def _subscribe(self, subscriber: Subscriber) -> None:
+        self._subscribers.add(subscriber)
+
+    def _sending(self, sink: Sink) -> Job[[Event], None]:
+        return self._sinks.job(sink)
+
+    async def _close_sinks(self) -> None:
+        await self._sinks.close()
+        for registry in self._registries:
+            if isinstance(registry, Registry):
+                await registry.sinks.close()
 
     # ---- life --------------------------------------------------------------------------------------------------
 
@@ -301,6 +341,64 @@ class Backburner(Periodic, Generic[S]):
         """Schedules: put, pause, trigger, foresee and read them, those in code too."""
         return self._running().schedules
 
+    # ---- events ------------------------------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        name: str,
+        data: object = None,
+        *,
+        subject: str = "",
+        id: str | None = None,
+        tx: object = None,
+    ) -> str:
+        """Publish an event, as ``await bb.publish("order.paid", {"total": 12}, subject="order/42")``; return its id.
+
+        It is stored if a handler (`on`), a reader (`events`) or anybody else's subscription asks for its name, else it costs
+        no write. ``data`` is an object of what JSON gives back equal, at most 64 KiB. Events of one ``subject`` keep
+        their order. The second of one ``id`` is not stored, so a publisher that may have been interrupted repeats
+        safely. With ``tx``, your own connection to the same store in a transaction, the event is that transaction's:
+        rolled back, it never was.
+
+        Raises `InvalidEvent`, `InvalidOption`, `TransactionRefused`, `StoreError`.
+        """
+        return await self._running().publish(name, data, subject=subject, event_id=id, tx=tx)
+
+    def events(
+        self,
+        *names: str,
+        after: str | None = None,
+        subject: str | None = None,
+        subscription: str | None = None,
+    ) -> AsyncGenerator[Event]:
+        """Read events as they come: ``async for event in bb.events("job.*", subscription="billing")``.
+
+        Names as in `on`; none are all. Under the name of a ``subscription`` events are kept while nobody reads, for as long
+        as events are kept, and reading goes on where the last reader of that name stopped, in whichever process: an
+        event counts as done once the next is asked for, so the last one may come again. Without a name events are kept
+        from the first `anext` to the end of the loop. ``after`` is an `Event.cursor` to go on after instead; ``subject``
+        leaves out all others.
+
+        Raises `UnknownEvent`, and while reading `InvalidCursor`, `EventsGone` when it was too slow, `StoreError`.
+        """
+        patterns = check_patterns(names)
+        return self._running().events(patterns, subject=subject, subscription=subscription, after=after)
+
+    def listen(self, *names: str) -> Callable[[Callable[[Event], T]], Callable[[Event], T]]:
+        """Have a function called on the loop, in this process, as things happen: ``@bb.listen("job.dead", "breaker.*")``.
+
+        For nothing: no store is asked and nothing is kept. It hears what this process does alone, and must not block;
+        what it raises is told to the log. Names as in `on`. Raises `UnknownEvent`, `InvalidOption`.
+        """
+        patterns = check_patterns(names)
+
+        def listening(fn: Callable[[Event], T]) -> Callable[[Event], T]:
+            self._listening.add(patterns, fn)
+            self._listening.join(self._kit.hooks, patterns)
+            return fn
+
+        return listening
+
     # ---- limits and locks ----------------------------------------------------------------------------------------
 
     @property
@@ -339,6 +437,22 @@ class Backburner(Periodic, Generic[S]):
         return self._running().locks.lock(name, shared=shared, timeout=timeout, lease=lease)
 
     # ---- telemetry -----------------------------------------------------------------------------------------------
+
+    @property
+    def health(self) -> Health:
+        """Probes, as calls and as ASGI apps: ``await bb.health.ready()``, ``app.mount("/health/ready", bb.health.ready)``.
+
+        ``live`` fails where only a restart helps, ``ready`` also from a drain on and while the store is out of reach.
+        """
+        return self._health
+
+    def vitals(self) -> Vitals:
+        """Return what the engine knows of itself, asking nobody; what metrics and probes are made of."""
+        return Vitals() if self._engine is None else self._engine.vitals
+
+    async def sample(self) -> Sample:
+        """Read what metrics show of the store: queues, nodes, breakers, subscriptions. Raises `NotRunning`, `StoreError`."""
+        return await self._running().sample()
 
     def instrument(self, telemetry: Telemetry) -> None:
         """Have a telemetry watch jobs come and go from now on; what it raises is told to the log, and harms no job.
@@ -379,6 +493,9 @@ class Backburner(Periodic, Generic[S]):
             raise NotRunning
         return self._engine
 
+    async def _ping(self) -> None:
+        await self._running().ping()
+
     def _client_for(self, calls: object) -> Client:
         """Return where calls are stored from here; refused, they are known to have been handed over."""
         try:
@@ -395,7 +512,8 @@ class Backburner(Periodic, Generic[S]):
     async def _start(self, settings: config.Settings) -> None:
         if self._engine is not None:
             raise AlreadyRunning
-        engine = self._engine = Engine(settings, self._kinds, self._extras, self._kit, self._told)
+        with uncorrelated():
+            engine = self._engine = Engine(settings, self._kinds, self._extras, self._kit, self._told)
         try:
             await engine.start()
         except BaseException:
@@ -425,7 +543,15 @@ class Backburner(Periodic, Generic[S]):
         engine = Engine(
             self._settings.as_client(),
             self._kinds,
-            Extras(declarations=self._declarations, lifespan=None, around=(), headers=self._extras.headers),
+            Extras(
+                declarations=self._declarations,
+                subscribers=Subscribers(),
+                listening=self._listening,
+                close_sinks=self._close_sinks,
+                lifespan=None,
+                around=(),
+                headers=self._extras.headers,
+            ),
             self._kit,
             self._told,
         )

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
+
+from msgspec import structs
 
 from backburner.backends import urls
 from backburner.backends.content import image_flaw
 from backburner.dlq.face import DeadLetters
 from backburner.dlq.letters import Letters
 from backburner.errors import ResourceFailed, SchemaTooOld
+from backburner.events.bell import Bell
+from backburner.events.following import Following
+from backburner.events.publisher import Publisher, published
+from backburner.events.relay import Relay
 from backburner.jobs.breakers import Breakers
 from backburner.jobs.client import Client
 from backburner.jobs.explaining import Explainer
@@ -31,8 +37,12 @@ from backburner.jobs.queues import KindPauses, Queues
 from backburner.jobs.resources import Resources
 from backburner.jobs.standing import build, order
 from backburner.jobs.worker import LAST_WRITES, Plan, Worker
-from backburner.model.clock import SECOND
+from backburner.model.clock import LONGEST, SECOND
 from backburner.model.ids import Ids
+from backburner.model.lane import Limit, lane_name
+from backburner.model.times import moment
+from backburner.observability.sampling import Sampler
+from backburner.observability.vitals import LoopVitals, Vitals
 from backburner.ports.backend import Finding, Hint, Level
 from backburner.ports.jobs import GroupAnswer
 from backburner.ports.telemetry import Signal
@@ -45,16 +55,20 @@ from backburner.scheduler.schedules import Schedules
 from backburner.scheduler.zone_watch import ZoneWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from backburner.config import Settings
+    from backburner.events.event import Event
+    from backburner.events.listening import Listening
+    from backburner.events.subscribers import Subscriber, Subscribers
     from backburner.jobs.call import Call
     from backburner.jobs.executor import Around
     from backburner.jobs.kit import Kit
     from backburner.jobs.options import TaskOptions
     from backburner.jobs.registry import Kinds
     from backburner.model.job import NewJob
+    from backburner.observability.sampling import Sample
     from backburner.ports.backend import SchemaState
     from backburner.scheduler.declared import Declarations
 
@@ -66,12 +80,19 @@ R = TypeVar("R")
 ARGUMENT_LIMIT = 256 * 1024
 RESULT_LIMIT = 1024 * 1024
 
+#: The limit under which a handler's jobs about one subject run one after another, and what it allows each of them.
+EVENT_LIMIT = "event"
+ONE_AT_A_TIME = Limit(slots=1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extras:
     """What only code can say of an engine."""
 
     declarations: Declarations
+    subscribers: Subscribers
+    listening: Listening
+    close_sinks: Callable[[], Awaitable[None]]
     lifespan: Callable[[], AbstractAsyncContextManager[object]] | None
     around: Sequence[Around]
     headers: Callable[[], Mapping[str, str]] | None
@@ -85,6 +106,8 @@ class Engine:
 
     def __init__(self, settings: Settings, kinds: Kinds, extras: Extras, kit: Kit, told: set[str]) -> None:
         self.loop = asyncio.get_running_loop()
+        # A life's loops are its own.
+        kit = replace(kit, loops=set())
         self._settings = settings
         self._kinds = kinds
         self._declarations = extras.declarations
@@ -140,6 +163,13 @@ class Engine:
             tell=self._tell,
             flaw=image_flaw,
         )
+        self._sampler = Sampler(
+            reader=self._backend.reader,
+            nodes=self._backend.nodes,
+            schedules=self._backend.schedules,
+            events=getattr(self._backend, "event_reader", None),  # TEMP
+            breakers=self.breakers.list,
+        )
         self._replayer = letters.replayer
         self.dlq = DeadLetters(letters)
         self._replays = Loop("replays", self._carry_on, kit=kit)
@@ -157,6 +187,17 @@ class Engine:
         )
         self._scheduler = self._make_scheduler()
         self._ticking = Loop("schedules", self._tick, kit=kit)
+        self._bell = Bell()
+        self._hints.told = self._written
+        self._publishing = Loop("publisher", lambda: self._publisher.step(), kit=kit)  # noqa: PLW0108 - it is made below
+        self._publisher = Publisher(
+            getattr(self._backend, "events", None),  # TEMP
+            ids=self._ids,
+            wake=self._publishing.wake,
+            stored=lambda: self._hints.tell(Hint.JOBS),
+        )
+        self._relay = self._make_relay()
+        self._relaying = Loop("events", self._hand_over, kit=kit)
         self._exit = AsyncExitStack()
         self._started = False
 
@@ -176,7 +217,15 @@ class Engine:
         self._handles.start()
         ending(self._intake.close, LAST_WRITES)
         self._intake.start()
+        self._exit.callback(self._publisher.close)
+        ending(self._publishing.stop)
+        self._publishing.start()
+        ending(self._extras.close_sinks)
         await self._open_resources()
+        if self._extras.subscribers:
+            # Also where nothing runs: what is published here is kept for the handlers elsewhere.
+            await self._backend.limits.declare({EVENT_LIMIT: ONE_AT_A_TIME})
+            await self._relay.start()
         if self._worker is not None:
             ending(self._worker.stop)
             await self._worker.start()
@@ -189,6 +238,11 @@ class Engine:
             ending(self._ticking.stop)
             self._ticking.start()
             self._ticking.wake()
+            self._extras.subscribers.changed.add(self._relaying.wake)
+            self._exit.callback(self._extras.subscribers.changed.discard, self._relaying.wake)
+            ending(self._relaying.stop)
+            self._relaying.start()
+            self._relaying.wake()
         self._started = True
         self._kit.listener(
             Signal.ENGINE_STARTED,
@@ -208,6 +262,37 @@ class Engine:
         """Return this engine's own handle of a job, whichever engine made the one given."""
         return JobHandle(self._handles.vigil(handle.id, handle.definition))
 
+    async def publish(self, name: str, data: object, *, subject: str, event_id: str | None, tx: object) -> str:
+        """Publish an event, in the caller's transaction where one is given; return its id."""
+        event = published(name, data, subject, event_id)
+        if tx is not None:
+            self._backend.transactions.is_open(tx)
+            event_id = await self._publisher.publish_in(tx, event)
+            self._joined.join(tx)
+            self.client.commits.watch(tx, ())
+            return event_id
+        if self._joined.open:
+            self._joined.refuse_write()
+        event_id = await self._publisher.publish(event)
+        self._extras.listening.published(event, event_id)
+        return event_id
+
+    def events(
+        self, patterns: tuple[str, ...], *, subject: str | None, subscription: str | None, after: str | None
+    ) -> AsyncGenerator[Event]:
+        """Read the log of events, from a place in it or from now on."""
+        return Following(
+            getattr(self._backend, "events", None),  # TEMP
+            getattr(self._backend, "event_reader", None),  # TEMP
+            self._bell,
+            patterns=patterns,
+            subject=subject,
+            subscription=subscription,
+            after=after,
+            ttl=self._event_ttl,
+            clock=self._kit.clock,
+        ).events()
+
     async def drain(self) -> None:
         """Take no more work, and wait until nothing runs."""
         if self._worker is not None:
@@ -224,6 +309,29 @@ class Engine:
         if not self._started or self._intake.away:
             return False
         return self._worker is None or not (self._worker.draining or self._worker.away)
+
+    @property
+    def vitals(self) -> Vitals:
+        """What it knows of itself."""
+        worker = self._worker
+        beaten_at = None if worker is None else worker.beaten_at
+        return Vitals(
+            started=self._started,
+            draining=worker is not None and worker.draining,
+            store_away=self._intake.away or (worker is not None and worker.away and not worker.lost),
+            lease_lost=worker is not None and worker.lost,
+            last_beat=None if beaten_at is None else self._kit.clock.monotonic() - beaten_at,
+            loops=tuple(LoopVitals(loop.name, loop.failures, loop.away, loop.alive) for loop in tuple(self._kit.loops)),
+            running={} if worker is None else worker.running(),
+        )
+
+    async def ping(self) -> None:
+        """Read something cheap from the store; raises `StoreError`."""
+        await self._backend.reader.get(())
+
+    async def sample(self) -> Sample:
+        """Read what metrics show of the store; raises `StoreError`."""
+        return await self._sampler.take()
 
     async def stop(self) -> None:
         """End, in the order in which nothing is lost: runs, then what is stored, then whoever waits, then the store."""
@@ -376,6 +484,48 @@ class Engine:
     def _fired(self, jobs: Sequence[NewJob], now: int) -> None:
         self.client.stored(jobs, {}, GroupAnswer(), now)
 
+    # ---- events ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _event_ttl(self) -> int:
+        """How long a subscription nobody asks about is kept: as long as its events are."""
+        return self._settings.keep.events or LONGEST
+
+    def _make_relay(self) -> Relay:
+        return Relay(
+            self._extras.subscribers,
+            getattr(self._backend, "events", None),  # TEMP
+            getattr(self._backend, "event_reader", None),  # TEMP
+            ttl=self._event_ttl,
+            build=self._handle,
+            stored=self._fired,
+            clock=self._kit.clock,
+            listener=self._kit.listener,
+        )
+
+    async def _hand_over(self) -> float:
+        """Make jobs of the events that code asks for; then sleep until something is written, or for a beat."""
+        beat = self._settings.lease / SECOND / BEATS
+        wait = await self._relay.step()
+        return beat if wait is None else min(wait, beat)
+
+    def _handle(self, subscriber: Subscriber, event: Event) -> NewJob:
+        """Make the job of a handler and an event; it always has the same id, and runs beside none of its subject's."""
+        call = cast("Call[object]", subscriber.call(event))
+        job_id = Ids.derived(moment(event.time, "time"), "event", subscriber.name, event.cursor)
+        job = self._orders.prepare(call, {"id": job_id})
+        if not event.subject:
+            return job
+        return structs.replace(job, lanes=(*job.lanes, lane_name(EVENT_LIMIT, f"{subscriber.name}/{event.subject}")))
+
+    def _written(self) -> None:
+        """Know that something was written, here or elsewhere: there may be events."""
+        self._bell.ring()
+        if self._extras.subscribers:
+            self._relaying.wake()
+
+    # ---- what the parts ask of the others ----------------------------------------------------------------------------
+
     async def _cancel(self, job_id: str) -> bool:
         return await self.client.cancel(job_id)
 
@@ -384,6 +534,7 @@ class Engine:
         self._hints.tell(hint, here=True)
 
     def _heard(self, hint: Hint) -> None:
+        self._written()
         if hint is Hint.JOBS:
             self._handles.hint()
         else:

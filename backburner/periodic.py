@@ -6,11 +6,10 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from backburner.errors import InvalidArguments, InvalidOption
-from backburner.jobs import registry
 from backburner.jobs.call import Call
 from backburner.jobs.declaring import Declares
 from backburner.jobs.job import Job
-from backburner.scheduler.declared import Declaration, Declarations
+from backburner.scheduler.declared import Declaration
 from backburner.scheduler.rule import SAID, ScheduleOptions, make_rule
 from backburner.scheduler.schedules import check_schedule_name
 from backburner.scheduler.triggers import At, Cron, Every
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from backburner.scheduler.triggers import Trigger
 
-__all__ = ["Named", "Periodic", "Registry"]
+__all__ = ["Named", "Periodic"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -139,31 +138,6 @@ class Periodic(Declares):
             return made
 
         return cast("Scheduled", declare)
-
-
-class Registry(Periodic, registry.Registry):
-    """Jobs and schedules declared in a module that knows no engine: ``jobs = Registry("mail")``, then
-    ``Backburner(jobs=[jobs])``.
-
-    With a prefix the kind of ``send`` is ``mail.send``. Engines take up what is declared here later too, and one
-    registry may belong to several. Raises `InvalidOption`.
-    """  # noqa: D205 - one sentence, longer than a line
-
-    def __init__(self, prefix: str = "") -> None:
-        super().__init__(prefix)
-        self._schedules = Declarations()
-        self._planners: list[Declarations] = []
-
-    def attach_schedules(self, declarations: Declarations) -> None:
-        """Let an engine know these schedules, now and later. The engine's to call; raises `DuplicateSchedule`."""
-        for each in self._schedules:
-            declarations.add(each)
-        self._planners.append(declarations)
-
-    def _schedule(self, declaration: Declaration) -> None:
-        for declarations in self._planners:
-            declarations.add(declaration)
-        self._schedules.add(declaration)
 
 
 def _bare(job: Job[..., Any]) -> Call[Any]:

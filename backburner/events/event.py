@@ -58,7 +58,7 @@ def number_of(cursor: str, log: str, last: int) -> int:
 
     Raises `InvalidCursor` for what is none, is of another store, or lies ahead.
     """
-    found = _CURSOR.fullmatch(cursor) if isinstance(cursor, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
+    found = _CURSOR.fullmatch(str(cursor))
     if found is None:
         raise InvalidCursor(f"{cursor!r} is no cursor; one is {cursor_of(log, last)!r}, as Event.cursor has it")
     if found[1] != log:

@@ -27,6 +27,8 @@ class Hints:
     def __init__(self, notifier: Notifier, kit: Kit) -> None:
         #: Set once, before the start, where this node is to be told too.
         self.heard: Callable[[Hint], None] | None = None
+        #: Likewise told of every hint, at once: something was written here.
+        self.told: Callable[[], None] | None = None
         self._here: set[Hint] = set()
         self._notifier = notifier
         self._clock = kit.clock
@@ -37,6 +39,8 @@ class Hints:
 
     def tell(self, hint: Hint, *, here: bool = False) -> None:
         """Send a hint, now or at the end of the pause that the last one began; with ``here``, this node hears it too."""
+        if self.told is not None:
+            self.told()
         if here:
             self._here.add(hint)
         if hint in self._quiet:

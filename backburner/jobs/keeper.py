@@ -86,11 +86,14 @@ class LeaseKeeper:
         self._loop: Loop | None = None
         #: Beats that failed in a row.
         self.failures = 0
+        #: When the last beat that succeeded began, on the clock's monotonic time; at first, when the lease was asked for.
+        self.beaten_at: float | None = None
         #: The last one could not reach the store.
         self._away = False
 
     def start(self, began: float) -> None:
         """Begin to beat; ``began`` is when the node asked for its lease, on the clock's monotonic time."""
+        self.beaten_at = began
         if self._fence is not None:
             self._fence.start(began)
         if self._backend.own_thread:
@@ -178,6 +181,7 @@ class LeaseKeeper:
     # ---- on either ---------------------------------------------------------------------------------------------
 
     def _renewed(self, began: float) -> None:
+        self.beaten_at = began
         if self._fence is not None:
             self._fence.renewed(began)
 

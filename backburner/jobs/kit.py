@@ -10,6 +10,7 @@ from backburner.ports.telemetry import Hooks
 if TYPE_CHECKING:
     from random import Random
 
+    from backburner.jobs.loop import Loop
     from backburner.model.clock import Clock
     from backburner.ports.telemetry import Listener
 
@@ -24,3 +25,5 @@ class Kit:
     listener: Listener
     random: Random
     hooks: Hooks = field(default_factory=Hooks)
+    #: The loops that have started and were not stopped.
+    loops: set[Loop] = field(default_factory=set["Loop"])

@@ -47,6 +47,7 @@ class Loop:
         self._clock = kit.clock
         self._listener = kit.listener
         self._random = kit.random
+        self._loops = kit.loops
         self._wanted = asyncio.Event()
         self._woken = False
         self._task: asyncio.Task[None] | None = None
@@ -73,13 +74,20 @@ class Loop:
     def start(self) -> None:
         """Begin; the first step is taken at the first wake."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"backburner.{self.name}")
+        self._loops.add(self)
 
     async def stop(self) -> None:
         """End, cancelling a step under way; stopping twice, or before starting, is fine."""
         task, self._task = self._task, None
+        self._loops.discard(self)
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs: it was started, and its task has not ended."""
+        return self._task is not None and not self._task.done()
 
     async def _run(self) -> None:
         while True:

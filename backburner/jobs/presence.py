@@ -101,6 +101,11 @@ class Presence:
         return self._keeper.lost or self._keeper.away
 
     @property
+    def beaten_at(self) -> float | None:
+        """When the last beat that succeeded began, on the clock's monotonic time."""
+        return self._keeper.beaten_at
+
+    @property
     def novitiate(self) -> float:
         """Seconds until this node may take over what others ran."""
         return self._keeper.novitiate

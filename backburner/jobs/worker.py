@@ -257,6 +257,23 @@ class Worker:
         """Whether the store was out of reach when a beat or a settlement was last tried, or its lease is lost."""
         return self._presence.away or self._settler.away
 
+    @property
+    def lost(self) -> bool:
+        """Whether the node's lease is lost, and the node not back yet."""
+        return self._presence.lost
+
+    @property
+    def beaten_at(self) -> float | None:
+        """When the last beat that succeeded began, on the clock's monotonic time."""
+        return self._presence.beaten_at
+
+    def running(self) -> dict[tuple[str, str], int]:
+        """Return how many runs are under way, by kind and queue."""
+        counts: dict[tuple[str, str], int] = {}
+        for run in self._executor.runs.values():
+            counts[run.kind, run.queue] = counts.get((run.kind, run.queue), 0) + 1
+        return counts
+
     # ---- the parts' wiring -------------------------------------------------------------------------------------
 
     def _freed(self, suspect: bool) -> None:  # noqa: FBT001 - the executor's one word

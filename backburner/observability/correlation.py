@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     from backburner.model.job import Claim
 
-__all__ = ["CORRELATION_HEADER", "Correlation", "CorrelationId", "correlated", "correlation_filter", "correlation_id"]
+__all__ = [
+    "CORRELATION_HEADER",
+    "Correlation",
+    "CorrelationId",
+    "correlated",
+    "correlation_filter",
+    "correlation_id",
+    "uncorrelated",
+]
 
 #: The name of a job's header, and of the field in structlog's context.
 CORRELATION_HEADER = "correlation_id"
@@ -64,6 +72,24 @@ def correlated(id: str | None = None) -> Generator[str]:
         raise InvalidOption(f"{id!r} is no correlation id: 1 to 128 letters, digits and ._~:;,=+/@|#-", option="id")
     with _under(id):
         yield id
+
+
+@contextmanager
+def uncorrelated() -> Generator[None]:
+    """Work under no id: what is made here and outlives the caller is not the caller's."""
+    structlog = sys.modules.get("structlog")
+    bound: Mapping[str, Any] = {}
+    if structlog is not None:
+        known = structlog.contextvars.get_contextvars()
+        bound = {name: known[name] for name in _BOUND if name in known}
+        structlog.contextvars.unbind_contextvars(*bound)
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+        if structlog is not None:
+            structlog.contextvars.bind_contextvars(**bound)
 
 
 @contextmanager
@@ -111,15 +137,15 @@ class Correlation(Telemetry):
         found = correlation_id()
         return {} if found is None else {CORRELATION_HEADER: found}
 
-    def running(self, claim: Claim) -> AbstractContextManager[object]:
-        """Work under the id of the job, and under none if it has none: not under that of whoever started the engine."""
+    def carrying(self, claim: Claim) -> AbstractContextManager[object]:
+        """Work under the id of the job; without one, under none, since its engine was made under none."""
         headers = claim.headers
         if headers is not None and _MARK in headers:
             carried = _decode(headers).get(CORRELATION_HEADER)
             # An app's own ``headers=`` may have said something else under this name.
             if carried is not None and _PATTERN.fullmatch(carried):
                 return _under(carried)
-        return nullcontext() if _current.get() is None else _under(None)
+        return nullcontext()
 
 
 class CorrelationId:

@@ -18,7 +18,7 @@ _logger = logging.getLogger("backburner.engine")
 _RAISED = "what watches jobs raised in %s; the engine goes on"
 #: What is answered in place of a telemetry that raised.
 _ANSWERS: dict[str, Any] = {"headers": {}}
-_SURROUNDING = frozenset({"storing", "running"})
+_SURROUNDING = frozenset({"storing", "carrying", "running"})
 
 
 def guarded(listener: Listener, hooks: Hooks) -> Listener:

@@ -45,6 +45,8 @@ _RECORDS = {
     Signal.SCHEDULE_RETIRED: _Record("backburner.schedule", "warning"),
     Signal.SCHEDULE_UNKNOWN: _Record("backburner.schedule", "warning"),
     Signal.SCHEDULE_FAILED: _Record("backburner.schedule", "error"),
+    Signal.EVENT_REFUSED: _Record("backburner.events", "error"),
+    Signal.EVENTS_LOST: _Record("backburner.events", "error"),
     Signal.NODE_DRAINING: _Record("backburner.node", "info"),
     Signal.NODE_STALLED: _Record("backburner.node", "error"),
     Signal.NODE_FENCED: _Record("backburner.node", "error"),

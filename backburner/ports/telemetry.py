@@ -64,6 +64,10 @@ class Signal(StrEnum):
     SCHEDULE_UNKNOWN = "schedule.unknown"
     #: This node cannot make out when a schedule is due, or what it stores.
     SCHEDULE_FAILED = "schedule.failed"
+    #: An event could not be made a job of its handler's; the subscription goes on without it.
+    EVENT_REFUSED = "event.refused"
+    #: Events went, their time being over, before a subscription was handed them.
+    EVENTS_LOST = "events.lost"
     #: The node takes no more work, and ends what it runs.
     NODE_DRAINING = "node.draining"
     #: The node's lease was over, or let go since the loop was silent for so long; what it ran may run elsewhere.
@@ -107,6 +111,11 @@ class Telemetry:
         del claim
         return nullcontext()
 
+    def carrying(self, claim: Claim) -> AbstractContextManager[object]:
+        """Surround a run whose job carries headers; the others cost nothing."""
+        del claim
+        return nullcontext()
+
     def ended(self, claim: Claim, settlement: Settlement | None, seconds: float) -> None:
         """Hear of a run that has ended, and how it will be settled; None: its claim is lost. It took so many seconds."""
 
@@ -120,13 +129,14 @@ class Telemetry:
 class Hooks:
     """What telemetries define, by method: parts of the engine look whether there is anybody before they tell."""
 
-    __slots__ = ("ended", "headers", "running", "settled", "signal", "stored", "storing")
+    __slots__ = ("carrying", "ended", "headers", "running", "settled", "signal", "stored", "storing")
 
     def __init__(self) -> None:
         self.headers: list[Callable[[], Mapping[str, str]]] = []
         self.storing: list[Callable[[int], AbstractContextManager[object]]] = []
         self.stored: list[Callable[[Sequence[NewJob]], None]] = []
         self.running: list[Callable[[Claim], AbstractContextManager[object]]] = []
+        self.carrying: list[Callable[[Claim], AbstractContextManager[object]]] = []
         self.ended: list[Callable[[Claim, Settlement | None, float], None]] = []
         self.settled: list[Callable[[Claim | JobRecord, Settlement], None]] = []
         self.signal: list[Callable[[Signal, BaseException | None, Mapping[str, object]], None]] = []
@@ -144,7 +154,8 @@ class Hooks:
 
     def around_run(self, claim: Claim) -> ExitStack:
         """Return what surrounds a run."""
-        return _nested([surround(claim) for surround in self.running])
+        around = self.running if claim.headers is None else (*self.carrying, *self.running)
+        return _nested([surround(claim) for surround in around])
 
 
 def _nested(managers: Sequence[AbstractContextManager[object]]) -> ExitStack:

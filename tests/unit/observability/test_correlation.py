@@ -21,6 +21,7 @@ from backburner.observability.correlation import (
     correlated,
     correlation_filter,
     correlation_id,
+    uncorrelated,
 )
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def test_what_is_unfit_stays_where_it_is(bound: object) -> None:
 
 def test_a_run_has_the_id_of_its_job() -> None:
     """It is there for the job's code, its logs and the jobs it stores, and nowhere afterwards."""
-    with Correlation().running(claim({"correlation_id": "abc", "other": "x"})):
+    with Correlation().carrying(claim({"correlation_id": "abc", "other": "x"})):
         assert correlation_id() == "abc"
         assert structlog.contextvars.get_contextvars() == {"correlation_id": "abc"}
         assert Correlation().headers() == {"correlation_id": "abc"}
@@ -122,16 +123,16 @@ def test_a_run_has_the_id_of_its_job() -> None:
     assert structlog.contextvars.get_contextvars() == {}
 
 
-@pytest.mark.parametrize("headers", [None, {}, {"tenant": "correlation_id"}, {"correlation_id": "two words"}])
-def test_a_run_without_an_id_costs_nothing(headers: dict[str, str] | None) -> None:
+@pytest.mark.parametrize("headers", [{}, {"tenant": "correlation_id"}, {"correlation_id": "two words"}])
+def test_a_run_without_an_id_costs_nothing(headers: dict[str, str]) -> None:
     """A job that carries none runs as if nobody watched."""
-    assert isinstance(Correlation().running(claim(headers)), nullcontext)
+    assert isinstance(Correlation().carrying(claim(headers)), nullcontext)
 
 
 def test_a_run_has_not_the_id_of_who_started_the_engine() -> None:
-    """An engine that was entered in a request does not run everybody's jobs under that request's id."""
+    """What is made under no id does not run everybody's jobs under that of the request it was made in."""
     with correlated("startup"):
-        with Correlation().running(claim(None)):
+        with uncorrelated():
             assert correlation_id() is None
             assert Correlation().headers() == {}
         assert correlation_id() == "startup"
