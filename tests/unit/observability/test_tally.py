@@ -29,16 +29,7 @@ def test_it_asks_for_no_more_than_it_counts(tally: Tally) -> None:
     """Runs are not surrounded, and nothing travels with jobs: what it does not define costs nothing."""
     hooks = Hooks()
     hooks.add(tally)
-    heard = {name: len(getattr(hooks, name)) for name in Hooks.__slots__}
-    assert heard == {
-        "headers": 0,
-        "storing": 0,
-        "stored": 1,
-        "running": 0,
-        "ended": 1,
-        "settled": 1,
-        "signal": 1,
-    }
+    assert {name for name in Hooks.__slots__ if getattr(hooks, name)} == {"stored", "ended", "settled", "signal"}
 
 
 def test_stored_jobs_are_counted_by_kind_and_queue(tally: Tally) -> None:
