@@ -217,7 +217,7 @@ class Executor:
                 args, kwargs = definition.signature.decode(run.claim.args)
             except PayloadNotReadable as error:
                 raise _Misfit from error
-            if self._hooks.running:
+            if self._hooks.running or (run.claim.headers is not None and self._hooks.carrying):
                 with self._hooks.around_run(run.claim):
                     text = await self._perform(run, args, kwargs)
             elif definition.plain and not self._around:
