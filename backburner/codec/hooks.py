@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["from_json", "model_fault", "model_fields", "model_schema", "to_json"]
+__all__ = ["from_json", "model_fault", "model_fields", "model_parts", "model_schema", "to_json"]
 
 
 def to_json(value: object) -> object:
@@ -28,6 +28,21 @@ def model_fields(value: object) -> tuple[str, ...]:
     """Return the names of a pydantic model's fields; none for anything else."""
     kind: Any = type(value)
     return tuple(kind.model_fields) if _is_model(kind) else ()
+
+
+def model_parts(kind: type) -> list[tuple[str, Any, tuple[object, ...]]] | None:
+    """Return the fields of a pydantic model as its JSON has them: name, annotation, and what else was annotated.
+
+    None for anything else. A model that is written as one value alone has a field without a name.
+    """
+    if not _is_model(kind):
+        return None
+    root = issubclass(kind, sys.modules["pydantic"].RootModel)
+    model: Any = kind
+    return [
+        ("" if root else field.serialization_alias or field.alias or name, field.annotation, tuple(field.metadata))
+        for name, field in model.model_fields.items()
+    ]
 
 
 def model_fault(error: object) -> tuple[tuple[object, ...], str, str] | None:

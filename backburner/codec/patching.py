@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache, partial
@@ -12,15 +11,14 @@ from uuid import UUID
 
 import msgspec
 
+from backburner.codec.marks import MARK, TRACE, marked_like, parts_of, secret_of, secrets_in, unmarked, wrap
 from backburner.codec.payloads import has_nul
+from backburner.codec.scrubber import Scrubber
 from backburner.codec.values import spell
 from backburner.errors import ArgumentNotStorable, InvalidArguments, UnknownPath
 
-__all__ = ["check", "patch"]
+__all__ = ["check", "found", "patch"]
 
-_read_parts = msgspec.json.Decoder[dict[str, msgspec.Raw] | list[msgspec.Raw]](
-    dict[str, msgspec.Raw] | list[msgspec.Raw]
-).decode
 #: What reading JSON may raise.
 _BROKEN = (msgspec.DecodeError, UnicodeError, RecursionError)
 #: Texts of these formats are what msgspec reads as these types.
@@ -46,14 +44,16 @@ class _Number(Decimal):
 def patch(args: str, path: str, value: str) -> str:
     """Return stored arguments with JSON text in place of what stands at a path: ``url``, ``user.city``, ``items.0.id``.
 
-    All else stays, to the last digit. Raises `UnknownPath`, which names what is there, where nothing stands at the
+    All else stays, to the last digit. A path leads through what is secret (`backburner.codec.marks`), and what takes the
+    place of a secret is one; ``{"$secret": value}`` makes one anew. Raises `UnknownPath`, which names what is there, where nothing stands at the
     path; `ArgumentNotStorable` for a value that is no JSON, or has NUL in it; `InvalidArguments` for arguments that are
     no JSON.
     """
     try:
         new = msgspec.json.decode(value, type=msgspec.Raw)
     except _BROKEN:
-        raise ArgumentNotStorable(f"the new {path} is no JSON, a text needs its quotes: {value}", path=path) from None
+        quoted = "" if TRACE in args else f": {value}"
+        raise ArgumentNotStorable(f"the new {path} is no JSON, a text needs its quotes{quoted}", path=path) from None
     if has_nul(value):
         raise ArgumentNotStorable(
             f"the new {path} contains NUL (\\x00), which some stores refuse: remove it", path=path
@@ -62,6 +62,18 @@ def patch(args: str, path: str, value: str) -> str:
         return bytes(_patched(msgspec.Raw(args.encode()), path.split("."), new)).decode()
     except _BROKEN as error:
         raise InvalidArguments(f"the stored arguments cannot be read: {error}") from None
+
+
+def found(args: str, path: str) -> str:
+    """Return what `patch` put at a path of stored arguments, as JSON text with its secrets marked."""
+    raw, hidden = msgspec.Raw(args.encode()), False
+    for step in path.split("."):
+        parts = parts_of(raw)
+        secret = secret_of(parts)
+        if secret is not None and step != MARK:
+            parts, hidden = parts_of(secret), True
+        raw = parts[int(step)] if isinstance(parts, list) else (parts or {})[step]
+    return bytes(wrap(raw) if hidden else raw).decode()
 
 
 def check(args: str, schema: str) -> None:
@@ -75,23 +87,27 @@ def check(args: str, schema: str) -> None:
     from referencing.exceptions import Unresolvable  # noqa: PLC0415
 
     best = cast("Any", best_match)
+    clean = Scrubber(secrets_in(args))
     try:
-        fault = best(_validator(schema).iter_errors(_read(args)))
-    except (SchemaError, Unresolvable, ValueError, ArithmeticError, RecursionError) as error:
-        why = str(error).partition("\n")[0]
-        raise InvalidArguments(f"the arguments cannot be compared with the signature: {why}") from error
+        fault = best(_validator(schema).iter_errors(_read(unmarked(args))))
+    except (SchemaError, Unresolvable, msgspec.DecodeError, ValueError, ArithmeticError, RecursionError) as error:
+        why = clean(str(error).partition("\n")[0])
+        raise InvalidArguments(f"the arguments cannot be compared with the signature: {why}") from (
+            None if TRACE in args else error
+        )
     if fault is not None:
         where = spell(tuple(fault.absolute_path))
         about = f"argument {where} does" if where else "the arguments do"
-        raise InvalidArguments(f"{about} not fit the signature: {fault.message[:_QUOTED]}", path=where or None)
+        raise InvalidArguments(f"{about} not fit the signature: {clean(fault.message)[:_QUOTED]}", path=where or None)
 
 
 def _patched(raw: msgspec.Raw, steps: list[str], new: msgspec.Raw, done: tuple[str, ...] = ()) -> msgspec.Raw:
     """Write JSON anew with one part replaced; what lies beside the way is copied as it is written."""
     step, *rest = steps
-    found: dict[str, msgspec.Raw] | list[msgspec.Raw] | None = None
-    with suppress(msgspec.ValidationError):  # a text, a number: it has no parts
-        found = _read_parts(raw)
+    found = parts_of(raw)
+    secret = secret_of(found)
+    if secret is not None and step != MARK:
+        return wrap(_patched(secret, steps, new, done))
     parts = found if isinstance(found, dict) else {str(number): part for number, part in enumerate(found or ())}
     way = (*done, step)
     if step not in parts:
@@ -99,7 +115,7 @@ def _patched(raw: msgspec.Raw, steps: list[str], new: msgspec.Raw, done: tuple[s
         holder = f"{'.'.join(done)!r} holds" if done else "they hold"
         held = "no parts" if found is None else _listed([*parts])
         raise UnknownPath(f"there is no {where!r} in the arguments; {holder} {held}", path=where)
-    parts[step] = _patched(parts[step], rest, new, way) if rest else new
+    parts[step] = _patched(parts[step], rest, new, way) if rest else marked_like(new, parts[step])
     return msgspec.Raw(msgspec.json.encode(parts if isinstance(found, dict) else [*parts.values()]))
 
 

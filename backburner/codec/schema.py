@@ -14,7 +14,7 @@ from backburner.codec.hooks import model_schema
 from backburner.codec.payloads import UNFIT, has_nul, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from backburner.codec.annotations import Annotation
 
@@ -23,29 +23,34 @@ __all__ = ["schema_of"]
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
-def schema_of(parameters: Iterable[Parameter], annotations: Mapping[str, Annotation]) -> str:
+def schema_of(
+    parameters: Iterable[Parameter], annotations: Mapping[str, Annotation], hidden: Container[str] = ()
+) -> str:
     """Return JSON text: a JSON Schema, draft 2020-12, of the object that stored arguments are.
 
     ``*args`` is a list under its name there and ``**kwargs`` an object under its; there is no other. A parameter whose
     annotation says nothing, or cannot be put as a schema, may be anything: it has the annotation's words alone as its
-    ``description``. Each has the definitions it needs in a ``$defs`` of its own. Never raises.
+    ``description``. Each has the definitions it needs in a ``$defs`` of its own. Those that are ``hidden`` show no default,
+    and are ``writeOnly``. Never raises.
     """
     properties: dict[str, msgspec.Raw] = {}
     required: list[str] = []
     for parameter in parameters:
-        properties[parameter.name] = _property(parameter, annotations[parameter.name])
+        properties[parameter.name] = _property(parameter, annotations[parameter.name], hide=parameter.name in hidden)
         if parameter.default is Parameter.empty and parameter.kind not in _VARIADIC:
             required.append(parameter.name)
     schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
     return write(schema).decode()
 
 
-def _property(parameter: Parameter, annotation: Annotation) -> msgspec.Raw:
-    default = {} if parameter.default is Parameter.empty else _shown(parameter.default)
+def _property(parameter: Parameter, annotation: Annotation, *, hide: bool) -> msgspec.Raw:
+    more: dict[str, Any] = {"writeOnly": True} if hide else {}
+    if not hide and parameter.default is not Parameter.empty:
+        more = _shown(parameter.default)
     try:
-        return _written(_schema(parameter.name, annotation) | default)
+        return _written(_schema(parameter.name, annotation) | more)
     except (*TROUBLE, *UNFIT):
-        return _written(({"description": annotation.text} if annotation.text else {}) | default)
+        return _written(({"description": annotation.text} if annotation.text else {}) | more)
 
 
 def _schema(name: str, annotation: Annotation) -> dict[str, Any]:

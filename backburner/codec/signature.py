@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from backburner.codec.annotations import NOTHING, Annotation, annotation_text, resolve
+from backburner.codec.marks import TRACE, escaped, secrets_in, unmarked
 from backburner.codec.payloads import UNFIT, decoder, has_nul, write
 from backburner.codec.refusals import misfit, refusal
 from backburner.codec.schema import schema_of
+from backburner.codec.scrubber import Scrubber
+from backburner.codec.secrecy import secrecy_of
+from backburner.codec.secret import STARS
 from backburner.codec.shapes import name_of
 from backburner.codec.values import same, same_all, spell
 from backburner.errors import ArgumentNotStorable, InvalidArguments, NotAJob, PayloadNotReadable, ResultNotStorable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
+
+    from backburner.codec.secrecy import Secrecy
 
 __all__ = ["Signature"]
 
@@ -26,6 +32,7 @@ __all__ = ["Signature"]
 _EXACT = (str, int, bool)
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _astuple = msgspec.structs.astuple
+_TOO_DEEP = "nested too deeply to keep its secrets apart"
 
 
 class _Words(str):
@@ -62,6 +69,8 @@ class Signature:
         self._required = frozenset(p.name for p in parameters if p.default is Parameter.empty)
         #: In the parameters' order, so that what is bound is too; the required ones are always given.
         self._defaults: dict[str, object] = {p.name: p.default for p in parameters}
+        #: What the engines that know this job are told to hide, beside what its annotations say.
+        self.named: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, fn: Callable[..., object], kind: str, *, exclude: Container[str] = ()) -> Signature:
@@ -146,11 +155,17 @@ class Signature:
                 (*bound.values(),), _astuple(self._arguments.decode(raw))
             )
         except UNFIT as error:
-            raise self._not_storable(bound) from error
+            raise self._not_storable(bound) from self._told(error)
         text = raw.decode()
         if not fits or has_nul(text):
             raise self._not_storable(bound)
-        return text
+        secrecy = self._secrecy
+        if secrecy is None and TRACE not in text:
+            return text
+        try:
+            return escaped(text) if secrecy is None else secrecy.arguments.mark(text)
+        except RecursionError:
+            raise ArgumentNotStorable(f"{self._kind}(): the arguments are {_TOO_DEEP}, store them flat") from None
 
     def decode(self, text: str) -> tuple[tuple[object, ...], dict[str, object]]:
         """Return stored arguments as the function takes them, typed by its annotations.
@@ -158,22 +173,29 @@ class Signature:
         A parameter added since, with a default, takes it. Raises `PayloadNotReadable` for what does not fit.
         """
         try:
-            values = _astuple(self._arguments.decode(text))
+            values = _astuple(self._arguments.decode(unmarked(text) if TRACE in text else text))
         except UNFIT as error:
-            raise self._not_readable(text, error) from error
+            raise self._not_readable(text, error) from self._told(error, text)
         bound = dict(zip(self._names, values))  # noqa: B905 - one value a field, and this is the hot path
         return ((), bound) if self._plain else self.spread(bound)
 
     def _not_storable(self, bound: Mapping[str, object]) -> ArgumentNotStorable:
         path, why = refusal(dict(bound), self._read, lambda path: self._annotations[str(path[0])])
+        if self._secrecy is not None:
+            why = self._secrecy.scrubber(dict(bound))(why)
         where = spell(path)
         about = f"argument {where}" if where else "an argument"
         return ArgumentNotStorable(f"{self._kind}(): {about} {why}", path=where or None)
 
     def _not_readable(self, text: str, error: Exception) -> PayloadNotReadable:
-        path, why = misfit(self._read, text.encode(), error)
+        clean = self.secrets(text) or str
+        path, why = misfit(self._read, _readable(text), error)
         where = spell(path)
-        about = f"stored argument {where} {why}" if where else f"the stored arguments cannot be read: {error}"
+        about = (
+            f"stored argument {where} {clean(why)}"
+            if where
+            else f"the stored arguments cannot be read: {clean(str(error))}"
+        )
         return PayloadNotReadable(
             f"{self._kind}(): {about}; the signature here is {self.describe()}", path=where or None
         )
@@ -194,10 +216,16 @@ class Signature:
             raw = write(value)
             fits = same(value, self._result.decode(raw))
         except UNFIT as error:
-            raise self._result_not_storable(value) from error
+            raise self._result_not_storable(value) from self._told(error)
         text = raw.decode()
         if not fits or has_nul(text):
             raise self._result_not_storable(value)
+        secrecy = self._secrecy
+        if secrecy is not None or TRACE in text:
+            try:
+                text = escaped(text) if secrecy is None else secrecy.result.mark(text)
+            except RecursionError:
+                raise ResultNotStorable(f"{self._kind}(): the result is {_TOO_DEEP}, store it flat") from None
         if limit is not None and len(text) * 4 > limit and len(text.encode()) > limit:
             raise ResultNotStorable(
                 f"{self._kind} returned {len(text.encode()):,} bytes; the limit is {limit:,}; store the data where it "
@@ -210,19 +238,48 @@ class Signature:
         if text == "null":
             return None
         try:
-            return self._result.decode(text)
+            return self._result.decode(unmarked(text) if TRACE in text else text)
         except UNFIT as error:
-            path, why = misfit(self._result.decode, text.encode(), error)
+            path, why = misfit(self._result.decode, _readable(text), error)
             where = spell(("result", *path))
+            clean = Scrubber(secrets_in(text))
             raise PayloadNotReadable(
-                f"{self._kind}(): the stored {where} {why}; the signature here is {self.describe()}", path=where
-            ) from error
+                f"{self._kind}(): the stored {where} {clean(why)}; the signature here is {self.describe()}", path=where
+            ) from self._told(error, text)
 
     def _result_not_storable(self, value: object) -> ResultNotStorable:
         annotation = self._annotations.get("return", NOTHING)
         path, why = refusal(value, self._result.decode, lambda _: annotation, root=("result",))
+        if self._secrecy is not None:
+            why = self._secrecy.scrubber(value)(why)
         where = spell(path)
         return ResultNotStorable(f"{self._kind}(): the {where} {why}", path=where)
+
+    # ---- secrets ---------------------------------------------------------------------------------------------------
+
+    def hide(self, names: Iterable[str]) -> None:
+        """Hide more: members of a name, wherever they are in arguments and result; or one dotted path into arguments."""
+        named = self.named | frozenset(names)
+        if named != self.named:
+            self.named = named
+            for made in ("_secrecy", "schema"):
+                self.__dict__.pop(made, None)
+
+    def secrets(self, text: str) -> Scrubber | None:
+        """Return what cleans texts about a run with these stored arguments; None where it has no secrets."""
+        if self._secrecy is not None:
+            return self._secrecy.secrets(text)
+        return Scrubber(secrets_in(text)) if TRACE in text else None
+
+    def shown(self, bound: Mapping[str, object]) -> Mapping[str, str]:
+        """Return how bound arguments may be shown."""
+        if self._secrecy is not None:
+            return self._secrecy.shown(bound)
+        return {name: repr(value) for name, value in bound.items()}
+
+    def _told(self, error: Exception, stored: str = "") -> Exception | None:
+        """Return an error as the cause of ours; None if it may quote a secret."""
+        return error if self._secrecy is None and TRACE not in stored else None
 
     # ---- made when first needed ------------------------------------------------------------------------------------
 
@@ -237,7 +294,12 @@ class Signature:
     @cached_property
     def schema(self) -> str:
         """JSON text: a JSON Schema of the object that the stored arguments are (`schema_of`)."""
-        return schema_of(self._parameters.values(), self._annotations)
+        hidden = frozenset[str]() if self._secrecy is None else self._secrecy.whole
+        return schema_of(self._parameters.values(), self._annotations, hidden)
+
+    @cached_property
+    def _secrecy(self) -> Secrecy | None:
+        return secrecy_of(self._annotations, self._names, self.named)
 
     @cached_property
     def _annotations(self) -> Mapping[str, Annotation]:
@@ -267,11 +329,25 @@ class Signature:
         return decoder(struct)
 
     def _worded(self, parameter: Parameter) -> Parameter:
+        if (
+            self._secrecy is not None
+            and parameter.name in self._secrecy.whole
+            and parameter.default is not Parameter.empty
+        ):
+            parameter = parameter.replace(default=_Words(STARS))
         return parameter.replace(annotation=self._words(parameter.annotation))
 
     @staticmethod
     def _words(annotation: object) -> object:
         return annotation if annotation is Parameter.empty else _Words(annotation_text(annotation))
+
+
+def _readable(text: str) -> bytes:
+    """Return stored JSON as it was handed to a decoder; what cannot even be unmarked, as it is stored."""
+    try:
+        return unmarked(text).encode()
+    except UNFIT:
+        return text.encode()
 
 
 def _default(parameter: Parameter) -> Any:  # noqa: ANN401 - a default, or msgspec's word for none

@@ -42,8 +42,9 @@ class Call(msgspec.Struct, Generic[R], eq=False):
         return running
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in {**self.bound, **(self.given or {})}.items())
-        return f"{self.definition.kind}({arguments})"
+        shown = dict(self.definition.signature.shown(self.bound))
+        shown |= {name: repr(value) for name, value in (self.given or {}).items()}
+        return f"{self.definition.kind}({', '.join(f'{name}={text}' for name, text in shown.items())})"
 
     def __del__(self) -> None:
         if not self.used:

@@ -1,0 +1,84 @@
+"""What one signature hides: of arguments, of results, and in what is said of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backburner.codec.annotations import NOTHING
+from backburner.codec.marks import Marks, masked, secrets_in, unmarked
+from backburner.codec.payloads import UNFIT, write
+from backburner.codec.places import Place, places_of
+from backburner.codec.scrubber import Scrubber
+from backburner.codec.secret import STARS
+from backburner.codec.values import children
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from backburner.codec.annotations import Annotation
+
+__all__ = ["Secrecy", "secrecy_of"]
+
+
+class Secrecy:
+    """How a signature's secrets are marked where they are stored, and left out where values are told of."""
+
+    def __init__(self, arguments: Marks, result: Marks, whole: frozenset[str]) -> None:
+        self.arguments = arguments
+        self.result = result
+        #: The parameters that are secret as a whole.
+        self.whole = whole
+
+    def scrubber(self, value: object) -> Scrubber:
+        """Return what cleans texts about a value that may be no JSON: of all that it holds, for once."""
+        return Scrubber(_atoms(value))
+
+    def secrets(self, args: str) -> Scrubber:
+        """Return what cleans texts about a run with these stored arguments, of before they were marked too."""
+        try:
+            plain = unmarked(args)
+            return Scrubber([*secrets_in(args), *secrets_in(self.arguments.mark(plain))])
+        except UNFIT:  # broken: what can be found in it has been
+            return Scrubber(secrets_in(args))
+
+    def shown(self, bound: Mapping[str, object]) -> Mapping[str, str]:
+        """Return how arguments may be shown: as Python, or as JSON where a part of one is hidden."""
+        return {name: self._shown(name, value) for name, value in bound.items()}
+
+    def _shown(self, name: str, value: object) -> str:
+        if name in self.whole:
+            return STARS
+        try:
+            plain = write({name: value}).decode()
+            stored = self.arguments.mark(plain)
+        except UNFIT:
+            return STARS  # what is in it cannot be told
+        return masked(stored)[len(write(name)) + 2 : -1] if secrets_in(stored) else repr(value)
+
+
+def secrecy_of(
+    annotations: Mapping[str, Annotation], parameters: tuple[str, ...], named: frozenset[str]
+) -> Secrecy | None:
+    """Return what is hidden by annotations, and by names (`Marks`); None where that is nothing."""
+    places = {name: places_of(annotations[name]) for name in parameters}
+    result = places_of(annotations.get("return", NOTHING))
+    if not named and not result and not any(places.values()):
+        return None
+    fields = {name: nodes for name, nodes in places.items() if nodes}
+    return Secrecy(
+        Marks((Place(fields=fields),) if fields else (), named),
+        # A path begins at the arguments' top.
+        Marks(result, (name for name in named if "." not in name)),
+        frozenset(name for name in parameters if name in named or any(place.whole for place in places[name])),
+    )
+
+
+def _atoms(value: object, depth: int = 50) -> Iterator[object]:
+    """Yield what a value is made of; of what contains itself, down to a depth."""
+    if depth == 0:
+        return
+    parts = [part for _, part in children(value)]
+    if not parts:
+        yield value
+    for part in parts:
+        yield from _atoms(part, depth - 1)
