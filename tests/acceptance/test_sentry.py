@@ -1,0 +1,174 @@
+"""Sentry hears of dead letters, once each, and of nothing that mends itself.
+
+Sentry patches what it finds in its process, so the apps run in processes of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HERE = Path(__file__).parents[2]
+#: What each page of docs/how-to/trace.md says an app does, by how it logs.
+LOGGING = {
+    "stdlib": "import logging; logging.basicConfig()",
+    "structlog": """
+import logging
+import structlog
+
+logging.basicConfig(format="%(message)s")
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.render_to_log_kwargs,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
+""",
+}
+APP = """
+import asyncio, json, os, sys
+import sentry_sdk
+from sentry_sdk.integrations.asyncio import AsyncioIntegration
+from sentry_sdk.transport import Transport
+from backburner import Backburner, Cancel, JobCancelled, JobDead, Reject, RetryPolicy, Snooze, constant, current_job
+
+class Kept(Transport):
+    def __init__(self):
+        super().__init__()
+        self.events = []
+
+    def capture_envelope(self, envelope):
+        event = envelope.get_event()
+        if event is not None:
+            self.events.append(event)
+
+kept = Kept()
+bb = Backburner(sys.argv[1], retry=RetryPolicy(attempts=3, backoff=constant(0.001)))
+
+@bb.job
+async def broken(number: int) -> None:
+    raise ConnectionError(f"no route for {number}")
+
+@bb.job
+def broken_thread() -> None:
+    raise LookupError("in a thread")
+
+@bb.job
+async def rejected() -> None:
+    raise Reject("no such order")
+
+@bb.job
+async def mends_itself() -> int:
+    if current_job().attempt < 3:
+        raise ConnectionError("for now")
+    return current_job().attempt
+
+@bb.job
+async def snoozes() -> None:
+    if current_job().attempt == 1:
+        raise Snooze(delay=0)
+
+@bb.job
+async def cancels() -> None:
+    raise Cancel("not wanted any more")
+
+@bb.job
+async def dies_once() -> int:
+    if current_job().attempt == 1:
+        os._exit(9)
+    return current_job().attempt
+
+async def main():
+    sentry_sdk.init(dsn="https://key@sentry.invalid/1", transport=kept, integrations=[AsyncioIntegration()])
+    async with bb:
+        await WORK()
+    sentry_sdk.flush()
+    print(json.dumps([
+        {
+            "level": event["level"],
+            "logger": event.get("logger"),
+            "types": [value["type"] for value in event.get("exception", {}).get("values", [])],
+            "message": event.get("logentry", {}).get("message", event.get("message")),
+        }
+        for event in kept.events
+    ]))
+"""
+
+
+def run(app: str, folder: Path, *, logging: str, code: int = 0) -> Sequence[dict[str, Any]]:
+    """Run an app's work in a process of its own; return the events that Sentry was sent."""
+    text = f"{LOGGING[logging]}\n{APP.replace('WORK', 'work')}\nasync def work():\n{app}\nasyncio.run(main())\n"
+    program = folder / "app.py"
+    program.write_text(text, "utf-8")
+    done = subprocess.run(
+        [sys.executable, str(program), f"sqlite:///{folder}/jobs.db"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(HERE)},
+        timeout=60,
+    )
+    assert done.returncode == code, done.stderr
+    events: list[dict[str, Any]] = json.loads(done.stdout) if code == 0 else []
+    return events
+
+
+DEATHS = """
+    for call in (broken(1), broken(2), broken_thread(), rejected()):
+        try:
+            await (await bb.create_task(call))
+        except JobDead:
+            pass
+"""
+OTHERS = """
+    assert await (await bb.create_task(mends_itself())) == 3
+    await (await bb.create_task(snoozes()))
+    for handle in (await bb.create_task(cancels()), await bb.create_task(broken(3), delay=60)):
+        await handle.cancel()
+        try:
+            await handle
+        except JobCancelled:
+            pass
+"""
+BEGUN = """
+    await (await bb.create_task(dies_once(), id="a1"))
+"""
+TAKEN_OVER = """
+    assert await bb.handle("a1", dies_once) == 2
+"""
+
+
+@pytest.mark.parametrize("logging", LOGGING)
+def test_one_event_for_each_dead_letter(tmp_path: Path, logging: str) -> None:
+    """Each death is one event, an error with its exception, whatever ran the job; its retries are none."""
+    events = run(DEATHS, tmp_path, logging=logging)
+    assert [(event["level"], event["logger"], event["types"]) for event in events] == [
+        ("error", "backburner.job", ["ConnectionError"]),
+        ("error", "backburner.job", ["ConnectionError"]),
+        ("error", "backburner.job", ["LookupError"]),
+        ("error", "backburner.job", ["Reject"]),
+    ]
+
+
+@pytest.mark.parametrize("logging", LOGGING)
+def test_no_event_for_anything_else(tmp_path: Path, logging: str) -> None:
+    """Retries that mend themselves, snoozes and cancellations are nobody's alarm."""
+    assert run(OTHERS, tmp_path, logging=logging) == []
+
+
+@pytest.mark.parametrize("logging", LOGGING)
+def test_no_event_for_a_dead_node(tmp_path: Path, logging: str) -> None:
+    """A job that is taken over from a process that died, and then completes, is none."""
+    run(BEGUN, tmp_path, logging=logging, code=9)
+    assert run(TAKEN_OVER, tmp_path, logging=logging) == []
