@@ -1,14 +1,17 @@
 """Sentry hears of dead letters, once each, and of nothing that mends itself.
 
-Sentry patches what it finds in its process, so the apps run in processes of their own.
+As docs/how-to/trace.md has it, whose Python is run here and in test_tracing.py. Sentry patches what it finds in its
+process, so the apps run in processes of their own.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,28 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HERE = Path(__file__).parents[2]
-#: What each page of docs/how-to/trace.md says an app does, by how it logs.
-LOGGING = {
-    "stdlib": "import logging; logging.basicConfig()",
-    "structlog": """
-import logging
-import structlog
-
-logging.basicConfig(format="%(message)s")
-structlog.configure(
-    processors=[
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.render_to_log_kwargs,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    wrapper_class=structlog.stdlib.BoundLogger,
-)
-""",
-}
+PAGE = (HERE / "docs" / "how-to" / "trace.md").read_text("utf-8")
+_, _, STDLIB, SENTRY, STRUCTLOG = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+#: What the page has an app do, by how it logs.
+LOGGING = {"stdlib": STDLIB, "structlog": STRUCTLOG}
+#: As on the page, but that nothing leaves the process, and with all that Sentry can watch in an app of asyncio.
+INIT = SENTRY.replace('/1")', '/1", transport=kept, integrations=[AsyncioIntegration()])')
 APP = """
 import asyncio, json, os, sys
-import sentry_sdk
 from sentry_sdk.integrations.asyncio import AsyncioIntegration
 from sentry_sdk.transport import Transport
 from backburner import Backburner, Cancel, JobCancelled, JobDead, Reject, RetryPolicy, Snooze, constant, current_job
@@ -90,7 +79,7 @@ async def dies_once() -> int:
     return current_job().attempt
 
 async def main():
-    sentry_sdk.init(dsn="https://key@sentry.invalid/1", transport=kept, integrations=[AsyncioIntegration()])
+INIT
     async with bb:
         await WORK()
     sentry_sdk.flush()
@@ -108,7 +97,8 @@ async def main():
 
 def run(app: str, folder: Path, *, logging: str, code: int = 0) -> Sequence[dict[str, Any]]:
     """Run an app's work in a process of its own; return the events that Sentry was sent."""
-    text = f"{LOGGING[logging]}\n{APP.replace('WORK', 'work')}\nasync def work():\n{app}\nasyncio.run(main())\n"
+    base = APP.replace("WORK", "work").replace("INIT", indent(INIT, "    "))
+    text = f"{LOGGING[logging]}\n{base}\nasync def work():\n{app}\nasyncio.run(main())\n"
     program = folder / "app.py"
     program.write_text(text, "utf-8")
     done = subprocess.run(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
     from starlette.requests import Request
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "trace.md").read_text("utf-8")
 
 
 class Traces:
@@ -267,6 +272,26 @@ async def test_a_request_and_its_jobs_share_an_id(bb: Backburner) -> None:
         made = other.headers["x-request-id"]
         assert other.text == f"{made},{made}"
         assert made != "abc"
+
+
+async def test_the_page(url: str, traces: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app of docs/how-to/trace.md is traced, and answers ids; the rest of that page is run in test_sentry.py."""
+    monkeypatch.setenv("BACKBURNER_URL", url)
+    monkeypatch.setattr(trace, "get_tracer", lambda *_, **__: traces.tracer)
+    tracing, correlating, *_ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    names: dict[str, Any] = {"__name__": "how_to"}
+    exec(compile(tracing + correlating, "how-to", "exec"), names)  # noqa: S102 - the page's own code
+    bb: Backburner = names["bb"]
+
+    @bb.job
+    async def order() -> str:
+        return "done"
+
+    async with bb, httpx.AsyncClient(transport=httpx.ASGITransport(names["app"]), base_url="http://app") as client:
+        assert await (await bb.create_task(order())) == "done"
+        answer = await client.get("/", headers={"x-request-id": "abc"})
+    assert answer.headers["x-request-id"] == "abc"
+    assert traces.tree() == {("send order", ""), ("process order", "send order")}
 
 
 async def test_a_job_without_a_request_has_no_id(bb: Backburner) -> None:
