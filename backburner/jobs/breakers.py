@@ -9,6 +9,7 @@ from backburner.errors import UnknownLimit
 from backburner.jobs.limits import near
 from backburner.model.clock import from_micros
 from backburner.model.lane import Limit, limit_name, name_of
+from backburner.model.telling import tell
 from backburner.resilience import breaker
 
 if TYPE_CHECKING:
@@ -51,11 +52,13 @@ class Breakers:
 
     async def open(self, name: str, *, reason: str | None = None, by: str | None = None) -> None:
         """Start no more of its jobs until `auto`, whatever becomes of the dependency. Raises `UnknownLimit`."""
-        await self._limits.override(await self._find(name), Limit(slots=0), reason=reason, by=by)
+        told = tell("operator.breaker.opened", name, by=by, reason=reason)
+        await self._limits.override(await self._find(name), Limit(slots=0), told, reason=reason, by=by)
 
-    async def auto(self, name: str) -> None:
+    async def auto(self, name: str, *, reason: str | None = None, by: str | None = None) -> None:
         """Let it go by how runs end again. Raises `UnknownLimit`."""
-        await self._limits.override(await self._find(name), None, reason=None, by=None)
+        told = tell("operator.breaker.auto", name, by=by, reason=reason)
+        await self._limits.override(await self._find(name), None, told)
 
     async def list(self) -> tuple[BreakerStatus, ...]:
         """Return all that nodes have named, by name."""

@@ -13,6 +13,7 @@ from backburner.jobs.signals import JobSignal, Retry
 from backburner.jobs.watches import AdaptiveWatch, BreakerWatch, Watch
 from backburner.model.clock import SECOND
 from backburner.model.lane import name_of
+from backburner.model.telling import tell
 from backburner.ports.telemetry import Signal
 from backburner.resilience.breaker import Breaker, Phase
 from backburner.resilience.tally import Tally
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from backburner.jobs.kit import Kit
     from backburner.jobs.policies import Policies
     from backburner.model.clock import Timer
+    from backburner.model.event import NewEvent
     from backburner.model.lane import Cell
     from backburner.ports.limits import Cells, CellStore, LimitStore
 
@@ -210,7 +212,11 @@ class Guards:
             version = 0 if cell is None else cell.version
             try:
                 swap = await self._cells.swap(
-                    watch.name, watch.write(after), version, limit if changed or not watch.declared else None
+                    watch.name,
+                    watch.write(after),
+                    version,
+                    limit if changed or not watch.declared else None,
+                    _events(watch, state, after),
                 )
             except (StoreError, asyncio.CancelledError) as error:
                 if not isinstance(error, StoreError) or error.stored != "no":
@@ -240,8 +246,7 @@ class Guards:
     def _tell(self, watch: Watch[Any], before: object, after: Any) -> None:  # noqa: ANN401 - a state of this watch
         signal = watch.signal(before, after)
         if signal is not None:
-            seconds = None if after.until is None else round((after.until - after.since) / SECOND, 3)
-            self._listener(signal, breaker=name_of(watch.name), seconds=seconds)
+            self._listener(signal, breaker=name_of(watch.name), seconds=_lasting(after))
 
     def _go_alone(self) -> None:
         now = self._now()
@@ -256,3 +261,17 @@ class Guards:
 def _without(tally: Tally, written: Tally) -> Tally:
     """Return what came while the rest was written."""
     return Tally(tally.calls - written.calls, tally.failures - written.failures, tally.slow - written.slow)
+
+
+def _events(watch: Watch[Any], before: object, after: Any) -> tuple[NewEvent, ...]:  # noqa: ANN401 - a state of this watch
+    """Return what is to be told of a turn, in its step."""
+    signal = watch.signal(before, after)
+    if signal is None:
+        return ()
+    seconds = _lasting(after) if signal is Signal.BREAKER_OPENED else None
+    return (tell(signal.value, name_of(watch.name), seconds=seconds),)
+
+
+def _lasting(state: Any) -> float | None:  # noqa: ANN401 - a state of any watch
+    """Return for how many seconds a state lasts, where it ends by time."""
+    return None if state.until is None else round((state.until - state.since) / SECOND, 3)

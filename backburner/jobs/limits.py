@@ -10,12 +10,14 @@ import msgspec
 from backburner.errors import InvalidOption, UnknownLimit
 from backburner.jobs.queues import check_limit_slots
 from backburner.model.lane import Algorithm, Limit, Rate, name_of
+from backburner.model.telling import tell
 from backburner.ports.backend import Hint
-from backburner.resilience.rates import check_rate, interval, rate_of
+from backburner.resilience.rates import check_rate, interval, rate_of, rate_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from backburner.model.event import NewEvent
     from backburner.model.lane import LimitRecord
     from backburner.ports.limits import LimitStore
 
@@ -56,20 +58,24 @@ class Limits:
             limit = msgspec.structs.replace(limit, slots=check_limit_slots(slots, least=0))
         if rate is not None:
             limit = _with_rate(limit, rate_of(rate), record.declared or Limit())
-        await self.override(name, limit, reason=reason, by=by)
+        shown = None if limit.rate is None else rate_text(limit.rate)
+        told = tell("operator.limit.set", name, by=by, reason=reason, slots=limit.slots, rate=shown)
+        await self.override(name, limit, told, reason=reason, by=by)
 
-    async def reset(self, name: str) -> None:
+    async def reset(self, name: str, *, reason: str | None = None, by: str | None = None) -> None:
         """Let what the code declares hold again. Raises `InvalidOption`, `UnknownLimit`."""
         await self._find(name)
-        await self.override(name, None, reason=None, by=None)
+        await self.override(name, None, tell("operator.limit.reset", name, by=by, reason=reason))
 
     async def list(self) -> tuple[LimitRecord, ...]:
         """Return all that was declared or set, by name."""
         return await self._store.list()
 
-    async def override(self, name: str, limit: Limit | None, *, reason: str | None, by: str | None) -> None:
+    async def override(
+        self, name: str, limit: Limit | None, told: NewEvent, *, reason: str | None = None, by: str | None = None
+    ) -> None:
         """Write what holds instead of what is declared, and let the nodes know."""
-        await self._store.override(name, limit, by=by, reason=reason)
+        await self._store.override(name, limit, by=by, reason=reason, events=(told,))
         self._tell(Hint.CONTROL)
 
     async def _find(self, name: str) -> LimitRecord:

@@ -10,6 +10,7 @@ from backburner.jobs.loop import Loop
 from backburner.model.clock import SECOND
 from backburner.model.job import DEFAULT_QUEUE
 from backburner.model.node import NodeRecord
+from backburner.model.telling import tell
 from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Presence:
     async def withdraw(self) -> None:
         """Leave the list; a node that cannot, or that still holds claims, is found dead there and tidied up."""
         try:
-            await self._backend.nodes.withdraw(self._node.id)
+            await self._backend.nodes.withdraw(self._node.id, (tell("node.left", self._node.id, host=self._node.host),))
         except StoreError as error:
             self._kit.listener(Signal.STORE_WAITING, error=error, loop="presence", failures=1)
 
@@ -166,7 +167,8 @@ class Presence:
             schedules=self._schedules(),
             signatures={name: definition.signature.schema for name, definition in self._kinds.definitions.items()},
         )
-        await self._backend.nodes.publish(record, self._lease)
+        joined = tell("node.joined", record.id, host=record.host, pid=record.pid, queues=record.queues)
+        await self._backend.nodes.publish(record, self._lease, (joined,))
 
     def _new_keeper(self) -> LeaseKeeper:
         return LeaseKeeper(

@@ -10,14 +10,16 @@ from msgspec import UNSET, UnsetType
 from backburner.errors import InvalidOption
 from backburner.model.names import check_name
 from backburner.model.node import KindRecord, QueueRecord
+from backburner.model.telling import tell
 from backburner.model.times import moment
 from backburner.ports.backend import Hint
-from backburner.resilience.rates import rate_of
+from backburner.resilience.rates import rate_of, rate_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from backburner.model.event import NewEvent
     from backburner.model.lane import Rate
     from backburner.ports.queues import KindStore, QueueStore
 
@@ -40,12 +42,13 @@ class Queues:
         """Start no more jobs of a queue, for good or until a moment; what runs goes on. Raises `InvalidOption`."""
         end = None if until is None else moment(until, "until")
         record = msgspec.structs.replace(await self._get(name), paused=True, paused_until=end, reason=reason, by=by)
-        await self._put(record)
+        await self._put(record, tell("operator.queue.paused", name, by=by, reason=reason, until=until))
 
-    async def resume(self, name: str) -> None:
+    async def resume(self, name: str, *, reason: str | None = None, by: str | None = None) -> None:
         """Start jobs of a queue again."""
         record = await self._get(name)
-        await self._put(msgspec.structs.replace(record, paused=False, paused_until=None, reason=None, by=None))
+        record = msgspec.structs.replace(record, paused=False, paused_until=None, reason=None, by=None)
+        await self._put(record, tell("operator.queue.resumed", name, by=by, reason=reason))
 
     async def set(
         self,
@@ -71,7 +74,10 @@ class Queues:
         record = await self._get(name)
         if not record.paused:
             changes |= {"reason": reason, "by": by}
-        await self._put(msgspec.structs.replace(record, **changes))
+        record = msgspec.structs.replace(record, **changes)
+        shown = None if record.rate is None else rate_text(record.rate)
+        told = tell("operator.queue.set", name, by=by, reason=reason, slots=record.slots, rate=shown)
+        await self._put(record, told)
 
     async def list(self) -> tuple[QueueRecord, ...]:
         """Return the queues for which something is set."""
@@ -81,8 +87,8 @@ class Queues:
         check_name(name, "queue")
         return next((record for record in await self._store.list() if record.name == name), QueueRecord(name=name))
 
-    async def _put(self, record: QueueRecord) -> None:
-        await self._store.set(record)
+    async def _put(self, record: QueueRecord, told: NewEvent) -> None:
+        await self._store.set(record, (told,))
         self._tell(Hint.CONTROL)
 
 
@@ -98,18 +104,20 @@ class KindPauses:
     ) -> None:
         """Start no more jobs of a kind, for good or until a moment; what runs goes on. Raises `InvalidOption`."""
         end = None if until is None else moment(until, "until")
-        await self._set(KindRecord(name=check_name(name, "kind"), paused_until=end, reason=reason, by=by))
+        record = KindRecord(name=check_name(name, "kind"), paused_until=end, reason=reason, by=by)
+        await self._set(record, tell("operator.kind.paused", name, by=by, reason=reason, until=until))
 
-    async def resume(self, name: str) -> None:
+    async def resume(self, name: str, *, reason: str | None = None, by: str | None = None) -> None:
         """Start jobs of a kind again."""
-        await self._set(KindRecord(name=check_name(name, "kind"), paused=False))
+        record = KindRecord(name=check_name(name, "kind"), paused=False)
+        await self._set(record, tell("operator.kind.resumed", name, by=by, reason=reason))
 
     async def list(self) -> tuple[KindRecord, ...]:
         """Return the kinds that are paused."""
         return await self._store.list()
 
-    async def _set(self, kind: KindRecord) -> None:
-        await self._store.set(kind)
+    async def _set(self, kind: KindRecord, told: NewEvent) -> None:
+        await self._store.set(kind, (told,))
         self._tell(Hint.CONTROL)
 
 
