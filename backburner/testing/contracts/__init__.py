@@ -61,11 +61,15 @@ The tests are coroutines, marked for the pytest plugin that anyio brings. They m
 """
 
 from backburner.testing.contracts.admin import AdminContract
+from backburner.testing.contracts.appending import AppendingContract
+from backburner.testing.contracts.backlog import BacklogContract
 from backburner.testing.contracts.births import BirthContract
+from backburner.testing.contracts.carried_events import CarriedEventContract
 from backburner.testing.contracts.cells import CellsContract
 from backburner.testing.contracts.children import ChildContract
 from backburner.testing.contracts.claiming import ClaimingContract
 from backburner.testing.contracts.due import DueContract
+from backburner.testing.contracts.event_reading import EventReadingContract
 from backburner.testing.contracts.examining import ExaminingContract
 from backburner.testing.contracts.fencing import FencingContract
 from backburner.testing.contracts.filtering import FilteringContract
@@ -74,6 +78,7 @@ from backburner.testing.contracts.followups import FollowUpContract
 from backburner.testing.contracts.gates import GateContract
 from backburner.testing.contracts.grouping import GroupingContract
 from backburner.testing.contracts.inserting import InsertingContract
+from backburner.testing.contracts.job_events import JobEventContract
 from backburner.testing.contracts.lanes import LaneContract
 from backburner.testing.contracts.leases import LeasesContract
 from backburner.testing.contracts.leaving import LeavingContract
@@ -89,22 +94,28 @@ from backburner.testing.contracts.opening import OpeningContract
 from backburner.testing.contracts.operations import OperationsContract
 from backburner.testing.contracts.parking import ParkingContract
 from backburner.testing.contracts.pauses import PauseContract
+from backburner.testing.contracts.pulling import PullingContract
 from backburner.testing.contracts.queues import QueueContract
 from backburner.testing.contracts.rates import RateContract
 from backburner.testing.contracts.reading import ReadingContract
 from backburner.testing.contracts.recovering import RecoveringContract
 from backburner.testing.contracts.schedules import ScheduleContract
 from backburner.testing.contracts.settling import SettlingContract
+from backburner.testing.contracts.subscribing import SubscribingContract
 from backburner.testing.contracts.transactions import TransactionContract
 from backburner.testing.contracts.unique import UniqueContract
 
 __all__ = [
     "AdminContract",
+    "AppendingContract",
+    "BacklogContract",
     "BirthContract",
+    "CarriedEventContract",
     "CellsContract",
     "ChildContract",
     "ClaimingContract",
     "DueContract",
+    "EventReadingContract",
     "ExaminingContract",
     "FencingContract",
     "FilteringContract",
@@ -113,6 +124,7 @@ __all__ = [
     "GateContract",
     "GroupingContract",
     "InsertingContract",
+    "JobEventContract",
     "LaneContract",
     "LeasesContract",
     "LeavingContract",
@@ -128,12 +140,14 @@ __all__ = [
     "OperationsContract",
     "ParkingContract",
     "PauseContract",
+    "PullingContract",
     "QueueContract",
     "RateContract",
     "ReadingContract",
     "RecoveringContract",
     "ScheduleContract",
     "SettlingContract",
+    "SubscribingContract",
     "TransactionContract",
     "UniqueContract",
 ]
