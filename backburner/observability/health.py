@@ -154,12 +154,12 @@ def loops(vitals: Vitals) -> Check:
 
 
 def pulse(vitals: Vitals, stall_limit: float) -> Check:
-    """Judge whether the node still tries to renew its lease: one whose tries fail does."""
+    """Judge whether the node still tries to renew its lease: one whose tries fail does, or which comes back without it."""
     age = vitals.last_beat
     if age is None:
         return Check(ok=True)
-    tries = vitals.store_away or any(loop.name == _KEEPER and loop.failures for loop in vitals.loops)
-    if age > stall_limit and not tries:
+    failing = any(loop.name == _KEEPER and loop.failures for loop in vitals.loops)
+    if age > stall_limit and not (failing or vitals.store_away or vitals.lease_lost):
         return Check(ok=False, why="its lease was not renewed for longer than the stall limit", seconds=age)
     return Check(ok=True, seconds=age)
 

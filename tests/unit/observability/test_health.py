@@ -117,9 +117,9 @@ async def test_a_node_that_stopped_beating_is_restarted(engine: Engine) -> None:
     assert set(await engine.failing(engine.health.live)) == {"beat"}
 
 
-@pytest.mark.parametrize("change", [{"store_away": True}, {"loops": keeper(40)}])
+@pytest.mark.parametrize("change", [{"store_away": True}, {"lease_lost": True}, {"loops": keeper(40)}])
 async def test_an_outage_of_the_store_restarts_nobody(engine: Engine, change: dict[str, Any]) -> None:
-    """A node whose beats fail, for however long, tries: another process would fail alike."""
+    """A node whose beats fail, or which tries to come back, for however long: another process would fail alike."""
     engine.now = replace(BUSY, last_beat=100 * STALL, **change)
     assert await engine.failing(engine.health.live) == {}
 
