@@ -5,28 +5,32 @@ if it is ``kept``. Nobody else's word is needed for that, so a subscription miss
 `EventStore.subscribe` has answered; and where nobody asks, nothing is written.
 
 Events about jobs are made by the stores themselves, in the very step of the change; no verb names them. Their subject
-is the job's id, and their data an object of ``kind``, ``queue``, ``attempt`` (the number of the run it tells of; 0
-before the first) and what stands beside each, nulls and empty texts left out; delays are in seconds:
+is the job's id, and their data an object of ``kind``, ``queue``, ``attempt`` (the number of the run it tells of, else
+of the last; 0 before the first) and what stands beside each, nulls and empty texts left out. What ended a run tells of
+that run's number, also where it gives the number back. ``error``, ``message`` and ``fingerprint`` are those of the
+settlement; delays are in seconds, not below 0, and there also when they are 0:
 
 - ``job.enqueued``: it was stored, by `JobStore.enqueue`, as a follow-up, by a schedule or a confirmation, or stored anew
   as a child; nothing more.
 - ``job.claimed``: by a claim, or at birth. ``node``.
 - ``job.completed``: ``node``.
 - ``job.retry`` (settled to pending as `Ending.FAILED`): ``node``, ``error``, ``message``, ``fingerprint``, ``delay``.
-- ``job.snoozed``: ``node``, ``message``, ``delay``. ``job.interrupted``, ``job.crashed`` (to pending), ``job.misfit``:
-  ``node``, ``error``, ``message``.
+- ``job.snoozed``: ``node``, ``message``, ``delay``. ``job.crashed`` (to pending), ``job.misfit``, and
+  ``job.interrupted``, also for any other ending that is settled to pending: ``node``, ``error``, ``message``.
 - ``job.released``: settled to pending without an ending, as it never began. ``node``, ``delay``.
-- ``job.cancelled``: by a settlement (whatever was its ending; ``node``, where one ran it) or by `JobAdmin.cancel`.
-  ``reason``.
+- ``job.cancelled``: by a settlement (whatever was its ending; also one to pending of a job that was asked to be
+  cancelled), with ``node``, or by `JobAdmin.cancel`, without. ``reason``: the one that the job then has.
 - ``job.dead``: ``node``, ``reason``, ``error``, ``message``, ``fingerprint``.
 - ``job.replayed``: by `JobAdmin.replay`; ``attempt`` is that of its last run. ``job.purged``: a dead letter was deleted.
   ``reason`` is ``purged`` by `JobAdmin.purge`, ``retention`` by `JobAdmin.prune`; other jobs are pruned without a word.
 
 ``node`` is the node that settles; of a lapsed or expired job the one that recovered it. A settlement that was applied
-before tells nothing again. Notes, restored jobs, and what a `release` lets in tell nothing.
+before tells nothing again. Notes, restored jobs, jobs that are handed over to be settled, and whatever is parked or let
+into the line tell nothing.
 
-``node.lost`` is made by `JobStore.recover`, once for each node whose claims it begins to hand over: the subject is that
-node's id, the data an object with the ``host``.
+``node.lost`` is made by `JobStore.recover`, once for each node whose claims it begins to hand over, if that is still in
+the list of nodes: the subject is its id, the data an object with the ``host``. One that held nothing, and one that was
+withdrawn, go without a word.
 """
 
 from __future__ import annotations
@@ -86,7 +90,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     #: Where it stands: the number of the last event it is done with.
     cursor: int
-    #: How far was looked: confirming this skips what did not match.
+    #: How far was looked: confirming this skips what did not match. Not below the newest, unless that was too far.
     upto: int
     #: What it asks for, by number; at most as many as were asked for.
     events: tuple[EventRecord, ...] = ()
@@ -125,10 +129,11 @@ class EventStore(Protocol):
     """Takes events, and hands them to subscriptions. One system with `JobStore`: they share steps."""
 
     async def append(self, events: Sequence[NewEvent], tx: object = None) -> Appended:
-        """Store those that are asked for, or kept; one whose id was stored before is left as it is.
+        """Store those that are asked for, or kept; one whose id is stored is left as it is, until that is pruned.
 
         With ``tx``, as `JobStore.enqueue` has it, they are stored in the caller's transaction: they get their numbers
-        once that commits, and delay nobody else's. Raises `TransactionRefused`, and `StoreRefused` for content.
+        once that commits, and delay nobody else's. Raises `TransactionRefused`, and `StoreRefused` for content: nothing
+        is stored then. A change that comes with such events is not made either; it is refused as for its own content.
         """
         ...
 
@@ -172,7 +177,7 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[EventRecord, ...]
     #: How far was looked: the next page goes on there.
     upto: int
-    #: Nothing lies beyond that by now.
+    #: No event lies beyond that by now, whether it matches or not.
     end: bool
     #: The greatest number that was deleted; 0: none was.
     pruned: int
