@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from backburner.backends.memory import pruning, restoring
 from backburner.backends.memory.letters import purge, replay
+from backburner.backends.memory.telling import tell
 from backburner.model.job import CANCELLED, GROUP_CANCELLED, JobState
 from backburner.ports.backend import Hint
 from backburner.ports.jobs import CancelAnswer
@@ -45,6 +46,8 @@ class MemoryJobAdmin:
                 database.leave(row)
                 database.end(row, JobState.CANCELLED, reason, now)
                 cancelled.append(job_id)
+                if database.log.asked:
+                    tell(database, "job.cancelled", row, now, reason=reason)
                 if row.job.unique is not None:
                     database.let_through(row.job.unique.key, now)
             elif row.state is JobState.RUNNING:

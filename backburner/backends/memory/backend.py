@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from backburner.backends.memory.admin import MemoryJobAdmin
 from backburner.backends.memory.connection import Connection
 from backburner.backends.memory.database import MemoryDatabase
+from backburner.backends.memory.events import MemoryEventReader, MemoryEventStore
 from backburner.backends.memory.jobs import MemoryJobStore
 from backburner.backends.memory.leases import MemoryLeaseStore
 from backburner.backends.memory.limits import MemoryCellStore, MemoryLimitStore
@@ -78,6 +79,8 @@ class MemoryBackend:
         self.operations = MemoryOperationStore(connection)
         self.schedules = MemoryScheduleStore(connection)
         self.schedule_reader = MemoryScheduleReader(connection)
+        self.events = MemoryEventStore(connection)
+        self.event_reader = MemoryEventReader(connection)
         self.transactions = MemoryTransactions()
         self.notifier = MemoryNotifier(connection)
         self.schema = MemorySchema()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from backburner.backends.memory.opening import open_lanes
 from backburner.backends.memory.row import claim_of
+from backburner.backends.memory.telling import tell
 from backburner.errors import LeaseLost
 from backburner.model.clock import SECOND
 from backburner.model.job import MISFIT_GATE, PAUSED_GATE, PRIORITIES, SUSPECT_GATE, UNKNOWN_GATE
@@ -225,6 +226,8 @@ class _Picking:
         if room.rate is not None:
             database.usage[room.name].spend(room.rate, now)
         self.claims.append(claim_of(row, gate, now))
+        if database.log.asked:
+            tell(database, "job.claimed", row, now, node=self._node)
         room.free -= 1
         self.left -= 1
 

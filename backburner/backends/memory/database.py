@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from backburner.backends.memory.book import ScheduleBook
+from backburner.backends.memory.eventlog import EventLog
 from backburner.backends.memory.keys import Keys
 from backburner.backends.memory.lanes import Lanes
 from backburner.backends.memory.leases import LeaseBook
@@ -31,14 +32,15 @@ __all__ = ["Ear", "MemoryDatabase", "Node"]
 
 
 class Node:
-    """A published node, the moment its lease ends, and whether it was asked to drain."""
+    """A published node, the moment its lease ends, whether it was asked to drain, and whether it is known to have died."""
 
-    __slots__ = ("draining", "lease", "record")
+    __slots__ = ("draining", "lease", "lost", "record")
 
     def __init__(self, record: NodeRecord, lease: int, *, draining: bool) -> None:
         self.record = record
         self.lease = lease
         self.draining = draining
+        self.lost = False
 
 
 class Ear:
@@ -70,6 +72,7 @@ class MemoryDatabase:
         self.operations: dict[str, OperationRecord] = {}
         self.schedules = ScheduleBook()
         self.ledger = Ledger()
+        self.log = EventLog()
         self.nodes: dict[str, Node] = {}
         #: What each node holds, by id.
         self.running: defaultdict[str, dict[str, Row]] = defaultdict(dict)
@@ -77,6 +80,8 @@ class MemoryDatabase:
         self.expiring = Line()
         #: The ended rows, by the moment they ended, but for those lifted out since they are kept for their parents.
         self.ended = {state: Line() for state in (JobState.COMPLETED, JobState.CANCELLED, JobState.DEAD)}
+        #: The dead letters, those lifted out too.
+        self.letters: dict[str, Row] = {}
         self.keys = Keys()
         #: Children by their parent, which need not be stored.
         self.children: dict[str, dict[str, Row]] = {}
@@ -162,6 +167,8 @@ class MemoryDatabase:
 
     def file(self, row: Row, now: int) -> None:
         """Enter an ended row among those to be pruned."""
+        if row.state is JobState.DEAD:
+            self.letters[row.job.id] = row
         self._stamp = row.stamp = stamp = self._stamp + 1
         self.ended[row.state].put((row.ended_at or now, row.job.id, stamp, row), now)
 
@@ -176,6 +183,7 @@ class MemoryDatabase:
         self.lift(row)
         job = row.job
         del self.jobs[job.id]
+        self.letters.pop(job.id, None)
         if job.unique is not None:
             self.keys.forget(row)
         if job.parent is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from backburner.backends.content import due_at, expires_at, job_flaw
 from backburner.backends.memory.row import Row
+from backburner.backends.memory.telling import tell
 from backburner.model.job import GROUP_CANCELLED, UNIQUE_GATE, JobState
 from backburner.ports.jobs import GroupAnswer
 
@@ -46,11 +47,9 @@ def insert(database: MemoryDatabase, group: Sequence[NewJob], birth: Birth | Non
         if job.unique is not None and (holder := database.keys.holder(job.unique.key, now)) is not None:
             holders[job.id] = holder
             continue
-        database.enter(row)
+        _enter(database, row, now)
         if birth is not None and token is not None and _may_run(database, row, birth.node, now):
-            row.attempt = 1
-            row.started_at = now
-            database.hold(row, birth.node, token)
+            _bear(database, row, birth.node, token, now)
             born.append(job.id)
         else:
             _stand(database, row, now)
@@ -66,11 +65,26 @@ def follow(database: MemoryDatabase, jobs: Sequence[NewJob], now: int) -> None:
             continue
         row = _row(job, now)
         busy = job.unique is not None and database.keys.holder(job.unique.key, now) is not None
-        database.enter(row)
+        _enter(database, row, now)
         if busy and job.unique is not None:
             database.stand(row, UNIQUE_GATE + job.unique.key, now)
         else:
             _stand(database, row, now)
+
+
+def _enter(database: MemoryDatabase, row: Row, now: int) -> None:
+    database.enter(row)
+    if database.log.asked:
+        tell(database, "job.enqueued", row, now)
+
+
+def _bear(database: MemoryDatabase, row: Row, node: str, token: int, now: int) -> None:
+    """Let a new row run at once."""
+    row.attempt = 1
+    row.started_at = now
+    database.hold(row, node, token)
+    if database.log.asked:
+        tell(database, "job.claimed", row, now, node=node)
 
 
 def _stand(database: MemoryDatabase, row: Row, now: int) -> None:
@@ -96,7 +110,7 @@ def _take_up(database: MemoryDatabase, row: Row, known: Row, holders: dict[str, 
         return True
     database.strike(known)
     row.token = known.token
-    database.enter(row)
+    _enter(database, row, now)
     _stand(database, row, now)
     return True
 

@@ -9,6 +9,8 @@ from backburner.backends.memory.place import Place
 from backburner.model.job import UNIQUE_GATE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from backburner.backends.memory.row import Row
 
 __all__ = ["Keys", "holds"]
@@ -66,6 +68,11 @@ class Keys:
         if self.holder(key, now) is not None:
             return None
         return next(head[3] for line in place.lines if (head := line.head()) is not None)
+
+    def standing(self) -> Iterator[tuple[str, int]]:
+        """Go through those who stand at keys' gates: the queue of one, and 1."""
+        for place in self._waiting.values():
+            yield from ((entry[3].job.queue, 1) for line in place.lines for entry in line)
 
     def waited_for(self) -> list[str]:
         """Return the keys that somebody may wait for."""

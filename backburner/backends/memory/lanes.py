@@ -162,6 +162,11 @@ class Lanes:
             line = lines[priority] = Line()
         return line
 
+    def standing(self) -> Iterator[tuple[str, int]]:
+        """Go through those who stand at lanes' gates: a queue, and how many of it."""
+        for lane in self._in_use.values():
+            yield from ((queue, line.live) for queue, lines in lane.lines.items() for line in lines.values())
+
     def gate(self, job: NewJob) -> str:
         """Return the gate of the first of a new job's lanes where others stand; empty where nobody does.
 

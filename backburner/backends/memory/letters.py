@@ -10,6 +10,7 @@ from backburner.backends.content import letter_flaw
 from backburner.backends.memory.keys import holds
 from backburner.backends.memory.operations import advance
 from backburner.backends.memory.pruning import let_children_go
+from backburner.backends.memory.telling import tell
 from backburner.errors import StoreRefused
 from backburner.model.job import JobState
 from backburner.ports.jobs import Disposed
@@ -76,6 +77,7 @@ def _bring_back(database: MemoryDatabase, row: Row, letter: Letter, now: int) ->
         if holder is not None:
             return holder
     database.lift(row)
+    del database.letters[letter.id]
     args = row.job.args if letter.args is None else letter.args
     retry = row.job.retry if letter.retry is None else letter.retry
     row.job = msgspec.structs.replace(row.job, args=args, retry=retry)
@@ -85,6 +87,8 @@ def _bring_back(database: MemoryDatabase, row: Row, letter: Letter, now: int) ->
     # While it was dead it may have been forgotten among those that hold its key.
     database.keys.enter(row)
     database.stand_anew(row, letter.gate, now)
+    if database.log.asked:
+        tell(database, "job.replayed", row, now)
     return None
 
 
@@ -96,4 +100,6 @@ def _delete(database: MemoryDatabase, row: Row, letter: Letter, now: int) -> str
         return parent.job.id
     let_children_go(database, row.job.id, len(database.children.get(row.job.id, ())), now)
     database.delete(row)
+    if database.log.asked:
+        tell(database, "job.purged", row, now, reason="purged")
     return None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.memory.flaws import refuse_events
 from backburner.model.lane import Cell, LaneRecord, Limit
 from backburner.ports.backend import Hint
 from backburner.ports.limits import Cells, Lanes, Swapped
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from backburner.backends.memory.connection import Connection
     from backburner.backends.memory.database import MemoryDatabase
+    from backburner.model.event import NewEvent
     from backburner.model.lane import LimitRecord
 
 __all__ = ["MemoryCellStore", "MemoryLimitStore"]
@@ -38,14 +40,19 @@ class MemoryLimitStore:
         if changed:
             database.changed(self._connection, Hint.CONTROL)
 
-    async def override(self, name: str, limit: Limit | None, *, by: str | None, reason: str | None) -> None:
+    async def override(
+        self, name: str, limit: Limit | None, *, by: str | None, reason: str | None, events: Sequence[NewEvent] = ()
+    ) -> None:
         """Write what an operator sets in place of what code declares; None takes that back."""
         database = self._connection.writing()
+        refuse_events(events)
+        now = self._connection.clock.now()
         known = database.lanes.record(name)
         if limit is None:
             by = reason = None
         record = msgspec.structs.replace(known, override=limit, by=by, reason=reason)
-        database.lanes.write(record, self._connection.clock.now())
+        database.lanes.write(record, now)
+        database.log.append(events, now)
         database.changed(self._connection, Hint.CONTROL)
 
     async def list(self) -> tuple[LimitRecord, ...]:
@@ -73,14 +80,18 @@ class MemoryCellStore:
         found = tuple(cell for name, cell in sorted(cells.items()) if name.startswith(prefix))
         return Cells(self._connection.clock.now(), found)
 
-    async def swap(self, name: str, value: str, version: int, limit: Limit | None = None) -> Swapped:
-        """Write a cell if its version is the one given, and a limit of its name with it."""
+    async def swap(
+        self, name: str, value: str, version: int, limit: Limit | None = None, events: Sequence[NewEvent] = ()
+    ) -> Swapped:
+        """Write a cell if its version is the one given, and a limit of its name and events with it."""
         database = self._connection.writing()
+        refuse_events(events)
         now = self._connection.clock.now()
         known = database.cells.get(name)
         if version != (0 if known is None else known.version):
             return Swapped(now, swapped=False)
         database.cells[name] = Cell(name=name, version=version + 1, value=value)
+        database.log.append(events, now)
         if limit is not None and _declare(database, name, limit, now):
             database.changed(self._connection, Hint.CONTROL)
         return Swapped(now, swapped=True)

@@ -8,14 +8,17 @@ import msgspec
 
 from backburner.backends.memory.claiming import require_lease
 from backburner.backends.memory.database import Node
+from backburner.backends.memory.flaws import refuse_events
 from backburner.ports.backend import Hint
 from backburner.ports.nodes import Beat, Held
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
     from backburner.backends.memory.connection import Connection
+    from backburner.model.event import NewEvent
     from backburner.model.node import NodeRecord
 
 __all__ = ["MemoryKeeper", "MemoryNodeStore"]
@@ -67,26 +70,35 @@ class MemoryNodeStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def publish(self, node: NodeRecord, ttl: int) -> None:
+    async def publish(self, node: NodeRecord, ttl: int, events: Sequence[NewEvent] = ()) -> None:
         """Enter a node, alive for ``ttl``."""
         database = self._connection.writing()
+        refuse_events(events)
+        now = self._connection.clock.now()
         known = database.nodes.get(node.id)
         draining = known is not None and known.draining
-        database.nodes[node.id] = Node(node, self._connection.clock.now() + ttl, draining=draining)
+        database.nodes[node.id] = Node(node, now + ttl, draining=draining)
+        if known is None:
+            database.log.append(events, now)
 
-    async def withdraw(self, node: str) -> None:
+    async def withdraw(self, node: str, events: Sequence[NewEvent] = ()) -> None:
         """Strike a node."""
         database = self._connection.writing()
-        database.nodes.pop(node, None)
+        refuse_events(events)
+        if database.nodes.pop(node, None) is not None:
+            database.log.append(events, self._connection.clock.now())
         if node in database.running:
             database.changed(self._connection, Hint.LAPSE)
 
-    async def drain(self, node: str) -> bool:
+    async def drain(self, node: str, events: Sequence[NewEvent] = ()) -> bool:
         """Ask a live node to drain."""
         database = self._connection.writing()
-        if not database.alive(node, self._connection.clock.now()):
+        refuse_events(events)
+        now = self._connection.clock.now()
+        if not database.alive(node, now):
             return False
         database.nodes[node].draining = True
+        database.log.append(events, now)
         database.changed(self._connection, Hint.CONTROL)
         return True
 

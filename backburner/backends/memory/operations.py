@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.memory.flaws import refuse_events
 from backburner.ports.backend import Hint
 from backburner.ports.operations import Operations
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from backburner.backends.memory.connection import Connection
     from backburner.backends.memory.database import MemoryDatabase
+    from backburner.model.event import NewEvent
     from backburner.model.operation import OperationRecord
 
 __all__ = ["MemoryOperationStore", "advance"]
@@ -47,14 +49,16 @@ class MemoryOperationStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def put(self, operation: OperationRecord) -> bool:
+    async def put(self, operation: OperationRecord, events: Sequence[NewEvent] = ()) -> bool:
         """Write a new operation as version 1."""
         database = self._connection.writing()
+        refuse_events(events)
         now = self._connection.clock.now()
         if operation.id in database.operations:
             return False
         new = msgspec.structs.replace(operation, version=1, created_at=now, changed_at=now)
         database.operations[operation.id] = new
+        database.log.append(events, now)
         database.changed(self._connection, Hint.CONTROL)
         return True
 
@@ -75,6 +79,12 @@ class MemoryOperationStore:
         page = tuple(found[:limit])
         return Operations(self._connection.clock.now(), page, page[-1].id if page and len(found) > limit else None)
 
-    async def swap(self, operation: OperationRecord) -> bool:
+    async def swap(self, operation: OperationRecord, events: Sequence[NewEvent] = ()) -> bool:
         """Write ``state`` and ``active`` if the stored version is the operation's."""
-        return advance(self._connection.writing(), operation, self._connection.clock.now())
+        database = self._connection.writing()
+        refuse_events(events)
+        now = self._connection.clock.now()
+        if not advance(database, operation, now):
+            return False
+        database.log.append(events, now)
+        return True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.memory.telling import tell
 from backburner.model.job import JobState
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ __all__ = ["let_children_go", "prune"]
 
 
 def prune(database: MemoryDatabase, keep: Keep, limit: int, now: int) -> int:
-    """Delete what need not be kept; return how many jobs, operations and ticks changed, at most ``limit``."""
+    """Delete what need not be kept; return how many rows changed: at most ``limit``, and subscriptions."""
     kept = {JobState.COMPLETED: keep.completed, JobState.CANCELLED: keep.cancelled, JobState.DEAD: keep.dead}
     changed = 0
     more = True
@@ -33,6 +34,9 @@ def prune(database: MemoryDatabase, keep: Keep, limit: int, now: int) -> int:
         changed += _forget_operations(database, now - keep.dead, limit - changed)
     if keep.ticks is not None:
         changed += database.ledger.prune(now - keep.ticks, limit - changed)
+    if keep.events is not None:
+        changed += database.log.prune(now - keep.events, limit - changed)
+    changed += database.log.forget(now)
     database.lanes.prune(limit, now)
     database.leases.tidy(now)
     return changed
@@ -57,6 +61,8 @@ def _pass(database: MemoryDatabase, job_id: str, limit: int, now: int) -> int:
         database.lift(row)
         return changed
     database.delete(row)
+    if database.log.asked and row.state is JobState.DEAD:
+        tell(database, "job.purged", row, now, reason="retention")
     return changed + 1
 
 

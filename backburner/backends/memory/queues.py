@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.memory.flaws import refuse_events
 from backburner.ports.backend import Hint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from backburner.backends.memory.connection import Connection
+    from backburner.model.event import NewEvent
     from backburner.model.node import KindRecord, QueueRecord
 
 __all__ = ["MemoryKindStore", "MemoryQueueStore"]
@@ -23,12 +27,14 @@ class MemoryQueueStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def set(self, queue: QueueRecord) -> None:
+    async def set(self, queue: QueueRecord, events: Sequence[NewEvent] = ()) -> None:
         """Write a queue's settings."""
         database = self._connection.writing()
+        refuse_events(events)
         database.settings[queue.name] = queue
         if queue.rate is not None:
             database.usage[queue.name].change(queue.rate)
+        database.log.append(events, self._connection.clock.now())
         database.changed(self._connection, Hint.CONTROL)
 
     async def list(self) -> tuple[QueueRecord, ...]:
@@ -49,13 +55,15 @@ class MemoryKindStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def set(self, kind: KindRecord) -> None:
+    async def set(self, kind: KindRecord, events: Sequence[NewEvent] = ()) -> None:
         """Write a kind's pause, or forget it."""
         database = self._connection.writing()
+        refuse_events(events)
         if kind.paused:
             database.kinds[kind.name] = kind
         else:
             database.kinds.pop(kind.name, None)
+        database.log.append(events, self._connection.clock.now())
         database.changed(self._connection, Hint.CONTROL)
 
     async def list(self) -> tuple[KindRecord, ...]:

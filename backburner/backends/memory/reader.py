@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backburner.backends.matching import hopeless, matches, record_shown
+from backburner.backends.memory.backlog import count_backlog
 from backburner.backends.memory.restoring import image_of
 from backburner.backends.memory.row import record_of
 from backburner.model.job import JobState
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from backburner.backends.memory.row import Row
     from backburner.model.job import Attempt, JobRecord
     from backburner.model.query import JobFilter
+    from backburner.ports.jobs import Backlog
 
 __all__ = ["MemoryJobReader"]
 
@@ -57,6 +59,10 @@ class MemoryJobReader:
         found = heapq.nlargest(limit + 1, (job for job in records if matches(job, where, now)), key=lambda job: job.id)
         page = tuple(found[:limit])
         return Page(now, page, page[-1].id if page and len(found) > limit else None)
+
+    async def backlog(self) -> Backlog:
+        """Count what each queue holds."""
+        return count_backlog(self._connection.reading(), self._connection.clock.now())
 
     async def groups(self, where: JobFilter, *, limit: int) -> Groups:
         """Return the dead letters that match by their fingerprint, the largest groups."""

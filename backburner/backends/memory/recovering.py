@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backburner.backends.memory.row import claim_of
+from backburner.backends.memory.telling import tell_lost
 from backburner.model.job import Cause, Recovered
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def recover(database: MemoryDatabase, node: str, limit: int, now: int) -> tuple[
     keys: list[str] = []
     for row in [*_lapsed(database, now)][: max(0, limit)]:
         # One handed over before keeps the cause and the node of the first time.
+        _lose(database, row, now)
         cause, row.lapsed_on = (row.cause, row.lapsed_on) if row.cause is not None else (Cause.LAPSED, row.node)
         database.release(row)
         row.lent = False
@@ -40,6 +42,15 @@ def recover(database: MemoryDatabase, node: str, limit: int, now: int) -> tuple[
     for key in dict.fromkeys(keys):
         database.let_through(key, now)
     return tuple(recovered)
+
+
+def _lose(database: MemoryDatabase, row: Row, now: int) -> None:
+    """Take note that the node of a row has died; the first time it is told."""
+    entry = database.nodes.get(row.node or "")
+    if entry is not None and not entry.lost:
+        entry.lost = True
+        if database.log.asked:
+            tell_lost(database, entry, now)
 
 
 def _lapsed(database: MemoryDatabase, now: int) -> Iterator[Row]:

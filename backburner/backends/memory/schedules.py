@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backburner.backends.content import change_flaw
+from backburner.backends.memory.flaws import event_flaw, refuse_events
 from backburner.backends.memory.inserting import insert
 from backburner.model.schedule import UNIQUE, Outcome
 from backburner.ports.backend import Hint
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from backburner.backends.memory.connection import Connection
     from backburner.backends.memory.database import MemoryDatabase
+    from backburner.model.event import NewEvent
     from backburner.model.schedule import ScheduleChange, TickRecord
 
 __all__ = ["MemoryScheduleReader", "MemoryScheduleStore"]
@@ -56,13 +58,15 @@ class MemoryScheduleStore:
             database.changed(self._connection, Hint.JOBS)
         return Changed(now, answers)
 
-    async def remove(self, name: str, version: int) -> bool:
+    async def remove(self, name: str, version: int, events: Sequence[NewEvent] = ()) -> bool:
         """Delete a schedule of that version."""
         database = self._connection.writing()
+        refuse_events(events)
         known = database.schedules.get(name)
         if known is None or known.version != version:
             return False
         database.schedules.delete(name)
+        database.log.append(events, self._connection.clock.now())
         database.changed(self._connection, Hint.CONTROL)
         return True
 
@@ -127,7 +131,7 @@ def _runs(database: MemoryDatabase, job_id: str | None) -> bool:
 
 
 def _change(database: MemoryDatabase, change: ScheduleChange, now: int) -> ChangeAnswer:
-    flaw = change_flaw(change, now)
+    flaw = change_flaw(change, now) or next(filter(None, map(event_flaw, change.events)), None)
     if flaw is not None:
         return ChangeAnswer(refused=flaw)
     schedule = change.schedule
@@ -149,6 +153,7 @@ def _change(database: MemoryDatabase, change: ScheduleChange, now: int) -> Chang
             changed_at=now,
         )
     )
+    database.log.append(change.events, now)
     return ChangeAnswer(holders=holders)
 
 

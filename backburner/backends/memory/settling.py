@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from backburner.backends.content import settlement_flaw
 from backburner.backends.memory.inserting import follow
+from backburner.backends.memory.telling import tell_settled
 from backburner.errors import StoreRefused
 from backburner.model.job import CANCELLED, Attempt, JobState
 
@@ -82,6 +83,7 @@ def _note(database: MemoryDatabase, row: Row, settlement: Settlement, opened: se
 
 
 def _apply(database: MemoryDatabase, row: Row, settlement: Settlement, now: int) -> None:
+    attempt = row.attempt
     database.release(row)
     row.lent = False
     if settlement.progress is not None:
@@ -108,6 +110,8 @@ def _apply(database: MemoryDatabase, row: Row, settlement: Settlement, now: int)
             row.backoff = settlement.backoff
         row.due_at = now + max(0, settlement.delay)
         database.stand(row, settlement.gate, now)
+    if database.log.asked:
+        tell_settled(database, row, settlement, attempt, now)
 
 
 def _write_down(database: MemoryDatabase, row: Row, settlement: Settlement, ending: Ending, now: int) -> None:
