@@ -93,14 +93,12 @@ def uncorrelated() -> Generator[None]:
 
 
 @contextmanager
-def _under(correlation: str | None) -> Generator[None]:
+def _under(correlation: str) -> Generator[None]:
     # Whoever has something in structlog's context has imported it: 100 ms that others need not pay.
     structlog = sys.modules.get("structlog")
     bound: Mapping[str, Any] = {}
     if structlog is not None:
         bound = structlog.contextvars.bind_contextvars(**{CORRELATION_HEADER: correlation})
-        if correlation is None:
-            structlog.contextvars.unbind_contextvars(CORRELATION_HEADER)
     token = _current.set(correlation)
     try:
         yield

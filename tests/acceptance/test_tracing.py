@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from backburner import Backburner, Every, JobCancelled, JobDead, Snooze, current_job
-from backburner.observability.correlation import Correlation, CorrelationId, correlated, correlation_id
+from backburner.observability.correlation import CorrelationId, correlated, correlation_id
 from backburner.observability.otel import OpenTelemetry
 
 if TYPE_CHECKING:
@@ -250,7 +250,6 @@ async def test_a_time_out_is_an_error(make: Callable[..., Backburner], traces: T
 
 async def test_a_request_and_its_jobs_share_an_id(bb: Backburner) -> None:
     """The id that a client sent is answered, and is that of the request's job and the job's child, in threads too."""
-    bb.instrument(Correlation())
 
     @bb.job
     def child() -> str | None:
@@ -296,7 +295,6 @@ async def test_the_page(url: str, traces: Traces, monkeypatch: pytest.MonkeyPatc
 
 async def test_a_job_without_a_request_has_no_id(bb: Backburner) -> None:
     """Not even that under which the engine was started; it may give itself one, for what it stores."""
-    bb.instrument(Correlation())
 
     @bb.job
     async def child() -> str | None:
