@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.sqlite import telling
+from backburner.backends.sqlite.asking import find_asked
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.keys import Gates, let_through
 from backburner.backends.sqlite.letters import purge, replay
@@ -96,6 +98,8 @@ def _cancel(connection: sqlite3.Connection, ids: Sequence[str], reason: str, now
     pending = tuple(job_id for job_id in asked if states.get(job_id) == "pending")
     running = tuple(job_id for job_id in asked if states.get(job_id) == "running")
     if pending:
+        asked_for = run(connection, find_asked())
+        run(connection, telling.of_cancelled(pending, reason, asked_for, now))
         connection.execute(_CANCEL_PENDING, {"ids": to_json(pending), "reason": reason, "now": now})
         run(connection, let_through(pending, now))
     if running:

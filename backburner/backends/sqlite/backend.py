@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from backburner.backends.sqlite.admin import SqliteJobAdmin
 from backburner.backends.sqlite.cells import SqliteCellStore
+from backburner.backends.sqlite.event_reader import SqliteEventReader
+from backburner.backends.sqlite.events import SqliteEventStore
 from backburner.backends.sqlite.examining import examine
 from backburner.backends.sqlite.jobs import SqliteJobStore
 from backburner.backends.sqlite.keeper import SqliteKeeper
@@ -59,6 +61,8 @@ class SqliteBackend:
         self.operations = SqliteOperationStore(session)
         self.schedules = SqliteScheduleStore(session)
         self.schedule_reader = SqliteScheduleReader(session)
+        self.events = SqliteEventStore(session, self.transactions)
+        self.event_reader = SqliteEventReader(session)
         self.notifier = SqliteNotifier(session)
         self.schema = SqliteSchema(session)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backburner.backends.matching import beyond
+from backburner.backends.sqlite.appending import carry
 from backburner.backends.sqlite.limits import declare
 from backburner.backends.sqlite.statements import load
 from backburner.model.lane import Cell
@@ -14,8 +15,10 @@ from backburner.ports.limits import Cells, Swapped
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from backburner.backends.sqlite.session import Session
+    from backburner.model.event import NewEvent
     from backburner.model.lane import Limit
 
 __all__ = ["SqliteCellStore"]
@@ -40,7 +43,9 @@ class SqliteCellStore:
         found = await self._session.reads.one(_CELLS, {"prefix": prefix, "beyond": beyond(prefix)})
         return Cells(now, _decode_cells(found))
 
-    async def swap(self, name: str, value: str, version: int, limit: Limit | None = None) -> Swapped:
+    async def swap(
+        self, name: str, value: str, version: int, limit: Limit | None = None, events: Sequence[NewEvent] = ()
+    ) -> Swapped:
         """Write a cell, if its version is the one given."""
         session = self._session
 
@@ -50,6 +55,8 @@ class SqliteCellStore:
             swapped = connection.execute(_SWAP, row).rowcount > 0
             if swapped and limit is not None:
                 declare(connection, {name: limit}, now)
+            if swapped:
+                carry(connection, events, now)
             return Swapped(now, swapped)
 
         return await session.write(work)

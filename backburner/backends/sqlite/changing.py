@@ -8,6 +8,8 @@ import msgspec
 
 from backburner.backends.content import change_flaw
 from backburner.backends.halving import Halving
+from backburner.backends.sqlite.appending import write_events
+from backburner.backends.sqlite.asking import find_asked
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.failures import Unstorable, is_content, why_refused
 from backburner.backends.sqlite.inserting import store
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
+    from backburner.backends.sqlite.asking import Asked
     from backburner.model.schedule import ScheduleChange, ScheduleRecord, TickRecord
 
 __all__ = ["change"]
@@ -37,11 +40,12 @@ _decode_versions = msgspec.json.Decoder(dict[str, tuple[int, int]]).decode
 def change(connection: sqlite3.Connection, changes: Sequence[ScheduleChange], now: int) -> Changed:
     """Apply changes in their order, halving away those that are refused for their content."""
     answers = [_OUTRUN] * len(changes)
+    asked = run(connection, find_asked())
     plan = Halving(len(changes))
     for part in plan:
         connection.execute("SAVEPOINT changes")
         try:
-            answers[part.start : part.stop] = _apply(connection, changes[part.start : part.stop], now)
+            answers[part.start : part.stop] = _apply(connection, changes[part.start : part.stop], asked, now)
         except Exception as error:
             if not is_content(error):
                 raise
@@ -52,13 +56,15 @@ def change(connection: sqlite3.Connection, changes: Sequence[ScheduleChange], no
     return Changed(now, tuple(answers))
 
 
-def _apply(connection: sqlite3.Connection, changes: Sequence[ScheduleChange], now: int) -> list[ChangeAnswer]:
+def _apply(
+    connection: sqlite3.Connection, changes: Sequence[ScheduleChange], asked: Asked, now: int
+) -> list[ChangeAnswer]:
     """Apply those changes that are not outrun, all or none: a statement for each table, however many they are."""
     heard = _hear(connection, changes)
     applied = [each for each, first in zip(changes, heard, strict=True) if first]
     if not applied:
         return [_OUTRUN] * len(changes)
-    groups = run(connection, store([each.jobs for each in applied], None, now))
+    groups = run(connection, store([each.jobs for each in applied], None, now, asked))
     schedules: dict[str, tuple[object, ...]] = {}
     ticks: list[tuple[object, ...]] = []
     answers: list[ChangeAnswer] = []
@@ -73,6 +79,7 @@ def _apply(connection: sqlite3.Connection, changes: Sequence[ScheduleChange], no
     connection.execute(_WRITE_SCHEDULES, {"schedules": to_json([*schedules.values()]), "now": now})
     if ticks:
         connection.execute(_WRITE_TICKS, {"ticks": to_json(ticks)})
+    run(connection, write_events([event for each in applied for event in each.events], asked, now))
     rest = iter(answers)
     return [next(rest) if first else _OUTRUN for first in heard]
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from backburner.backends.sqlite import telling
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.judging import Judge
 from backburner.backends.sqlite.lanes import named
 from backburner.backends.sqlite.looking import LINE, Look, Looking, Room, stays
 from backburner.backends.sqlite.statements import load
+from backburner.backends.sqlite.steps import run
 from backburner.model.clock import SECOND
 from backburner.model.job import PAUSED_GATE, SUSPECT_GATE, UNKNOWN_GATE, Claim
 from backburner.model.lane import LANE_GATE
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
+    from backburner.backends.sqlite.asking import Asked
     from backburner.model.lane import Rate
     from backburner.ports.jobs import ClaimRequest
 
@@ -56,9 +59,11 @@ def _order(found: _Found) -> tuple[int, int, str]:
     return found.claim.priority, found.claim.due_at, found.claim.id
 
 
-def claim(connection: sqlite3.Connection, request: ClaimRequest, now: int) -> ClaimBatch:
+def claim(connection: sqlite3.Connection, request: ClaimRequest, now: int, asked: Asked) -> ClaimBatch:
     """Hand over due jobs; the lease has been seen to."""
-    return _Claiming(connection, request, now).run()
+    batch = _Claiming(connection, request, now).run()
+    run(connection, telling.claimed(batch.claims, request.node, asked, now))
+    return batch
 
 
 class _Claiming:

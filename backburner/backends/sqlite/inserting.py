@@ -6,6 +6,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from backburner.backends.halving import Halving
+from backburner.backends.sqlite.asking import find_asked
 from backburner.backends.sqlite.births import Births
 from backburner.backends.sqlite.failures import is_content, is_duplicate, why_refused
 from backburner.backends.sqlite.parking import park
@@ -16,6 +17,7 @@ from backburner.ports.jobs import Enqueued, GroupAnswer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from backburner.backends.sqlite.asking import Asked
     from backburner.backends.sqlite.steps import Steps
     from backburner.model.job import NewJob
     from backburner.ports.jobs import Birth
@@ -32,12 +34,13 @@ def insert(
     until that ends nobody knows who will stand at a lane, so nobody is parked there.
     """
     answers = [STORED] * len(groups)
+    asked = yield from find_asked()
     plan = Halving(len(groups))
     for part in plan:
         births = Births(birth, alive=alive, now=now) if birth is not None else None
         try:
             answers[part.start : part.stop] = yield from store(
-                groups[part.start : part.stop], births, now, joined=joined
+                groups[part.start : part.stop], births, now, asked, joined=joined
             )
         except Exception as error:
             if not is_content(error):
@@ -47,15 +50,16 @@ def insert(
     return Enqueued(now, tuple(answers))
 
 
-def follow(jobs: Sequence[NewJob], now: int) -> Steps[None]:
+def follow(jobs: Sequence[NewJob], now: int, asked: Asked) -> Steps[None]:
     """Store follow-ups, all or none; those whose key is held are parked at its gate."""
-    yield from store([jobs], None, now, parks=True)
+    yield from store([jobs], None, now, asked, parks=True)
 
 
 def store(
     groups: Sequence[Sequence[NewJob]],
     births: Births | None,
     now: int,
+    asked: Asked,
     *,
     joined: bool = False,
     parks: bool = False,
@@ -68,10 +72,10 @@ def store(
         if not any([job.unique is not None for job in jobs]):  # noqa: C419 - a list takes half the time
             # Ids are almost never stored twice: the table itself finds the exception.
             try:
-                yield from write_jobs(jobs, node=None, now=now)
+                yield from write_jobs(jobs, node=None, now=now, asked=asked)
             except sqlite3.IntegrityError as error:
                 if not is_duplicate(error):
                     raise
             else:
                 return [STORED] * len(groups)
-    return (yield from sort_and_store(groups, births, now, parks=parks))
+    return (yield from sort_and_store(groups, births, now, asked, parks=parks))

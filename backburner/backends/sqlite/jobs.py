@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backburner.backends.sqlite.asking import find_asked
 from backburner.backends.sqlite.claiming import claim
 from backburner.backends.sqlite.inserting import insert
 from backburner.backends.sqlite.recovering import recover
@@ -55,7 +56,8 @@ class SqliteJobStore:
 
         def work(connection: sqlite3.Connection) -> ClaimBatch:
             self._require_lease(request.node)
-            return claim(connection, request, self._session.clock.now())
+            asked = run(connection, find_asked())
+            return claim(connection, request, self._session.clock.now(), asked)
 
         return await self._session.write(work)
 
@@ -91,8 +93,9 @@ class SqliteJobStore:
         now = self._session.clock.now()
         if request is not None:
             self._require_lease(request.node)
-        outcome = run(connection, settle(node, settlements, now))
-        batch = None if request is None else claim(connection, request, now)
+        asked = run(connection, find_asked())
+        outcome = run(connection, settle(node, settlements, now, asked))
+        batch = None if request is None else claim(connection, request, now, asked)
         return Settled(now=now, stale=outcome.stale, cancelled=outcome.cancelled, let_in=outcome.let_in, batch=batch)
 
     def _require_lease(self, node: str) -> None:
@@ -103,5 +106,6 @@ class SqliteJobStore:
 
 
 def _settle_alone(node: str, settlements: Sequence[Settlement], now: int) -> Steps[Settled]:
-    outcome = yield from settle(node, settlements, now, joined=True)
+    asked = yield from find_asked()
+    outcome = yield from settle(node, settlements, now, asked, joined=True)
     return Settled(now=now, stale=outcome.stale, cancelled=outcome.cancelled, let_in=outcome.let_in)

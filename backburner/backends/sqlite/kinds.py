@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.sqlite.appending import carry
 from backburner.backends.sqlite.statements import load
 from backburner.model.node import KindRecord
 
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
     from backburner.backends.sqlite.session import Session
+    from backburner.model.event import NewEvent
 
 __all__ = ["SqliteKindStore"]
 
@@ -29,12 +34,18 @@ class SqliteKindStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def set(self, kind: KindRecord) -> None:
+    async def set(self, kind: KindRecord, events: Sequence[NewEvent] = ()) -> None:
         """Write a kind's pause; one that is not paused is forgotten."""
+        session = self._session
         row: dict[str, object] = {"name": kind.name}
         if kind.paused:
             row |= {"paused_until": kind.paused_until, "reason": kind.reason, "set_by": kind.by}
-        await self._session.write(lambda connection: connection.execute(_SET if kind.paused else _RESUME, row).close())
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(_SET if kind.paused else _RESUME, row)
+            carry(connection, events, session.clock.now())
+
+        await session.write(work)
 
     async def list(self) -> tuple[KindRecord, ...]:
         """Return the kinds that are paused, by name."""

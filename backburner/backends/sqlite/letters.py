@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.sqlite import telling
+from backburner.backends.sqlite.asking import find_asked
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.failures import is_content, why_refused
 from backburner.backends.sqlite.opening import open_where
 from backburner.backends.sqlite.operations import swap
 from backburner.backends.sqlite.statements import load
+from backburner.backends.sqlite.steps import run
 from backburner.errors import StoreRefused
 from backburner.model.job import UNIQUE_GATE
 from backburner.ports.jobs import Disposed
@@ -65,6 +68,7 @@ def replay(
         if each.id in found and each.id not in kept
     ]
     if rows:
+        _tell(connection, [seq for seq, *_ in rows], telling.REPLAYED, now)
         connection.execute(_REPLAY, {"letters": to_json(rows), "now": now})
         open_where(connection, {gate for _, gate, _, _ in rows}, now)
     return disposed
@@ -82,11 +86,19 @@ def purge(
         return Disposed(now=now, outrun=True)
     gone = [each for each in found.values() if each.id not in kept]
     if gone:
+        _tell(connection, [each.seq for each in gone], telling.PURGED, now, reason="purged")
         connection.execute(_DISOWN, {"ids": to_json([each.id for each in gone])})
         seqs = to_json([each.seq for each in gone])
         connection.execute(_FORGET, {"seqs": seqs})
         connection.execute(_DELETE, {"seqs": seqs})
     return disposed
+
+
+def _tell(
+    connection: sqlite3.Connection, seqs: Sequence[int], name: str, now: int, *, reason: str | None = None
+) -> None:
+    asked = run(connection, find_asked())
+    run(connection, telling.of_letters(to_json(seqs), name, asked, now, reason=reason))
 
 
 def _first_of_each(letters: Iterable[Letter]) -> list[Letter]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.sqlite.appending import carry
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.lanes import Lane, named
 from backburner.backends.sqlite.statements import load
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from backburner.backends.sqlite.session import Session
+    from backburner.model.event import NewEvent
 
 __all__ = ["SqliteLimitStore", "declare"]
 
@@ -55,7 +57,9 @@ class SqliteLimitStore:
         session = self._session
         await session.write(lambda connection: declare(connection, limits, session.clock.now()))
 
-    async def override(self, name: str, limit: Limit | None, *, by: str | None, reason: str | None) -> None:
+    async def override(
+        self, name: str, limit: Limit | None, *, by: str | None, reason: str | None, events: Sequence[NewEvent] = ()
+    ) -> None:
         """Write what an operator sets in place of what code declares."""
         session = self._session
 
@@ -64,7 +68,12 @@ class SqliteLimitStore:
                 return LimitRecord(name=name, declared=record.declared)
             return LimitRecord(name=name, declared=record.declared, override=limit, by=by, reason=reason)
 
-        await session.write(lambda connection: _change(connection, [name], change, session.clock.now()))
+        def work(connection: sqlite3.Connection) -> None:
+            now = session.clock.now()
+            _change(connection, [name], change, now)
+            carry(connection, events, now)
+
+        await session.write(work)
 
     async def list(self) -> tuple[LimitRecord, ...]:
         """Return the limits that are declared or set, by name."""

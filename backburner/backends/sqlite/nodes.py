@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.sqlite.appending import carry
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.statements import load
 from backburner.model.node import NodeRecord
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from backburner.backends.sqlite.session import Session
+    from backburner.model.event import NewEvent
 
 __all__ = ["SqliteNodeStore"]
 
 _PUBLISH = load("publish")
+_HAS_NODE = load("has_node")
 _STRIKE = load("strike")
 _NODES = load("nodes")
 _DRAIN = load("drain")
@@ -34,9 +38,10 @@ class SqliteNodeStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def publish(self, node: NodeRecord, ttl: int) -> None:
+    async def publish(self, node: NodeRecord, ttl: int, events: Sequence[NewEvent] = ()) -> None:
         """Enter a node, alive until it is withdrawn, abandoned or its process dies."""
         del ttl
+        session = self._session
         row = {
             "id": node.id,
             "host": node.host,
@@ -51,27 +56,37 @@ class SqliteNodeStore:
 
         def work(connection: sqlite3.Connection) -> None:
             # Locked before it is entered: who reads of it sees it alive.
-            self._session.locks.hold(node.id)
+            session.locks.hold(node.id)
+            (known,) = connection.execute(_HAS_NODE, {"id": node.id}).fetchone()
             connection.execute(_PUBLISH, row)
+            if not known:
+                carry(connection, events, session.clock.now())
 
-        await self._session.write(work)
+        await session.write(work)
 
-    async def withdraw(self, node: str) -> None:
+    async def withdraw(self, node: str, events: Sequence[NewEvent] = ()) -> None:
         """Strike a node; what it still held is recovered as lapsed."""
-        locks = self._session.locks
-        await self._session.write(lambda connection: connection.execute(_STRIKE, {"nodes": to_json([node])}).close())
+        session, locks = self._session, self._session.locks
+
+        def work(connection: sqlite3.Connection) -> None:
+            if connection.execute(_STRIKE, {"nodes": to_json([node])}).rowcount > 0:
+                carry(connection, events, session.clock.now())
+
+        await session.write(work)
         locks.forget([node])
         locks.release(node)
 
-    async def drain(self, node: str) -> bool:
+    async def drain(self, node: str, events: Sequence[NewEvent] = ()) -> bool:
         """Ask a node to drain; False when no live node has this id."""
+        session = self._session
 
         def work(connection: sqlite3.Connection) -> bool:
-            if self._session.locks.dead([node]):
+            if session.locks.dead([node]) or connection.execute(_DRAIN, {"node": node}).rowcount < 1:
                 return False
-            return connection.execute(_DRAIN, {"node": node}).rowcount > 0
+            carry(connection, events, session.clock.now())
+            return True
 
-        return await self._session.write(work)
+        return await session.write(work)
 
     async def find(self) -> tuple[NodeRecord, ...]:
         """Return the nodes, each alive or not, by id."""

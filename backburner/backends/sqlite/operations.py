@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.sqlite.appending import carry
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.statements import load
 from backburner.model.operation import OperationRecord
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.sqlite.session import Session
+    from backburner.model.event import NewEvent
 
 __all__ = ["SqliteOperationStore", "swap"]
 
@@ -35,7 +37,7 @@ class SqliteOperationStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def put(self, operation: OperationRecord) -> bool:
+    async def put(self, operation: OperationRecord, events: Sequence[NewEvent] = ()) -> bool:
         """Write a new operation as version 1; False when the id exists."""
         row = {
             "id": operation.id,
@@ -46,9 +48,15 @@ class SqliteOperationStore:
             "state": operation.state,
         }
         session = self._session
-        return await session.write(
-            lambda connection: connection.execute(_PUT, row | {"now": session.clock.now()}).rowcount > 0
-        )
+
+        def work(connection: sqlite3.Connection) -> bool:
+            now = session.clock.now()
+            put = connection.execute(_PUT, row | {"now": now}).rowcount > 0
+            if put:
+                carry(connection, events, now)
+            return put
+
+        return await session.write(work)
 
     async def get(self, ids: Sequence[str]) -> Operations:
         """Return those of these ids that exist, newest id first, in one page."""
@@ -64,10 +72,18 @@ class SqliteOperationStore:
         page = found[:limit]
         return Operations(now, page, page[-1].id if page and len(found) > limit else None)
 
-    async def swap(self, operation: OperationRecord) -> bool:
+    async def swap(self, operation: OperationRecord, events: Sequence[NewEvent] = ()) -> bool:
         """Write state and activity if the stored version is the operation's."""
         session = self._session
-        return await session.write(lambda connection: swap(connection, operation, session.clock.now()))
+
+        def work(connection: sqlite3.Connection) -> bool:
+            now = session.clock.now()
+            swapped = swap(connection, operation, now)
+            if swapped:
+                carry(connection, events, now)
+            return swapped
+
+        return await session.write(work)
 
 
 def swap(

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.sqlite.appending import carry
 from backburner.backends.sqlite.statements import load
 from backburner.model.node import QueueRecord
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from backburner.backends.sqlite.session import Session
+    from backburner.model.event import NewEvent
 
 __all__ = ["SqliteQueueStore"]
 
@@ -32,8 +35,9 @@ class SqliteQueueStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def set(self, queue: QueueRecord) -> None:
+    async def set(self, queue: QueueRecord, events: Sequence[NewEvent] = ()) -> None:
         """Write a queue's settings."""
+        session = self._session
         row = {
             "name": queue.name,
             "paused": queue.paused,
@@ -48,8 +52,9 @@ class SqliteQueueStore:
             connection.execute(_SET, row)
             if queue.rate is not None:
                 connection.execute(_RESET, {"name": queue.name, "metered": row["rate"]})
+            carry(connection, events, session.clock.now())
 
-        await self._session.write(work)
+        await session.write(work)
 
     async def list(self) -> tuple[QueueRecord, ...]:
         """Return the queues that have settings, by name."""

@@ -12,7 +12,7 @@ from backburner.backends.sqlite.filtering import Filtered, parameters
 from backburner.backends.sqlite.statements import load
 from backburner.model.job import Attempt, JobImage, JobRecord
 from backburner.model.query import JobFilter, Shown
-from backburner.ports.jobs import FailureGroup, Groups, Images, Page
+from backburner.ports.jobs import Backlog, FailureGroup, Groups, Images, Page, QueueBacklog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,11 +23,28 @@ __all__ = ["SqliteJobReader"]
 
 _GET = load("get")
 _HISTORY = load("history")
+_BACKLOG = load("backlog")
+
+
+class _Standing(msgspec.Struct, array_like=True):
+    """What stands in the line and at the gates of a queue: the column order of its statement."""
+
+    waiting: int = 0
+    oldest: int | None = None
+    scheduled: int = 0
+    retrying: int = 0
+    held: int = 0
+
+
+#: Where only others run or are dead.
+_NOBODY = _Standing()
 
 _decode_records = msgspec.json.Decoder(tuple[JobRecord, ...]).decode
 _decode_attempts = msgspec.json.Decoder(tuple[Attempt, ...]).decode
 _decode_images = msgspec.json.Decoder(tuple[JobImage, ...]).decode
 _decode_counts = msgspec.json.Decoder(dict[Shown, int]).decode
+_decode_standing = msgspec.json.Decoder(dict[str, _Standing]).decode
+_decode_numbers = msgspec.json.Decoder(dict[str, int]).decode
 _decode_groups = msgspec.json.Decoder(tuple[FailureGroup, ...]).decode
 
 _FIND = Filtered("find")
@@ -103,6 +120,23 @@ class SqliteJobReader:
             return Groups(now, ())
         given = parameters(where, now) | {"states": None, "running": None, "limit": limit}
         return Groups(now, _decode_groups(await self._session.reads.one(_GROUPS.text(given), given)))
+
+    async def backlog(self) -> Backlog:
+        """Count what each queue holds."""
+        now = self._session.clock.now()
+        ((found, *numbers),) = await self._session.reads.all(_BACKLOG, {"now": now})
+        standing = _decode_standing(found)
+        running, dead, unknown = map(_decode_numbers, numbers)
+        queues = tuple(
+            QueueBacklog(
+                queue=queue,
+                running=running.get(queue, 0),
+                dead=dead.get(queue, 0),
+                **msgspec.structs.asdict(standing.get(queue, _NOBODY)),
+            )
+            for queue in sorted({*standing, *running, *dead})
+        )
+        return Backlog(now=now, queues=queues, unknown=unknown)
 
 
 def _asks_for_letters(where: JobFilter) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backburner.backends.content import due_at, expires_at
+from backburner.backends.sqlite import telling
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.failures import is_content
 from backburner.backends.sqlite.statements import load
@@ -12,6 +13,7 @@ from backburner.backends.sqlite.statements import load
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from backburner.backends.sqlite.asking import Asked
     from backburner.backends.sqlite.steps import Statement, Steps
     from backburner.model.job import NewJob
 
@@ -33,6 +35,7 @@ def write_jobs(
     *,
     node: str | None,
     now: int,
+    asked: Asked,
 ) -> Steps[None]:
     """Write jobs, all or none: those that wait, that are born under a token, that are stored anew; and ids asked no more.
 
@@ -59,6 +62,7 @@ def write_jobs(
         statements.append((_REVIVE, {"now": now, "jobs": to_json([_linked_row(job, now, None) for job in revived])}))
     if unasked:
         statements.append((_UNASK, {"ids": to_json(unasked)}))
+    statements += telling.stored(waiting, revived, born, node=node, asked=asked, now=now)
     if len(statements) == 1:
         yield statements[0]
     elif statements:

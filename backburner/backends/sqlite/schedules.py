@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.sqlite.appending import carry
 from backburner.backends.sqlite.changing import change
 from backburner.backends.sqlite.statements import load
 from backburner.model.schedule import ScheduleRecord
 from backburner.ports.schedules import Due
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
     from backburner.backends.sqlite.session import Session
+    from backburner.model.event import NewEvent
     from backburner.model.schedule import ScheduleChange
     from backburner.ports.schedules import Changed
 
@@ -52,7 +55,15 @@ class SqliteScheduleStore:
         session = self._session
         return await session.write(lambda connection: change(connection, changes, session.clock.now()))
 
-    async def remove(self, name: str, version: int) -> bool:
+    async def remove(self, name: str, version: int, events: Sequence[NewEvent] = ()) -> bool:
         """Delete a schedule of that version; False when there is none."""
+        session = self._session
         row = {"name": name, "version": version}
-        return await self._session.write(lambda connection: connection.execute(_REMOVE, row).rowcount > 0)
+
+        def work(connection: sqlite3.Connection) -> bool:
+            removed = connection.execute(_REMOVE, row).rowcount > 0
+            if removed:
+                carry(connection, events, session.clock.now())
+            return removed
+
+        return await session.write(work)

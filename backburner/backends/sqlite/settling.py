@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from backburner.backends.splitting import split
+from backburner.backends.sqlite import telling
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.failures import is_content, why_refused
 from backburner.backends.sqlite.freeing import free
@@ -19,6 +20,7 @@ from backburner.model.job import CANCELLED, JobState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from backburner.backends.sqlite.asking import Asked
     from backburner.backends.sqlite.steps import Steps
     from backburner.model.job import Settlement
 
@@ -61,28 +63,30 @@ class _Standing(msgspec.Struct, array_like=True, gc=False):
 _decode_standing = msgspec.json.Decoder(list[_Standing]).decode
 
 
-def settle(node: str, settlements: Sequence[Settlement], now: int, *, joined: bool = False) -> Steps[Outcome]:
+def settle(
+    node: str, settlements: Sequence[Settlement], now: int, asked: Asked, *, joined: bool = False
+) -> Steps[Outcome]:
     """Apply settlements; raises `StoreRefused`, naming the job, for one that cannot be stored.
 
     ``joined`` tells that this is a caller's transaction.
     """
     try:
-        return (yield from _settle(node, settlements, now, joined=joined))
+        return (yield from _settle(node, settlements, now, asked, joined=joined))
     except Exception as error:
         if not is_content(error):
             raise
         # Whatever this tries is undone with the whole unit, which this refusal ends.
-        guilty = yield from _find_guilty(node, settlements, now, joined=joined)
+        guilty = yield from _find_guilty(node, settlements, now, asked, joined=joined)
         raise StoreRefused(
             f"The settlement of job {guilty!r} cannot be stored: {why_refused(error)}", stored="no", job_id=guilty
         ) from error
 
 
-def _settle(node: str, settlements: Sequence[Settlement], now: int, *, joined: bool) -> Steps[Outcome]:
+def _settle(node: str, settlements: Sequence[Settlement], now: int, asked: Asked, *, joined: bool) -> Steps[Outcome]:
     plain, others = split(settlements)
     fitted, opened = (yield from write_notes(settlements, node, now, joined=joined)) if others else (True, set[str]())
     let_in = 0
-    stale = (yield from _complete(node, plain, now)) if plain else []
+    stale = (yield from _complete(node, plain, now, asked)) if plain else []
     cancelled: dict[str, str] = {}
     applied: list[Settlement] = []
     ends = any(each.state is not _RUNNING for each in others)
@@ -92,6 +96,7 @@ def _settle(node: str, settlements: Sequence[Settlement], now: int, *, joined: b
         stale += sorted_.stale
         applied, cancelled = sorted_.applied, sorted_.cancelled
         if applied:
+            yield from telling.of_settled(applied, cancelled, node, asked, now)
             yield from _write(applied, now)
     if plain or ends:
         ended = [each.id for each in settlements if each.state is not _RUNNING and each.id not in stale]
@@ -100,12 +105,13 @@ def _settle(node: str, settlements: Sequence[Settlement], now: int, *, joined: b
     # Who waits for a key comes before the follow-up of the one that held it.
     jobs = [job for each in applied for job in each.jobs]
     if jobs:
-        yield from follow(jobs, now)
+        yield from follow(jobs, now, asked)
     return Outcome(tuple(dict.fromkeys(stale)), cancelled, len(opened) + let_in)
 
 
-def _complete(node: str, settlements: Sequence[Settlement], now: int) -> Steps[list[str]]:
+def _complete(node: str, settlements: Sequence[Settlement], now: int, asked: Asked) -> Steps[list[str]]:
     """Complete claims in one statement; return the stale."""
+    yield from telling.of_completed(settlements, node, asked, now)
     rows = to_json([(each.id, each.token, each.result) for each in settlements])
     changed: int = yield _COMPLETE, {"claims": rows, "node": node, "now": now}
     if changed == len(settlements):
@@ -184,11 +190,13 @@ def _fits(standing: dict[str, _Standing], settlement: Settlement, node: str) -> 
     return job is not None and job.fits(settlement, node)
 
 
-def _find_guilty(node: str, settlements: Sequence[Settlement], now: int, *, joined: bool) -> Steps[str | None]:
+def _find_guilty(
+    node: str, settlements: Sequence[Settlement], now: int, asked: Asked, *, joined: bool
+) -> Steps[str | None]:
     """Return the job of the first settlement that is refused alone."""
     for each in settlements:
         try:
-            yield from _settle(node, [each], now, joined=joined)
+            yield from _settle(node, [each], now, asked, joined=joined)
         except Exception as error:
             if is_content(error):
                 return each.id

@@ -17,6 +17,7 @@ from backburner.ports.jobs import GroupAnswer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from backburner.backends.sqlite.asking import Asked
     from backburner.backends.sqlite.births import Births
     from backburner.backends.sqlite.steps import Steps
     from backburner.model.job import NewJob
@@ -44,7 +45,7 @@ _decode_known = msgspec.json.Decoder(list[_Known]).decode
 
 
 def sort_and_store(
-    groups: Sequence[Sequence[NewJob]], births: Births | None, now: int, *, parks: bool
+    groups: Sequence[Sequence[NewJob]], births: Births | None, now: int, asked: Asked, *, parks: bool
 ) -> Steps[list[GroupAnswer]]:
     """Store groups, all or none. A job whose key is held is parked at the key's gate if ``parks``, else not stored."""
     jobs = [job for group in groups for job in group]
@@ -54,7 +55,7 @@ def sort_and_store(
         yield from births.look(jobs)
     sorting = _Sorting({job.id: job for job in _decode_known(found)}, holders, births, now, parks=parks)
     answers = [sorting.sort(group) for group in groups]
-    yield from sorting.write()
+    yield from sorting.write(asked)
     return answers
 
 
@@ -77,9 +78,11 @@ class _Sorting:
         self._revived: list[NewJob] = []
         self._unasked: list[str] = []
 
-    def write(self) -> Steps[None]:
+    def write(self, asked: Asked) -> Steps[None]:
         node = self._births.node if self._births is not None else None
-        return write_jobs(self._waiting, self._born, self._revived, self._unasked, node=node, now=self._now)
+        return write_jobs(
+            self._waiting, self._born, self._revived, self._unasked, node=node, now=self._now, asked=asked
+        )
 
     def sort(self, group: Sequence[NewJob]) -> GroupAnswer:
         births = self._births

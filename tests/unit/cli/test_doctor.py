@@ -131,7 +131,7 @@ def test_an_old_schema(url: str, run: Run) -> None:
     path.touch()
     answer = run("doctor")
     assert answer.code == 5
-    assert "schema\tproblem\tSchema 0, this backburner wants 4\trun `backburner db upgrade`\n" in answer.out
+    assert "schema\tproblem\tSchema 0, this backburner wants 5\trun `backburner db upgrade`\n" in answer.out
     assert path.stat().st_size == 0
 
 

@@ -62,7 +62,7 @@ def test_ten_processes_start_at_once(path: Path) -> None:
     assert [(errors, code) for (_, errors), code in ended] == [("", 0)] * 10
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT count(*) FROM backburner_jobs").fetchone() == (10,)
-        assert other.execute("SELECT version FROM backburner_migrations").fetchall() == [(1,), (2,), (3,), (4,)]
+        assert other.execute("SELECT version FROM backburner_migrations").fetchall() == [(1,), (2,), (3,), (4,), (5,)]
 
 
 async def test_state_before_and_after(path: Path, clock: FakeClock) -> None:
@@ -97,7 +97,7 @@ async def test_a_step_that_fails_leaves_nothing(
         await backend.schema.upgrade()
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT name FROM sqlite_schema WHERE name = 'backburner_half'").fetchall() == []
-        assert other.execute("SELECT max(version) FROM backburner_migrations").fetchone() == (4,)
+        assert other.execute("SELECT max(version) FROM backburner_migrations").fetchone() == (5,)
 
 
 async def test_a_first_version_is_brought_up_to_date(
@@ -142,7 +142,7 @@ async def test_a_later_step_is_applied_to_a_store_with_jobs(
     END;
     """
     monkeypatch.setattr(schema_module, "_STEPS", (*backend.schema.steps, Migration(9, "extra", sql, "sum")))
-    assert (await backend.schema.upgrade()).current == 4
+    assert (await backend.schema.upgrade()).current == 5
     assert (await backend.schema.state()).current == 9
 
 

@@ -1,0 +1,1 @@
+        json_array(number, id, name, subject, time, data)

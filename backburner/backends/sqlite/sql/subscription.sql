@@ -1,0 +1,1 @@
+        json_array(name, json(patterns), kind, ttl, cursor, created_at, seen_at)

@@ -1,0 +1,3 @@
+-- Forget a subscription.
+-- :name
+DELETE FROM backburner_subscriptions WHERE name = :name
