@@ -122,7 +122,8 @@ def _place(url: str) -> tuple[str, str]:
     """Return where a URL leads to, as it may be shown, and the server's part of that."""
     try:
         parts = urlsplit(url)
-        server = f"{parts.hostname or 'localhost'}:{parts.port or _PORT}"
+        host = parts.hostname or "localhost"
+        server = f"{f'[{host}]' if ':' in host else host}:{parts.port or _PORT}"
         options = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:
         raise InvalidUrl("this is no URL of a Redis server; write redis://HOST:6379/0") from None

@@ -43,7 +43,9 @@ class Keys:
     __slots__ = ("_keys", "texts")
 
     def __init__(self, secret: str | Sequence[str]) -> None:
-        given = (secret,) if isinstance(secret, str) else tuple(secret)
+        given: Sequence[str] = (secret,) if isinstance(secret, str) else secret
+        if not isinstance(given, list | tuple):
+            raise InvalidOption(f"secret is a text, or a list of them, not {type(secret).__name__}", option="secret")
         if not given:
             raise InvalidOption(f"secret=[] signs nothing: give one at least; {_MEND}", option="secret")
         self._keys = tuple(_key(text) for text in given)

@@ -46,7 +46,7 @@ class Webhook:
         resolve: Resolve,
         clock: Clock,
     ) -> None:
-        self.name = named(name, "webhook", endpoint.shown)
+        self.name = named(name, "webhook", endpoint.shown.partition("://")[2])
         self.breaker = named(None, "webhook", endpoint.host)
         self.timeout = timeout
         self._endpoint = endpoint
