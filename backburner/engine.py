@@ -167,7 +167,7 @@ class Engine:
             reader=self._backend.reader,
             nodes=self._backend.nodes,
             schedules=self._backend.schedules,
-            events=getattr(self._backend, "event_reader", None),  # TEMP
+            events=self._backend.event_reader,
             breakers=self.breakers.list,
         )
         self._replayer = letters.replayer
@@ -191,7 +191,7 @@ class Engine:
         self._hints.told = self._written
         self._publishing = Loop("publisher", lambda: self._publisher.step(), kit=kit)  # noqa: PLW0108 - it is made below
         self._publisher = Publisher(
-            getattr(self._backend, "events", None),  # TEMP
+            self._backend.events,
             ids=self._ids,
             wake=self._publishing.wake,
             stored=lambda: self._hints.tell(Hint.JOBS),
@@ -282,8 +282,8 @@ class Engine:
     ) -> AsyncGenerator[Event]:
         """Read the log of events, from a place in it or from now on."""
         return Following(
-            getattr(self._backend, "events", None),  # TEMP
-            getattr(self._backend, "event_reader", None),  # TEMP
+            self._backend.events,
+            self._backend.event_reader,
             self._bell,
             patterns=patterns,
             subject=subject,
@@ -494,8 +494,8 @@ class Engine:
     def _make_relay(self) -> Relay:
         return Relay(
             self._extras.subscribers,
-            getattr(self._backend, "events", None),  # TEMP
-            getattr(self._backend, "event_reader", None),  # TEMP
+            self._backend.events,
+            self._backend.event_reader,
             ttl=self._event_ttl,
             build=self._handle,
             stored=self._fired,

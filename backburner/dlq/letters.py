@@ -15,6 +15,7 @@ from backburner.dlq.replayer import Replayer
 from backburner.dlq.replays import Replays
 from backburner.dlq.state import IMPORT, MANY, NAMED, PURGE, REPLAY, Phase, State, read, written
 from backburner.dlq.survey import Survey, survey
+from backburner.dlq.telling import begun, ended
 from backburner.errors import InvalidOption, JobNotFound
 from backburner.model.ids import Ids
 from backburner.model.job import Attempt, Ending, JobRecord, JobState
@@ -229,12 +230,12 @@ class Letters:
         operation = OperationRecord(
             id=self._ids.new(), action=IMPORT, state=written(state), active=False, by=by, reason=reason
         )
-        await self._operations.put(operation)
+        await self._operations.put(operation, (begun(operation), *ended(operation, state)))
         return imported
 
     async def _begin(self, action: str, state: State, reason: str | None, by: str | None) -> Progress:
         operation = OperationRecord(id=self._ids.new(), action=action, state=written(state), by=by, reason=reason)
-        await self._operations.put(operation)
+        await self._operations.put(operation, (begun(operation),))
         self._tell(Hint.CONTROL)
         return await self.replays.get(operation.id)
 

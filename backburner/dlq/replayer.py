@@ -10,6 +10,7 @@ from backburner.dlq.gathering import PORTION, gather
 from backburner.dlq.judging import judged, stop_reason
 from backburner.dlq.preparing import Ready, living_signatures, prepared
 from backburner.dlq.state import FIRST, NAMED, PURGE, REPLAY, Mark, Phase, State, read, written
+from backburner.dlq.telling import ended
 from backburner.errors import StoreError, StoreRefused
 from backburner.model.clock import SECOND
 from backburner.ports.backend import Hint
@@ -122,6 +123,9 @@ class Replayer:
             after = _after(state, operation.action, portion, ready)
             if not ready.letters:
                 return await self._write(operation, after)
+            if after.phase is Phase.ENDED:
+                # It ends with a step of its own, which tells of all that was done.
+                after = msgspec.structs.replace(after, phase=state.phase)
             verb = self._admin.replay if operation.action == REPLAY else self._admin.purge
             try:
                 answer = await verb(ready.letters, _changed(operation, after))
@@ -170,7 +174,7 @@ class Replayer:
                 return _until_next(noted, page.now)
 
     async def _write(self, operation: OperationRecord, state: State) -> float | None:
-        if not await self._operations.swap(_changed(operation, state)):
+        if not await self._operations.swap(_changed(operation, state), ended(operation, state)):
             return _PAUSE
         if state.phase is Phase.ENDED:
             return None

@@ -9,6 +9,7 @@ import msgspec
 
 from backburner.dlq.progress import progress_of
 from backburner.dlq.state import Phase, read, written
+from backburner.dlq.telling import ended, stopped
 from backburner.errors import InvalidOption, OperationNotFound
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ class Replays:
                     f"{operation.action} {operation_id} was begun by another version of backburner: stop it with that one",
                     option="id",
                 )
-            stopped = f"stopped by {by}" if by else "stopped"
-            ended = msgspec.structs.replace(state, phase=Phase.ENDED, stopped=stopped)
-            if await self._operations.swap(msgspec.structs.replace(operation, state=written(ended), active=False)):
+            after = msgspec.structs.replace(state, phase=Phase.ENDED, stopped=f"stopped by {by}" if by else "stopped")
+            over = msgspec.structs.replace(operation, state=written(after), active=False)
+            if await self._operations.swap(over, (stopped(operation, by), *ended(operation, after))):
                 return await self.get(operation_id)
 
     async def carry(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from backburner.errors import PayloadNotReadable, RunSkipped, TransactionRolledBack
 from backburner.jobs import outcome
+from backburner.jobs.concealing import conceal
 from backburner.jobs.context import JobContext, current_run
 from backburner.jobs.desk import Verdict
 from backburner.jobs.run import Run, Why
@@ -285,8 +286,17 @@ class Executor:
         """Return a result as JSON text; raises `ResultNotStorable`."""
         return definition.signature.encode_result(result, self._result_limit)
 
-    def _raised(self, run: Run, error: BaseException) -> tuple[Settlement, BaseException | None]:
-        """Work out how a run that raised ends, and which error it tells of."""
+    def _raised(self, run: Run, error: BaseException) -> tuple[Settlement, BaseException]:
+        """Work out how a run that raised ends, and which error it tells of: with secrets, one that keeps them."""
+        clean = run.definition.signature.secrets(run.claim.args)
+        if clean is None:
+            return self._ended_by(run, error)
+        settlement, raised = self._ended_by(run, error, clean)
+        return settlement, conceal(raised, clean)
+
+    def _ended_by(
+        self, run: Run, error: BaseException, clean: Callable[[str], str] = str
+    ) -> tuple[Settlement, BaseException]:
         claim = run.claim
         if isinstance(error, _Misfit):
             cause = cast("PayloadNotReadable", error.__cause__)
@@ -295,13 +305,14 @@ class Executor:
         if isinstance(error, KeyboardInterrupt | GeneratorExit):
             return outcome.interrupted(claim, f"interrupted by {type(error).__name__}"), error
         if run.why is None or run.why is Why.LOST:
-            return outcome.raised(claim, error, policy, self._random, now=self._clock.now()), error
+            return outcome.raised(claim, error, policy, self._random, now=self._clock.now(), clean=clean), error
         if run.why is Why.TIMEOUT and not isinstance(error, JobSignal):
             limit = self._limit(claim, run.definition) / SECOND
             error = TimeoutError(f"the run took longer than its timeout of {limit:g} s").with_traceback(
                 error.__traceback__
             )
-        return outcome.ended(claim, run.why, error, policy, self._random, now=self._clock.now()), error
+        now = self._clock.now()
+        return outcome.ended(claim, run.why, error, policy, self._random, now=now, clean=clean), error
 
     def _policy(self, run: Run) -> RetryPolicy:
         declared = run.definition.options.retry or self._retry
@@ -314,9 +325,7 @@ class Executor:
     def _finish(self, run: Run, settlement: Settlement | None, error: BaseException | None) -> None:
         claim = run.claim
         if self._hooks.ended:
-            seconds = self._clock.monotonic() - run.since
-            for ended in self._hooks.ended:
-                ended(claim, None if run.why is Why.LOST else settlement, seconds)
+            self._tell_ended(run, settlement)
         if run.effects is not None:
             self._desk.close(run)
             settlement = self._conclude(run, run.effects, settlement)
@@ -332,6 +341,13 @@ class Executor:
             self._settle(claim, settlement, error)
         self._slots.give(claim.queue)
         self._freed(suspect)
+
+    def _tell_ended(self, run: Run, settlement: Settlement | None) -> None:
+        if settlement is None and run.effects is not None:
+            settlement = run.effects.completion
+        seconds = self._clock.monotonic() - run.since
+        for ended in self._hooks.ended:
+            ended(run.claim, None if run.why is Why.LOST else settlement, seconds)
 
     def _report(self, run: Run, settlement: Settlement | None, error: BaseException | None) -> None:
         """Tell the guards how a run ended, unless it was ended, crashed, or never was what its arguments say."""

@@ -31,6 +31,10 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str | None = None
     #: It is stored whether or not anybody asks for it.
     kept: bool = False
+    #: Within a `ScheduleChange`: it is stored only if this job of the change is, or, with ``held``, only if that is not,
+    #: since another holds its unique key.
+    job: str | None = None
+    held: bool = False
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

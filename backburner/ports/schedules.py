@@ -69,7 +69,8 @@ class ScheduleStore(Protocol):
         whose unique key is held is not stored; each tick that names it is written as skipped for `UNIQUE`, with the
         holder in its place, and so is the record's ``last_job``. A tick id written before is left as it is.
 
-        Its events are stored in that step, as by `EventStore.append`.
+        Its events are stored in that step, as by `EventStore.append`; those that name a job only if that was stored, or,
+        with ``held``, only if it was not.
 
         The second change of one schedule in one call is made from what the first left. ``created_at`` is kept,
         ``changed_at`` becomes the store's now.

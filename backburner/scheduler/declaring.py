@@ -8,10 +8,12 @@ from msgspec import structs
 
 from backburner.errors import CallRefused, InvalidSchedule
 from backburner.model.schedule import ScheduleChange, ScheduleRecord
+from backburner.model.telling import tell
 from backburner.ports.telemetry import Signal
 from backburner.scheduler.agenda import agenda
 from backburner.scheduler.records import LIMIT, ONE_AT_A_TIME, lane_of, rearmed, recast
 from backburner.scheduler.rule import decode, encode, make_rule
+from backburner.scheduler.telling import told
 from backburner.scheduler.timetable import timetable
 
 if TYPE_CHECKING:
@@ -149,7 +151,7 @@ class Declarer:
             else:
                 self._declared.add(each.name)
                 before = known.get(each.name)
-                if before is None or before.rule != change.schedule.rule or before.retired:
+                if _differs(change, before):
                     self._listener(
                         Signal.SCHEDULE_DECLARED,
                         schedule=each.name,
@@ -163,7 +165,7 @@ class Declarer:
         fresh = self._asked(declared, now)
         days = agenda(fresh.name, fresh.rule)
         if known is None:
-            return ScheduleChange(schedule=rearmed(fresh, days, now))
+            return self._told(ScheduleChange(schedule=rearmed(fresh, days, now)), None, now)
         if not known.declared:
             self._leave(
                 declared,
@@ -171,7 +173,13 @@ class Declarer:
                 f"or give the one at {declared.place} another name",
             )
             return None
-        return recast(known, fresh, days, self._ids, now)
+        change = recast(known, fresh, days, self._ids, now)
+        return None if change is None else self._told(change, known, now)
+
+    def _told(self, change: ScheduleChange, known: ScheduleRecord | None, now: int) -> ScheduleChange:
+        if not _differs(change, known):
+            return told(change, now)
+        return told(change, now, tell("schedule.declared", change.schedule.name, kind=change.schedule.kind))
 
     def _fail(self, declared: Declaration, why: str) -> None:
         self._failed.add(declared.name)
@@ -220,7 +228,13 @@ class Declarer:
         """Retire those of these names that are in the store and in code; return which need no further look."""
         found = (await self._reader.get(names)).schedules
         over = [record for record in found if record.declared and not record.retired]
-        changes = [ScheduleChange(schedule=structs.replace(record, retired=True, due_at=None)) for record in over]
+        changes = [
+            ScheduleChange(
+                schedule=structs.replace(record, retired=True, due_at=None),
+                events=(tell("schedule.retired", record.name, kind=record.kind),),
+            )
+            for record in over
+        ]
         answers = await self._store.change(changes)
         done = {*names}
         for record, answer in zip(over, answers.changes, strict=True):
@@ -230,3 +244,8 @@ class Declarer:
             else:
                 self._listener(Signal.SCHEDULE_RETIRED, schedule=record.name, kind=record.kind)
         return done
+
+
+def _differs(change: ScheduleChange, known: ScheduleRecord | None) -> bool:
+    """Tell whether a declaration says when it is due otherwise than what was stored, or has it back."""
+    return known is None or known.rule != change.schedule.rule or known.retired

@@ -49,7 +49,14 @@ class SchedulesFace:
         self._clock = clock
 
     async def put(
-        self, name: str, trigger: Trigger, call: Awaitable[object], **options: Unpack[ScheduleOptions]
+        self,
+        name: str,
+        trigger: Trigger,
+        call: Awaitable[object],
+        *,
+        by: str | None = None,
+        reason: str | None = None,
+        **options: Unpack[ScheduleOptions],
     ) -> bool:
         """Have a call stored as a job at each tick: ``await bb.schedules.put("daily", Cron("0 6 * * *"), report("all"))``.
 
@@ -61,15 +68,15 @@ class SchedulesFace:
         kind, job = self._order(call, said)
         rule = make_rule(trigger, options, tz=self._tz, now=self._clock.now())
         self._may_write()
-        return await self._schedules.put(name, rule, kind, job)
+        return await self._schedules.put(name, rule, kind, job, by=by, reason=reason)
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str, *, by: str | None = None, reason: str | None = None) -> None:
         """Remove a schedule; its jobs, and what the ledger says of it, stay.
 
         Raises `InvalidSchedule` for one that stands in code, where it would come back from: remove it there.
         """
         self._may_write()
-        await self._schedules.remove(name)
+        await self._schedules.remove(name, by=by, reason=reason)
 
     async def pause(
         self, name: str, *, until: datetime | None = None, reason: str | None = None, by: str | None = None
@@ -80,13 +87,13 @@ class SchedulesFace:
         await self._schedules.pause(name, until=ends, reason=reason, by=by)
         return await self.get(name)
 
-    async def resume(self, name: str) -> Schedule:
+    async def resume(self, name: str, *, by: str | None = None, reason: str | None = None) -> Schedule:
         """Have it fire again, from its next tick on; nothing is made good.
 
         Also one whose next tick is a far day, since the store's clock was ahead for a while: what was decided then stands.
         """
         self._may_write()
-        await self._schedules.resume(name)
+        await self._schedules.resume(name, by=by, reason=reason)
         return await self.get(name)
 
     async def trigger(self, name: str, *, by: str | None = None, reason: str | None = None) -> str:

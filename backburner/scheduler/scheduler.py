@@ -8,15 +8,18 @@ from backburner.errors import StoreBusy
 from backburner.model.clock import SECOND, from_micros
 from backburner.model.duration import about
 from backburner.model.schedule import UNIQUE, Outcome
+from backburner.model.telling import tell
 from backburner.ports.telemetry import Signal
 from backburner.scheduler.agenda import agenda
 from backburner.scheduler.planner import MERGED, MISSED, OVERLAP, plan
 from backburner.scheduler.records import change_of, lane_of
+from backburner.scheduler.telling import told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from backburner.model.clock import Clock
+    from backburner.model.event import NewEvent
     from backburner.model.ids import Ids
     from backburner.model.job import NewJob
     from backburner.model.schedule import ScheduleChange, ScheduleRecord
@@ -152,7 +155,8 @@ class Scheduler:
                 self._listener(Signal.SCHEDULE_UNKNOWN, schedule=record.name, kind=record.kind, why=built.stale)
             jobs.append(built.job)
         change = change_of(record, planned, tuple(jobs), days=days, ids=self._ids, now=now)
-        return _Firing(record, days, planned, change)
+        missed = _missed(record, days, planned, now)
+        return _Firing(record, days, planned, told(change, now, *(() if missed is None else (missed,))))
 
     async def _fire(self, firings: Sequence[_Firing]) -> bool:
         """Have the store decide; return False where another node had come before with all of them."""
@@ -219,16 +223,14 @@ class Scheduler:
 
     def _tell(self, firing: _Firing, answer: ChangeAnswer, now: int) -> None:
         record, days, planned = firing.record, firing.agenda, firing.plan
-        missed = [skip for skip in planned.skips if skip.reason in {MISSED, MERGED, OVERLAP}]
-        first = min([skip.first for skip in missed] + [*planned.fires], default=None)
-        if first is not None and now - days.due(first) > days.rule.tolerance:
-            counted = all(skip.count for skip in missed)
+        first, count = _overdue(days, planned, now)
+        if first is not None:
             self._listener(
                 Signal.SCHEDULE_MISSED,
                 schedule=record.name,
                 tick=from_micros(first).isoformat(),
                 late=about(now - days.due(first)),
-                ticks=sum(skip.count for skip in missed) + len(planned.fires) if counted else "very many",
+                ticks="very many" if count is None else count,
                 fired=len(planned.fires),
             )
         held = [skip for skip in planned.skips if skip.reason == OVERLAP]
@@ -255,3 +257,22 @@ class Scheduler:
             self._looked = now
             await self._declarer.retire()
         return await self._zones.step()
+
+
+def _overdue(days: Agenda, planned: Plan, now: int) -> tuple[int | None, int | None]:
+    """Return the first of the ticks that are decided upon long after their time, and how many they are, if counted."""
+    missed = [skip for skip in planned.skips if skip.reason in {MISSED, MERGED, OVERLAP}]
+    first = min([skip.first for skip in missed] + [*planned.fires], default=None)
+    if first is None or now - days.due(first) <= days.rule.tolerance:
+        return None, None
+    counted = all(skip.count for skip in missed)
+    return first, sum(skip.count for skip in missed) + len(planned.fires) if counted else None
+
+
+def _missed(record: ScheduleRecord, days: Agenda, planned: Plan, now: int) -> NewEvent | None:
+    first, count = _overdue(days, planned, now)
+    if first is None:
+        return None
+    late = round((now - days.due(first)) / SECOND, 3)
+    reason = next((skip.reason for skip in planned.skips), None)
+    return tell("schedule.missed", record.name, tick=from_micros(first), count=count, reason=reason, late=late)

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import structs
 
 from backburner.errors import InvalidOption, InvalidSchedule, ScheduleNotFound, StoreBusy, StoreRefused
+from backburner.model.clock import from_micros
 from backburner.model.names import check_name
 from backburner.model.schedule import Outcome, ScheduleChange, ScheduleRecord, TickRecord
+from backburner.model.telling import tell
 from backburner.ports.backend import Hint
 from backburner.scheduler.agenda import agenda
 from backburner.scheduler.planner import PAUSED
 from backburner.scheduler.records import LIMIT, ONE_AT_A_TIME, lane_of, passed, rearmed, recast, ticks_of
 from backburner.scheduler.rule import encode
+from backburner.scheduler.telling import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -135,7 +138,9 @@ class Schedules:
 
     # ---- changing --------------------------------------------------------------------------------------------------
 
-    async def put(self, name: str, rule: Rule, kind: str, job: str) -> bool:
+    async def put(
+        self, name: str, rule: Rule, kind: str, job: str, *, by: str | None = None, reason: str | None = None
+    ) -> bool:
         """Write a schedule, in place of the one a person has put under this name before; return whether that was none.
 
         It counts from now on: of a rule that changed, the first tick is the next after now. Raises `InvalidSchedule` for
@@ -163,11 +168,13 @@ class Schedules:
                 change: ScheduleChange | None = ScheduleChange(schedule=rearmed(fresh, days, page.now))
             else:
                 change = recast(known, fresh, days, self._ids, page.now)
+            if change is not None:
+                change = told(change, page.now, tell("operator.schedule.put", name, by=by, reason=reason, kind=kind))
             if change is None or await self._write(change) is not None:
                 return known is None
         raise _contended(name)
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str, *, by: str | None = None, reason: str | None = None) -> None:
         """Remove a schedule; its jobs and its ledger stay. Raises `InvalidSchedule` for one that nodes declare."""
         for _ in range(_TRIES):
             record = (await self.get(name)).record
@@ -176,7 +183,8 @@ class Schedules:
                     f"schedule {name!r} stands in code and would be back with the next start: remove it there (it is "
                     "retired then), or pause it"
                 )
-            if await self._store.remove(name, record.version):
+            event = tell("operator.schedule.removed", name, by=by, reason=reason)
+            if await self._store.remove(name, record.version, (event,)):
                 self._tell(Hint.CONTROL)
                 return
         raise _contended(name)
@@ -190,23 +198,27 @@ class Schedules:
             if until is not None and until <= found.now:
                 raise InvalidOption("until has passed: a pause ends in the future", option="until")
             due_at = None if found.record.retired else until
+            ends = None if until is None else from_micros(until)
             return ScheduleChange(
                 schedule=structs.replace(
                     found.record, paused=True, paused_until=until, reason=reason, by=by, due_at=due_at
-                )
+                ),
+                events=(tell("operator.schedule.paused", name, by=by, reason=reason, until=ends),),
             )
 
         record, _ = await self._change(name, change)
         return record
 
-    async def resume(self, name: str) -> ScheduleRecord:
+    async def resume(self, name: str, *, by: str | None = None, reason: str | None = None) -> ScheduleRecord:
         """Have it fire again, from the next tick on.
 
         Also one that waits for a far day, since the store's clock was ahead for a while: it goes by the time that it is.
         """
 
         def change(found: Found) -> ScheduleChange | None:
-            return self._resumed(found) if found.record.paused or _ahead(found) else None
+            if not found.record.paused and not _ahead(found):
+                return None
+            return told(self._resumed(found), found.now, tell("operator.schedule.resumed", name, by=by, reason=reason))
 
         record, _ = await self._change(name, change)
         return record
@@ -232,7 +244,8 @@ class Schedules:
             job = self._built(found.record, job_id, found.now)
             tick = self._line(found.record, found.now, job_id, Outcome.TRIGGERED, by=by, note=note)
             after = structs.replace(found.record, last_job=job_id, fired_at=found.now)
-            return ScheduleChange(schedule=after, ticks=(tick,), jobs=(job,))
+            event = tell("operator.schedule.triggered", name, by=by, reason=note, job=job_id)
+            return ScheduleChange(schedule=after, ticks=(tick,), jobs=(job,), events=(event,))
 
         _, holders = await self._change(name, change)
         return Triggered(holders.get(job_id, job_id), job_id in holders)
@@ -300,7 +313,8 @@ class Schedules:
             ]
             if not left:
                 return []
-            holders = await self._write(ScheduleChange(schedule=record, ticks=tuple(lines), jobs=jobs))
+            event = tell("operator.schedule.backfilled", name, by=by, reason=note, count=len(left))
+            holders = await self._write(ScheduleChange(schedule=record, ticks=tuple(lines), jobs=jobs, events=(event,)))
             if holders is not None:
                 return [job.id for job in jobs if job.id not in holders]
         raise _contended(name)
