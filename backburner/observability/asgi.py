@@ -46,11 +46,14 @@ def header(scope: Scope, name: bytes) -> str:
 
 
 def _is_here(scope: Scope) -> bool:
-    """Tell whether the path is the app's own. A route, which is no mount, has judged that itself."""
-    root: str = scope.get("root_path", "")
-    path: str = scope["path"]
-    if not root and "endpoint" in scope:
+    """Tell whether the path is the app's own, below no mount or at one; a framework's route has judged that itself."""
+    if "endpoint" in scope and "app_root_path" not in scope:
         return True
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if not path.startswith(root):
+        # A proxy has taken the front of the path off, and the framework was told of it.
+        root = root.removeprefix(scope.get("app_root_path", ""))
     return path.removeprefix(root) in {"", "/"}
 
 

@@ -236,8 +236,18 @@ async def test_it_serves_as_a_route_too(engine: Engine) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/health/ready/", "/api/health/ready/", "/readyz"])
+async def test_it_is_found_behind_a_proxy(engine: Engine, path: str) -> None:
+    """Mounted or routed, and whether the proxy takes its own path off or leaves it."""
+    app = Starlette(routes=[Mount("/health/ready", engine.health.ready), Route("/readyz", engine.health.ready)])
+    transport = httpx.ASGITransport(app, root_path="/api")
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        assert (await http.get(path)).status_code == 200
+        assert (await http.get(f"{path}/more")).status_code == 404
+
+
 async def test_it_is_an_app_by_itself(engine: Engine) -> None:
-    """A server may serve a probe alone; what is no HTTP is closed or left alone."""
+    """Below no mount its path is the root; what is no HTTP is closed, or left alone."""
     async with client(engine.health.ready) as http:
         assert (await http.get("/")).status_code == 200
         assert (await http.get("/elsewhere")).status_code == 404
