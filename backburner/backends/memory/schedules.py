@@ -153,7 +153,8 @@ def _change(database: MemoryDatabase, change: ScheduleChange, now: int) -> Chang
             changed_at=now,
         )
     )
-    database.log.append(change.events, now)
+    told = [event for event in change.events if event.job is None or (event.job in holders) is event.held]
+    database.log.append(told, now)
     return ChangeAnswer(holders=holders)
 
 

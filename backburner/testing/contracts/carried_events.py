@@ -13,7 +13,9 @@ from backburner.model.event import NewEvent
 from backburner.model.lane import Limit
 from backburner.model.node import KindRecord, NodeRecord, QueueRecord
 from backburner.model.operation import OperationRecord
-from backburner.testing.contracts.making import LEASE, add, new, publish
+from backburner.model.schedule import ScheduleChange
+from backburner.ports.schedules import ChangeAnswer
+from backburner.testing.contracts.making import LEASE, add, keyed, new, publish
 from backburner.testing.contracts.scheduling import fire, plan, schedule, stored
 from backburner.testing.contracts.telling import append, event, kept, log, names, subscribe
 
@@ -213,6 +215,20 @@ class CarriedEventContract:
         await harness.backend.schedules.change([fired])
         found = [(one.name, one.subject) for one in await log(harness.backend)]
         assert sorted(found) == [("job.enqueued", job.id), ("schedule.fired", "daily")]
+
+    async def test_a_schedule_s_jobs_that_are_stored_or_held_up(self, harness: Harness) -> None:
+        """Events that name a job are stored only if that was stored, or before, or only if its key was held by another."""
+        held, before = new(unique=keyed()), await add(harness.backend, unique=keyed())
+        fresh, again = new(), new(id=before.id)
+        events = [
+            kept(f"{name}.{how}", job=job.id, held=how == "held")
+            for name, job in (("held", held), ("fresh", fresh), ("again", again))
+            for how in ("stored", "held")
+        ]
+        change = ScheduleChange(schedule=schedule(), jobs=(held, fresh, again), events=(*events, kept("whatever")))
+        (answer,) = (await harness.backend.schedules.change([change])).changes
+        assert answer == ChangeAnswer(holders={held.id: before.id})
+        assert await names(harness.backend) == ["held.held", "fresh.stored", "again.stored", "whatever"]
 
     async def test_a_node_that_is_there(self, harness: Harness) -> None:
         """A node that is entered again joins no second time, and one that is not there does not leave."""
