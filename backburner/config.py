@@ -59,6 +59,7 @@ class Options(TypedDict, total=False):
     stall_limit: Duration | None
     keep: Mapping[str, Duration | None] | None
     tz: str | None
+    secrets: Collection[str] | None
     migrate: bool | None
 
 
@@ -90,6 +91,8 @@ class Settings:
     keep: Keep
     #: The time zone of schedules that name none.
     tz: str
+    #: What is masked beside what is annotated so: members of a name wherever they are, dotted paths into arguments.
+    secrets: tuple[str, ...]
     #: Install an empty store at the start, and bring an older schema up to date where the store allows it.
     migrate: bool
 
@@ -143,6 +146,7 @@ def load(environ: Mapping[str, str] | None = None, **given: Unpack[Options]) -> 
         stall_limit=pick("stall_limit", _length, _at_least("stall_limit", SECOND), 300 * SECOND),
         keep=pick("keep", _keep_lengths, _keep, _KEEP),
         tz=pick("tz", str, _zone, "UTC"),
+        secrets=pick("secrets", _names, _secrets, ()),
         migrate=pick("migrate", _flag, _bool("migrate"), default=True),
     )
 
@@ -235,6 +239,10 @@ def _keep_lengths(text: str) -> dict[str, timedelta | None]:
     return {state: None if length == "forever" else _length(length) for state, length in pairs.items()}
 
 
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
 def _pairs(text: str, example: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for part in text.split(","):
@@ -260,6 +268,17 @@ def _zone(value: object) -> str:
         raise InvalidOption(f"tz is the name of a time zone, such as Europe/Berlin, not {value!r}", option="tz")
     zone(value)
     return value
+
+
+def _secrets(value: object) -> tuple[str, ...]:
+    names = () if isinstance(value, str) or not isinstance(value, Collection) else cast("Collection[object]", value)
+    if not all(isinstance(name, str) and all(name.split(".")) for name in names) or names == ():
+        raise InvalidOption(
+            'secrets is names of fields, and paths into arguments, in a list: ["password", "card.number"], not '
+            f"{value!r}",
+            option="secrets",
+        )
+    return tuple(sorted({str(name) for name in names}))
 
 
 def _bool(option: str) -> Callable[[object], bool]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import traceback
 from asyncio import CancelledError
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from backburner.jobs.signals import JobSignal
 from backburner.model.fingerprint import fingerprint, qualified
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Account", "Foreign", "account", "class_of", "message_of", "storable"]
 
@@ -36,11 +39,12 @@ class Foreign(Exception):
         self.kind = kind
 
 
-def account(error: BaseException) -> Account:
-    """Put an error in words."""
+def account(error: BaseException, clean: Callable[[str], str] = str) -> Account:
+    """Put an error in words; ``clean`` takes out of a text what must not be told."""
     if isinstance(error, Foreign):
-        return error.account
-    return Account(qualified(error), message_of(error), _traceback(error), fingerprint(error))
+        told = error.account
+        return told._replace(message=clean(told.message), traceback=clean(told.traceback))
+    return Account(qualified(error), message_of(error, clean), _traceback(error, clean), fingerprint(error))
 
 
 def class_of(error: BaseException) -> type[BaseException]:
@@ -48,10 +52,10 @@ def class_of(error: BaseException) -> type[BaseException]:
     return error.kind if isinstance(error, Foreign) else type(error)
 
 
-def message_of(error: BaseException) -> str:
+def message_of(error: BaseException, clean: Callable[[str], str] = str) -> str:
     """Return an error's text; the job's own code makes it, and may fail at that."""
     try:
-        return storable(str(error))
+        return storable(clean(str(error)))
     except Exception as failure:  # noqa: BLE001 - however it fails, the run has to be settled
         return f"its text could not be made: {qualified(failure)}"
 
@@ -62,7 +66,7 @@ def storable(text: str, limit: int = _MESSAGE) -> str:
     return kept.decode("utf-8", "ignore").replace("\x00", "\N{SYMBOL FOR NULL}")
 
 
-def _traceback(error: BaseException) -> str:
+def _traceback(error: BaseException, clean: Callable[[str], str]) -> str:
     if isinstance(error, CancelledError | JobSignal):
         return ""
     try:
@@ -70,4 +74,5 @@ def _traceback(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - until Python 3.13 its parser may fail while a job parses in another thread
         frames = traceback.walk_tb(error.__traceback__)
         text = "".join(f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}\n" for frame, line in frames)
-    return storable(text, _TRACEBACK)
+    # Before it is cut: half a secret would not be found.
+    return storable(clean(text), _TRACEBACK)

@@ -72,10 +72,12 @@ class Child:
         run = ChildRun(work, self._pipe)
         current_run.set(run)
         try:
+            found.signature.hide(work.secrets)
             text = self._call(found, work)
         except BaseException as error:  # noqa: BLE001 - every way a job can end is reported
             run.over = True
-            return Error(report(error, self._clock.now(), main), last=self._memory.leaked(work.kind))
+            clean = found.signature.secrets(work.args) or str
+            return Error(report(error, self._clock.now(), main, clean), last=self._memory.leaked(work.kind))
         run.over = True
         return Result(text, last=self._memory.leaked(work.kind))
 

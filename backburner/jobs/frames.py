@@ -72,6 +72,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     #: Bytes: of the result, and of the arguments of a follow-up.
     result_limit: int
     argument_limit: int
+    #: What the engine is told to mask, beside what is annotated so.
+    secrets: list[str] = []
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 
+from backburner.codec.marks import TRACE
 from backburner.errors import InvalidOption
 from backburner.model.lane import Rate, lane_name, limit_name
 from backburner.model.names import check_name
@@ -147,8 +148,9 @@ def _rate(given: object) -> Rate | None:
 
 
 def _key(args: str, names: tuple[str, ...]) -> str:
-    """Return the text of the values that a call is counted by."""
+    """Return the text of the values that a call is counted by: of a secret, its hash."""
     values = _decode(args)
     value = values[names[0]] if len(names) == 1 else [values[name] for name in names]
     text = value if isinstance(value, str) else _encode(value).decode()
-    return text if len(text) <= _KEY and text.isprintable() else blake2b(text.encode(), digest_size=16).hexdigest()
+    shown = len(text) <= _KEY and text.isprintable() and TRACE not in text
+    return text if shown else blake2b(text.encode(), digest_size=16).hexdigest()

@@ -29,8 +29,10 @@ from backburner.resilience.retry import Verdict, decide, decode
 from backburner.resilience.retry_after import retry_after
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
+    from backburner.jobs.account import Account
     from backburner.resilience.retry import RetryPolicy
 
 __all__ = [
@@ -135,19 +137,39 @@ def policy_of(claim: Claim, declared: RetryPolicy) -> RetryPolicy:
     return declared if claim.retry is None else decode(claim.retry)
 
 
-def raised(claim: Claim, error: BaseException, policy: RetryPolicy, random: Random, *, now: int) -> Settlement:
-    """Settle a run that raised; ``now`` is the moment that a ``Retry-After`` with a date is counted from."""
+def raised(
+    claim: Claim,
+    error: BaseException,
+    policy: RetryPolicy,
+    random: Random,
+    *,
+    now: int,
+    clean: Callable[[str], str] = str,
+) -> Settlement:
+    """Settle a run that raised; ``now`` is the moment that a ``Retry-After`` with a date is counted from.
+
+    ``clean`` takes out of what the error says what must not be stored.
+    """
     if isinstance(error, JobSignal):
-        return _signalled(claim, error, policy, random, now=now)
+        return _signalled(claim, error, policy, random, now=now, clean=clean)
     if isinstance(error, ProcessDied):
         return crashed(claim, error)
-    return _failed(claim, error, policy, random, now=now)
+    return _failed(claim, error, policy, random, now=now, clean=clean)
 
 
-def ended(claim: Claim, why: Why, error: BaseException, policy: RetryPolicy, random: Random, *, now: int) -> Settlement:
+def ended(
+    claim: Claim,
+    why: Why,
+    error: BaseException,
+    policy: RetryPolicy,
+    random: Random,
+    *,
+    now: int,
+    clean: Callable[[str], str] = str,
+) -> Settlement:
     """Settle a run that was told to end, and did so by raising; out of time, ``error`` is the `TimeoutError`."""
     if isinstance(error, JobSignal) and why is not Why.CANCEL:
-        return _signalled(claim, error, policy, random, now=now)
+        return _signalled(claim, error, policy, random, now=now, clean=clean)
     if why is Why.CANCEL:
         # The store knows that this was asked for, and why; asked for no more, the job is to run again.
         return Settlement(
@@ -156,7 +178,7 @@ def ended(claim: Claim, why: Why, error: BaseException, policy: RetryPolicy, ran
     if why is Why.HELD:
         return held_back(claim)
     if why is Why.TIMEOUT:
-        return _failed(claim, error, policy, random, now=now)
+        return _failed(claim, error, policy, random, now=now, clean=clean)
     if why is Why.FENCED:
         return interrupted(claim, "its node could not renew its lease in time")
     return interrupted(claim, "the engine stopped")
@@ -215,16 +237,25 @@ def _gate(crashes: int) -> str:
     return SUSPECT_GATE if crashes >= SUSPECT_CRASHES else ""
 
 
-def _signalled(claim: Claim, signal: JobSignal, policy: RetryPolicy, random: Random, *, now: int) -> Settlement:
-    why = message_of(signal)
+def _signalled(
+    claim: Claim,
+    signal: JobSignal,
+    policy: RetryPolicy,
+    random: Random,
+    *,
+    now: int,
+    clean: Callable[[str], str],
+) -> Settlement:
+    why = message_of(signal, clean)
     if isinstance(signal, Snooze):
         return _snoozed(claim, signal.delay, why)
     if isinstance(signal, Cancel):
         return _cancelled(claim, why or "cancelled")
     if isinstance(signal, Reject):
-        return _dead(claim, signal, f"rejected: {why}" if why else "rejected", Ending.REJECTED)
+        told = account(signal, clean)
+        return _dead(claim, told, f"rejected: {why}" if why else "rejected", Ending.REJECTED)
     delay = signal.delay if isinstance(signal, Retry) else None
-    return _failed(claim, signal, policy, random, now=now, delay=delay)
+    return _failed(claim, signal, policy, random, now=now, delay=delay, clean=clean)
 
 
 def _snoozed(claim: Claim, delay: int, why: str) -> Settlement:
@@ -246,15 +277,22 @@ def _cancelled(claim: Claim, why: str) -> Settlement:
 
 
 def _failed(
-    claim: Claim, error: BaseException, policy: RetryPolicy, random: Random, *, now: int, delay: int | None = None
+    claim: Claim,
+    error: BaseException,
+    policy: RetryPolicy,
+    random: Random,
+    *,
+    now: int,
+    clean: Callable[[str], str],
+    delay: int | None = None,
 ) -> Settlement:
     failures = claim.failures + 1
     verdict = decide(policy, failures, class_of(error), asked=isinstance(error, Retry))
-    told = account(error)
+    told = account(error, clean)
     if verdict is Verdict.REJECT:
-        return _dead(claim, error, f"rejected: {told.error}", Ending.REJECTED)
+        return _dead(claim, told, f"rejected: {told.error}", Ending.REJECTED)
     if verdict is Verdict.EXHAUSTED:
-        return _dead(claim, error, "exhausted", Ending.FAILED)
+        return _dead(claim, told, "exhausted", Ending.FAILED)
     floor = retry_after(error, now) or 0
     backoff = policy.backoff.delay(failures, previous=claim.backoff, random=random, floor=floor)
     if verdict is Verdict.SNOOZE:
@@ -275,8 +313,7 @@ def _failed(
     )
 
 
-def _dead(claim: Claim, error: BaseException, reason: str, ending: Ending) -> Settlement:
-    told = account(error)
+def _dead(claim: Claim, told: Account, reason: str, ending: Ending) -> Settlement:
     return Settlement(
         id=claim.id,
         token=claim.token,

@@ -142,6 +142,7 @@ class Performer:
             checkpoint=claim.checkpoint,
             result_limit=self._result_limit,
             argument_limit=self._argument_limit,
+            secrets=sorted(definition.signature.named),
         )
         task = run.task
         if task is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -12,6 +12,9 @@ from backburner.jobs.account import Account, Foreign, account, storable
 from backburner.jobs.signals import Cancel, JobSignal, Reject, Retry, Snooze
 from backburner.model.fingerprint import qualified
 from backburner.resilience.retry_after import retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["MAIN", "ChildError", "Report", "report", "revive"]
 
@@ -59,13 +62,16 @@ class _Above(Exception):
         return f"in the job's own process:\n\n{self.args[0]}"
 
 
-def report(error: BaseException, now: int, main: str | None = None) -> Report:
-    """Put an exception in words; ``main`` is the module that the engine's process knows as ``__main__``."""
+def report(error: BaseException, now: int, main: str | None = None, clean: Callable[[str], str] = str) -> Report:
+    """Put an exception in words; ``main`` is the module that the engine's process knows as ``__main__``.
+
+    ``clean`` takes out of a text what must not be told.
+    """
     signal: Word | None = next((word for kind, word in _SIGNALS.items() if isinstance(error, kind)), None)
     delay = error.delay if isinstance(error, Retry | Snooze) else None
     classes = [(_module(kind, main), kind.__qualname__) for kind in type(error).__mro__ if kind is not object]
     module = _module(type(error), main)
-    words = account(error)
+    words = account(error, clean)
     name = qualified(error) if module == type(error).__module__ else f"{module}.{type(error).__qualname__}"
     return Report(
         name=storable(name),

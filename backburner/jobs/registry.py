@@ -11,7 +11,7 @@ from backburner.jobs.policies import Policies
 from backburner.model.names import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from backburner.jobs.definition import Definition
 
@@ -19,9 +19,10 @@ __all__ = ["Kinds", "Registry"]
 
 
 class Kinds:
-    """Definitions by kind and by alias; two of one name are refused."""
+    """Definitions by kind and by alias; two of one name are refused. ``secrets`` are what an operator says to mask."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        self._secrets = secrets
         #: By kind and by alias; grows, and is never replaced.
         self.definitions: dict[str, Definition] = {}
         self.home = Home()
@@ -41,6 +42,7 @@ class Kinds:
         _add(self.definitions, definition)
         if not known:
             self.policies.add(definition)
+        definition.signature.hide(self._secrets)
         if self.home not in definition.homes:
             definition.homes.append(self.home)
         self.names = frozenset(self.definitions)

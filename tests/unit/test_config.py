@@ -61,6 +61,7 @@ def test_defaults() -> None:
         stall_limit=300 * SECOND,
         keep=Keep(completed=_DAY, cancelled=7 * _DAY, dead=90 * _DAY, ticks=30 * _DAY, events=7 * _DAY),
         tz="UTC",
+        secrets=(),
         migrate=True,
     )
 
