@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
-from backburner.errors import DeliveryFailed, DeliveryRefused, InvalidOption, InvalidUrl
+from backburner.errors import DeliveryFailed, DeliveryRefused, InvalidOption
 from backburner.events.sinks import cloudevent
 from backburner.events.sinks.bounded import bounded
 from backburner.events.sinks.extras import require
+from backburner.events.sinks.servers import server_of
 from backburner.events.sinks.sink import DELIVERY, named, seconds
 from backburner.shield import to_the_end
 
@@ -25,6 +26,7 @@ __all__ = ["PostgresNotify", "postgres_notify"]
 
 _SCHEMES = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 _PORT = 5432
+_EXAMPLE = "postgresql://HOST:5432/DATABASE"
 #: Bytes of a payload at most, and of a channel's name.
 _LONGEST = 7999
 _LONGEST_CHANNEL = 63
@@ -134,15 +136,7 @@ def postgres_notify(
 
 def _place(url: str) -> tuple[str, str, str]:
     """Return a URL for the driver, where it leads to, as it may be shown, and the server's part of that."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise InvalidUrl("this is no URL of a PostgreSQL server; write postgresql://HOST:5432/DATABASE") from None
-    server = parts.netloc.rpartition("@")[2] or "localhost"
-    if not server.rpartition("]")[2].count(":"):
-        server += f":{_PORT}"
-    if parts.scheme not in _SCHEMES:
-        raise InvalidUrl(f"{server!r}: write postgresql://HOST:5432/DATABASE")
+    parts, server = server_of(url, _SCHEMES, port=_PORT, example=_EXAMPLE)
     where = f"{server}/{unquote(parts.path).removeprefix('/') or parts.username or ''}"
     # Some frameworks have the driver in the scheme.
     return parts._replace(scheme="postgresql").geturl(), where, server

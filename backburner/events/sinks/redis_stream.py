@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -11,6 +11,7 @@ from backburner.errors import DeliveryFailed, DeliveryRefused, InvalidOption, In
 from backburner.events.sinks import cloudevent
 from backburner.events.sinks.bounded import bounded
 from backburner.events.sinks.extras import require
+from backburner.events.sinks.servers import server_of
 from backburner.events.sinks.sink import DELIVERY, named, seconds
 from backburner.resilience.checks import check_whole
 from backburner.shield import to_the_end
@@ -24,6 +25,7 @@ __all__ = ["RedisStream", "redis_stream"]
 
 _SCHEMES = frozenset({"redis", "rediss"})
 _PORT = 6379
+_EXAMPLE = "redis://HOST:6379/0, or rediss:// for TLS"
 #: The driver's own.
 _OPTIONS = frozenset(
     {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_cert_reqs", "ssl_check_hostname"}
@@ -120,19 +122,11 @@ def redis_stream(
 
 def _place(url: str) -> tuple[str, str]:
     """Return where a URL leads to, as it may be shown, and the server's part of that."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or "localhost"
-        server = f"{f'[{host}]' if ':' in host else host}:{parts.port or _PORT}"
-        options = parse_qsl(parts.query, keep_blank_values=True)
-    except ValueError:
-        raise InvalidUrl("this is no URL of a Redis server; write redis://HOST:6379/0") from None
-    if parts.scheme not in _SCHEMES:
-        raise InvalidUrl(f"{server!r}: a stream is on one server; write redis://HOST:6379/0, or rediss:// for TLS")
+    parts, server = server_of(url, _SCHEMES, port=_PORT, example=_EXAMPLE)
     database = parts.path.removeprefix("/") or "0"
-    if not (database.isascii() and database.isdecimal()):
-        raise InvalidUrl(f"{server!r}: a database is a number; write redis://HOST:6379/0")
-    for option, _ in options:
+    if "," in server or not (database.isascii() and database.isdecimal()):
+        raise InvalidUrl(f"{server!r}: a stream is in one database, by number, of one server; write {_EXAMPLE}")
+    for option, _ in parse_qsl(parts.query, keep_blank_values=True):
         if option not in _OPTIONS:
             raise UnknownUrlOption(
                 f"{server!r}: a stream has no option {option!r}; there are: {', '.join(sorted(_OPTIONS))}"

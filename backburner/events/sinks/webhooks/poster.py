@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING
 
 import httpx
 
-from backburner.errors import DeliveryFailed
 from backburner.events.sinks.webhooks.answer import Answer
 from backburner.events.sinks.webhooks.resolver import checked
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
     from backburner.events.sinks.webhooks.endpoint import Endpoint
     from backburner.events.sinks.webhooks.resolver import Resolve
 
-__all__ = ["Poster"]
+__all__ = ["Poster", "trusted"]
 
 #: Connections that are kept for the next delivery, and for how many seconds: less than the five after which common
 #: receivers close theirs, since a request that crosses a close is lost.
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=10, keepalive_expiry=3)
 #: Seconds that a body may take once its status has come.
 _BODY = 1.0
+
+
+@functools.cache
+def trusted() -> ssl.SSLContext:
+    """Return whose certificates are trusted; read once, since that takes longer than a loop should stand still."""
+    return httpx.create_ssl_context()
 
 
 class Poster:
@@ -38,26 +45,17 @@ class Poster:
         self._allow_private = allow_private
         self._timeout = timeout
         self._most = most
-        self._transport = httpx.AsyncHTTPTransport(limits=_LIMITS)
+        self._transport = httpx.AsyncHTTPTransport(verify=trusted(), limits=_LIMITS)
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Send, and return the answer; raises `DeliveryFailed` where there is none, `DeliveryRefused` where it may not go.
+        """Send, and return the answer. The caller bounds the time.
 
-        The caller bounds the time.
+        Raises `httpx.HTTPError` where there is no answer, and what `checked` does.
         """
         endpoint = self._endpoint
-        addresses = await checked(endpoint.host, endpoint.port, by=self._resolve, allow_private=self._allow_private)
-        try:
-            return await self._send_to_one(addresses, body, headers)
-        except httpx.HTTPError as error:
-            raise DeliveryFailed(f"{endpoint.shown}: {type(error).__name__}: {error}".removesuffix(": ")) from error
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._transport.aclose()
-
-    async def _send_to_one(self, addresses: tuple[str, ...], body: bytes, headers: Mapping[str, str]) -> Answer:
-        *others, last = addresses
+        *others, last = addresses = await checked(
+            endpoint.host, endpoint.port, by=self._resolve, allow_private=self._allow_private
+        )
         for address in others:
             try:
                 return await self._send(address, len(addresses), body, headers)
@@ -65,6 +63,10 @@ class Poster:
                 # Nothing was sent: the next may be up.
                 continue
         return await self._send(last, len(addresses), body, headers)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
 
     async def _send(self, address: str, count: int, body: bytes, headers: Mapping[str, str]) -> Answer:
         endpoint = self._endpoint

@@ -6,11 +6,14 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import httpx
+
+from backburner.errors import DeliveryFailed
 from backburner.events.sinks import cloudevent
 from backburner.events.sinks.bounded import bounded
 from backburner.events.sinks.sink import DELIVERY, named
-from backburner.events.sinks.webhooks.answer import judge
-from backburner.events.sinks.webhooks.poster import Poster
+from backburner.events.sinks.webhooks.answer import judge, masked
+from backburner.events.sinks.webhooks.poster import Poster, trusted
 from backburner.model.clock import SECOND
 from backburner.shield import to_the_end
 
@@ -57,6 +60,9 @@ class Webhook:
         self._resolve = resolve
         self._clock = clock
         self._poster: Poster | None = None
+        if endpoint.url.scheme == "https":
+            # Before a loop waits for it.
+            trusted()
         # Of `Bearer abc`, `abc` alone is one too.
         words = (word for value in headers.values() for word in _SECRET_VALUE.findall(value))
         self._secrets = (*keys.texts, *headers.values(), *words, *endpoint.secrets)
@@ -67,9 +73,15 @@ class Webhook:
     async def send(self, event: Event) -> None:
         """Post an event, and go by the status that comes back."""
         body = cloudevent.encode(event)
-        async with bounded(self.timeout, self._endpoint.shown):
-            answer = await self._open().post(body, self._signed(event.id, body))
-        judge(answer, self._endpoint.shown, self._secrets)
+        where = self._endpoint.shown
+        try:
+            async with bounded(self.timeout, where):
+                answer = await self._open().post(body, self._signed(event.id, body))
+        except httpx.HTTPError as error:
+            # Its cause is left out: it may tell what came back, in which a secret may be echoed.
+            told = masked(str(error), self._secrets)
+            raise DeliveryFailed(f"{where}: {type(error).__name__}{told and f': {told}'}") from None
+        judge(answer, where, self._secrets)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -129,11 +129,24 @@ def test_it_can_be_closed_and_used_again(postgres_server: Postgres) -> None:
     asyncio.run(once())
 
 
-@pytest.mark.parametrize("url", ["https://host/", "host", "postgresql://[::1/app", "postgresql+psycopg://host/app"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/",
+        "host",
+        "postgresql://[::1/app",
+        "postgresql+psycopg://host/app",
+        None,
+        "postgresql://me:hush/hushhush@host/app",
+        "postgresql://me:hush#hushhush@host/app",
+        "postgresql://me:hushhush?@host/app",
+    ],
+)
 def test_urls_are_checked(url: str) -> None:
     """At the call."""
-    with pytest.raises(InvalidUrl, match="postgresql://HOST:5432/DATABASE"):
+    with pytest.raises(InvalidUrl, match="postgresql://HOST:5432/DATABASE") as refused:
         postgres_notify(url, "orders")
+    assert "hush" not in str(refused.value)
 
 
 @pytest.mark.parametrize("channel", ["", "x" * 64, "ü" * 32, "a\0b"])
@@ -151,6 +164,8 @@ def test_what_it_goes_by() -> None:
     assert repr(one) == "<sink postgres:db.example.com:5432/app/orders>"
     assert (one.breaker, other.breaker) == ("postgres:db.example.com:5432", "postgres:[::1]:6000")
     assert other.name == "other"
+    several = postgres_notify("postgresql://one:1,two/app", "orders")
+    assert several.name == "postgres:one:1,two:5432/app/orders"
 
 
 def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
