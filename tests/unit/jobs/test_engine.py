@@ -90,7 +90,7 @@ async def test_a_store_away_at_the_stop_lets_the_engine_end(ear: Ear, monkeypatc
     """An engine whose store goes away before it leaves the list ends all the same, and tells of it."""
     bb = Backburner("memory://", listener=ear)
 
-    async def away(_store: object, _node: str) -> None:
+    async def away(_store: object, _node: str, _events: object) -> None:
         raise StoreUnavailable("away")
 
     async with bb:
@@ -105,7 +105,7 @@ async def test_a_failed_start_leaves_nothing_running(monkeypatch: pytest.MonkeyP
     bb = Backburner("memory://")
     before = asyncio.all_tasks()
 
-    async def away(_store: object, _node: object, _ttl: int) -> None:
+    async def away(_store: object, _node: object, _ttl: int, _events: object) -> None:
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as patch:

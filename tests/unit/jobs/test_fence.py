@@ -20,8 +20,9 @@ from tests.unit.jobs.test_keeper import Station
 from tests.unit.jobs.told import LEASE, SECOND, Stage, job
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
+    from backburner.model.event import NewEvent
     from backburner.model.node import NodeRecord
 
 LIMIT = LEASE / SECOND - MARGIN
@@ -327,8 +328,8 @@ async def test_an_answer_that_took_the_whole_lease_is_not_a_return(
     publish = MemoryNodeStore.publish
     slow = [LEASE / SECOND]
 
-    async def slowly(store: MemoryNodeStore, node: NodeRecord, ttl: int) -> None:
-        await publish(store, node, ttl)
+    async def slowly(store: MemoryNodeStore, node: NodeRecord, ttl: int, events: Sequence[NewEvent]) -> None:
+        await publish(store, node, ttl, events)
         if slow:
             stage.clock.move(slow.pop())
 

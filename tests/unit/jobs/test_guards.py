@@ -23,8 +23,9 @@ from tests.unit.jobs.engines import House
 from tests.unit.jobs.told import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
+    from backburner.model.event import NewEvent
     from backburner.model.lane import Cell
     from backburner.ports.limits import Cells, Swapped
 
@@ -53,10 +54,12 @@ class Told:
         await self._pass()
         return await self._cells.load(prefix)
 
-    async def swap(self, name: str, value: str, version: int, limit: Limit | None = None) -> Swapped:
+    async def swap(
+        self, name: str, value: str, version: int, limit: Limit | None = None, events: Sequence[NewEvent] = ()
+    ) -> Swapped:
         await self._pass()
         self.swaps += 1
-        answer = await self._cells.swap(name, value, version, limit)
+        answer = await self._cells.swap(name, value, version, limit, events)
         if self.hold is not None:
             await self.hold.wait()
         if self.lose:

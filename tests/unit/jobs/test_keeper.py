@@ -27,9 +27,10 @@ from backburner.shield import to_the_end
 from tests.unit.jobs.told import LEASE, SECOND, job
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from typing import Self
 
+    from backburner.model.event import NewEvent
     from backburner.model.node import NodeRecord
     from backburner.ports.backend import Backend
     from tests.unit.jobs.told import Stage
@@ -187,8 +188,8 @@ async def test_coming_back_leaves_no_ghost(stage: Stage, station: Station, monke
     publish = MemoryNodeStore.publish
     lost = [StoreUnavailable("the answer was lost", stored="unknown")]
 
-    async def and_lose(store: MemoryNodeStore, node: NodeRecord, ttl: int) -> None:
-        await publish(store, node, ttl)
+    async def and_lose(store: MemoryNodeStore, node: NodeRecord, ttl: int, events: Sequence[NewEvent]) -> None:
+        await publish(store, node, ttl, events)
         if lost:
             raise lost.pop()
 
