@@ -255,14 +255,17 @@ async def test_an_endless_answer_is_cut(status: int, failure: type[BackburnerErr
 
 
 @pytest.mark.parametrize(("status", "failure"), [(200, None), (503, DeliveryFailed)])
-async def test_a_body_that_does_not_come_is_not_waited_for(status: int, failure: type[BackburnerError] | None) -> None:
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    status: int, failure: type[BackburnerError] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The status decides."""
 
     async def halting(writer: asyncio.StreamWriter) -> None:
         writer.write(f"HTTP/1.1 {status} Whatever\r\nContent-Length: 10\r\n\r\nabc".encode())
 
+    monkeypatch.setattr(poster, "_BODY", SOON)
     async with Receiver([halting]) as receiver:
-        sink = hook(receiver.url, timeout=2 * SOON)
+        sink = hook(receiver.url)
         await delivered(sink.send(example()), failure)
         await receiver.ended.wait()
         await sink.close()
