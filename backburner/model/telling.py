@@ -15,8 +15,8 @@ _encode = msgspec.json.Encoder().encode
 def tell(name: str, subject: str, /, **fields: object) -> NewEvent:
     """Return an event of the catalogue; fields that are None are left out. Its moments are datetimes, its lengths seconds."""
     entry = BUILT_IN[name]
-    strange = fields.keys() - set(entry.fields)
+    data = {field: value for field, value in fields.items() if value is not None}
+    strange = data.keys() - set(entry.fields)
     if strange:
         raise KeyError(f"{name} has no field {min(strange)!r}")
-    data = {field: value for field, value in fields.items() if value is not None}
     return NewEvent(name=name, subject=subject, data=_encode(data).decode(), kept=entry.kept)

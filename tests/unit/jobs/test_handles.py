@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from backburner.model.job import Attempt
     from backburner.model.query import JobFilter, Shown
-    from backburner.ports.jobs import Groups, Images, Page
+    from backburner.ports.jobs import Backlog, Groups, Images, Page
     from tests.unit.jobs.told import Stage
 
 
@@ -44,6 +44,9 @@ class CountingReader:
 
     async def groups(self, where: JobFilter, *, limit: int) -> Groups:
         return await self._stage.backend.reader.groups(where, limit=limit)
+
+    async def backlog(self) -> Backlog:
+        return await self._stage.backend.reader.backlog()
 
     async def export(self, *, limit: int, after: str | None = None, where: JobFilter | None = None) -> Images:
         return await self._stage.backend.reader.export(limit=limit, after=after, where=where)
