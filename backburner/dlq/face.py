@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from backburner.dlq.choice import Choice
     from backburner.dlq.importing import Imported
+    from backburner.dlq.letterfile import Secrets
     from backburner.dlq.letters import Letters
     from backburner.dlq.views import Cause, DeadLetter, Forecast, WholeLetter
     from backburner.model.lane import Rate
@@ -133,15 +134,24 @@ class DeadLetters:
         return OperationHandle(begun, self._letters.replays)
 
     def export(
-        self, *, ids: str | Collection[str] = (), limit: int | None = None, **choice: Unpack[Choice]
+        self,
+        *,
+        ids: str | Collection[str] = (),
+        limit: int | None = None,
+        secrets: Secrets | None = None,
+        **choice: Unpack[Choice],
     ) -> AsyncIterator[bytes]:
         r"""Go through the lines of a file of letters, each with its end: ``async for line in …: file.write(line)``.
 
         JSON Lines: a header, then a whole letter a line, with its history, its tracebacks and its unique key, smallest id
         first. What dies meanwhile is left out. Without a choice or ids every letter is meant, of which `limit` takes the
         newest.
+
+        A letter with secrets is refused, by `InvalidOption`, unless it is said what becomes of them: ``secrets="keep"``
+        writes them, and whoever reads the file can too; ``secrets="mask"`` does not, and the file cannot be imported.
         """
-        return self._letters.export(filter_of(choice), ids=texts(ids, "ids"), limit=check_limit(limit))
+        ids = texts(ids, "ids")
+        return self._letters.export(filter_of(choice), ids=ids, limit=check_limit(limit), secrets=secrets)
 
     async def import_(self, path: str | PathLike[str], *, reason: str | None = None, by: str | None = None) -> Imported:
         """Store the letters of a file that `export` wrote, of any store: they are dead here as they were there.

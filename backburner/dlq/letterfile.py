@@ -5,17 +5,21 @@ The fields go by their names, so that a line can be read by eye and by `jq`, and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from backburner.errors import LetterFileRefused
+from backburner.codec.marks import masked, secrets_in
+from backburner.errors import InvalidOption, LetterFileRefused
 from backburner.model.job import Attempt, JobImage, JobRecord, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HEADER", "Reader", "line_of"]
+__all__ = ["HEADER", "Reader", "Secrets", "line_of"]
+
+#: What becomes of secrets in a file: they are written as they are, or masked, and then it can be read but not imported.
+Secrets = Literal["keep", "mask"]
 
 _NAME: Final = "backburner.dead-letters"
 _VERSION: Final = 1
@@ -48,6 +52,8 @@ class _Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     unique_states: tuple[JobState, ...] = ()
     unique_until: int | None = None
     history: tuple[Attempt, ...] = ()
+    #: It had secrets, which are not in the file.
+    masked: bool = False
 
 
 _records = msgspec.json.Decoder(_Record)
@@ -56,15 +62,36 @@ _headers = msgspec.json.Decoder(_Header)
 _encoder = msgspec.json.Encoder()
 
 
-def line_of(image: JobImage) -> bytes:
-    """Return a job as a line, without its end."""
+def line_of(image: JobImage, secrets: Secrets | None = None) -> bytes:
+    """Return a job as a line, without its end; raises `InvalidOption` for secrets of which nothing is said."""
+    record, hidden = image.record, False
+    if secrets != "keep" and any(map(secrets_in, _payloads(record))):
+        if secrets is None:
+            raise InvalidOption(
+                f"job {record.id} has secrets: say secrets='keep' (--secrets keep) to have them in the file, or "
+                "secrets='mask' (--secrets mask) for a file without them, which cannot be imported",
+                option="secrets",
+            )
+        args, result, checkpoint = map(masked, _payloads(record))
+        record = msgspec.structs.replace(
+            record,
+            args=args,
+            result=None if record.result is None else result,
+            checkpoint=None if record.checkpoint is None else checkpoint,
+        )
+        hidden = True
     line = _Line(
-        record=msgspec.Raw(_encoder.encode(msgspec.structs.asdict(image.record))),
+        record=msgspec.Raw(_encoder.encode(msgspec.structs.asdict(record))),
         unique_states=image.unique_states,
         unique_until=image.unique_until,
         history=image.history,
+        masked=hidden,
     )
     return _encoder.encode(line)
+
+
+def _payloads(record: JobRecord) -> tuple[str, str, str]:
+    return record.args, record.result or "", record.checkpoint or ""
 
 
 class Reader:
@@ -108,6 +135,11 @@ class Reader:
             raise self._refused(f"this is no dead letter as this backburner writes them: {error}") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._refused(f"this is not JSON: {error}") from error
+        if read.masked:
+            raise self._refused(
+                f"job {record.id} was exported with its secrets masked, and could not run with *** for them: export it "
+                "with --secrets keep"
+            )
         return JobImage(
             record=JobRecord(**{name: getattr(record, name) for name in JobRecord.__struct_fields__}),
             unique_states=read.unique_states,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from backburner.codec.patching import found
 from backburner.dlq import importing
 from backburner.dlq.exporting import exported
 from backburner.dlq.letterfile import HEADER, line_of
@@ -13,7 +14,7 @@ from backburner.dlq.ordering import among_dead, meant, pace_of, patches_of
 from backburner.dlq.preparing import living_signatures, patched
 from backburner.dlq.replayer import Replayer
 from backburner.dlq.replays import Replays
-from backburner.dlq.state import IMPORT, MANY, NAMED, PURGE, REPLAY, Phase, State, read, written
+from backburner.dlq.state import IMPORT, MANY, NAMED, PURGE, REPLAY, Patch, Phase, State, read, written
 from backburner.dlq.survey import Survey, survey
 from backburner.dlq.telling import begun, ended
 from backburner.errors import InvalidOption, JobNotFound
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backburner.dlq.importing import Imported
+    from backburner.dlq.letterfile import Secrets
     from backburner.dlq.progress import Progress
-    from backburner.dlq.state import Patch
     from backburner.model.clock import Clock
     from backburner.model.job import JobImage
     from backburner.model.lane import Rate
@@ -193,15 +194,23 @@ class Letters:
         return await self._begin(PURGE, state, reason, by)
 
     async def export(
-        self, where: JobFilter | None = None, *, ids: Sequence[str] = (), limit: int | None = None
+        self,
+        where: JobFilter | None = None,
+        *,
+        ids: Sequence[str] = (),
+        limit: int | None = None,
+        secrets: Secrets | None = None,
     ) -> AsyncIterator[bytes]:
         """Go through a file's lines, a header and then a whole letter each, smallest id first.
 
-        Without a filter or ids all are meant. Stable while others die.
+        Without a filter or ids all are meant. Stable while others die. Raises `InvalidOption` at a letter with secrets if
+        nothing is said of ``secrets``.
         """
+        if secrets not in {None, "keep", "mask"}:
+            raise InvalidOption(f"secrets is 'keep' or 'mask', not {secrets!r}", option="secrets")
         yield HEADER + b"\n"
         async for image in exported(self._reader, among_dead(where), ids, limit):
-            yield line_of(image) + b"\n"
+            yield line_of(image, secrets) + b"\n"
 
     async def import_(
         self,
@@ -263,5 +272,7 @@ class Letters:
                 option="set",
             )
         for job in counted.sample:
-            patched(job, patches, None if unchecked else signatures.get(job.kind, ()))
+            args = patched(job, patches, None if unchecked else signatures.get(job.kind, ()))
+            # What takes the place of a secret is kept as one.
+            patches = tuple(Patch(each.path, found(args, each.path)) for each in patches)
         return patches

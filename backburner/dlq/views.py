@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from backburner.codec.marks import masked
 from backburner.model.clock import from_micros
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class DeadLetter:
     id: str
     kind: str
     queue: str
-    #: The arguments by name, as JSON gives them back; None where they are no JSON.
+    #: The arguments by name, as JSON gives them back, ``***`` for secrets; None where they are no JSON.
     args: Any
     tags: tuple[str, ...]
     #: Runs begun; of these, failures (since it was replayed last, if ever) and crashes.
@@ -210,6 +211,6 @@ def _error(kind: str, message: str) -> str | None:
 
 def _args(text: str) -> Any:  # noqa: ANN401 - any JSON
     try:
-        return _decode(text)
+        return _decode(masked(text))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None

@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, get_args
 
 import click
 
@@ -18,6 +18,7 @@ from backburner.cli.exits import Exit, Failed
 from backburner.cli.filters import Filters, filter_options
 from backburner.cli.render import note, progress
 from backburner.cli.store import url_option
+from backburner.dlq.letterfile import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,21 +35,42 @@ __all__ = ["command"]
     type=click.Path(dir_okay=False, path_type=Path),
     help="The file to write, all of it or none; else stdout.",
 )
+@click.option(
+    "--secrets",
+    type=click.Choice(get_args(Secrets)),
+    help="What becomes of secrets: keep them in the file, for --output alone, which only you can read then; or mask them, "
+    "and the file cannot be imported.",
+)
 @url_option
-def command(*, ids: tuple[str, ...], filters: Filters, everything: bool, output: Path | None, url: str | None) -> None:
+def command(
+    *,
+    ids: tuple[str, ...],
+    filters: Filters,
+    everything: bool,
+    output: Path | None,
+    secrets: Secrets | None,
+    url: str | None,
+) -> None:
     """Write dead letters as JSON Lines, whole: arguments, every attempt, tracebacks, unique keys.
 
     By ids, by a filter, or --all of them. The first line says what the file is; `dlq import` reads it, into any store.
-    Nothing is changed: `dlq purge` deletes. Exits with 3 if nothing matches.
+    Nothing is changed: `dlq purge` deletes. Exits with 3 if nothing matches, and with 2 at a letter with secrets, unless
+    --secrets says what becomes of them.
     """
     check_meaning(ids, filters, everything=everything)
     if output is not None and not output.parent.is_dir():
         raise click.BadParameter(f"there is no directory {str(output.parent)!r}", param_hint="'--output'")
-    count = asyncio.run(_export(ids, filters, output, url))
+    if secrets == "keep" and output is None:
+        raise click.UsageError(
+            "--secrets keep needs --output: the file can be read by you alone, what is printed by many"
+        )
+    count = asyncio.run(_export(ids, filters, output, secrets, url))
     note(f"{count:,} {'letter' if count == 1 else 'letters'} written")
 
 
-async def _export(ids: tuple[str, ...], filters: Filters, output: Path | None, url: str | None) -> int:
+async def _export(
+    ids: tuple[str, ...], filters: Filters, output: Path | None, secrets: Secrets | None, url: str | None
+) -> int:
     async with desk(url) as opened:
         meant = await meaning(opened.backend.reader, ids, filters)
         found = await opened.letters.survey(meant.where, ids=meant.ids, limit=meant.limit)
@@ -56,7 +78,8 @@ async def _export(ids: tuple[str, ...], filters: Filters, output: Path | None, u
             raise Failed("no dead letter matches", Exit.NOTHING)
         written = 0
         with _file(output) as file, progress(found.letters) as advance:
-            async for line in opened.letters.export(meant.where, ids=meant.ids, limit=meant.limit):
+            lines = opened.letters.export(meant.where, ids=meant.ids, limit=meant.limit, secrets=secrets)
+            async for line in lines:
                 file.write(line)
                 written += 1
                 advance(1)
@@ -65,7 +88,7 @@ async def _export(ids: tuple[str, ...], filters: Filters, output: Path | None, u
 
 @contextmanager
 def _file(output: Path | None) -> Generator[IO[bytes]]:
-    """Open what is written to; a file appears under its name once it is whole."""
+    """Open what is written to; a file appears under its name once it is whole, and is its owner's to read alone."""
     if output is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

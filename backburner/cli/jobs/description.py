@@ -11,6 +11,7 @@ from backburner.cli.jobs.record import error_line, job_json, state_of
 from backburner.cli.jobs.waiting import reason_json, sentence
 from backburner.cli.render import Mode, note, one, safe
 from backburner.cli.times import ago, iso
+from backburner.codec.marks import masked
 from backburner.jobs.explaining import Explainer
 from backburner.jobs.reasons import ending
 from backburner.model.duration import about, short
@@ -60,11 +61,11 @@ def _fields(job: JobRecord, now: int, waits: Sequence[Reason]) -> Sequence[tuple
         "kind": job.kind,
         "state": _state(job, state),
         "waits for": "; ".join(sentence(reason, now) for reason in waits),
-        "arguments": job.args,
+        "arguments": masked(job.args),
         "headers": job.headers or "",
-        "result": job.result or "",
+        "result": masked(job.result or ""),
         "progress": _progress(job),
-        "checkpoint": job.checkpoint or "",
+        "checkpoint": masked(job.checkpoint or ""),
         "queue": f"{job.queue}, priority {job.priority}",
         "tags": ", ".join(job.tags),
         "unique key": job.unique or "",

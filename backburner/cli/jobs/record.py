@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from backburner.cli.times import ago, iso
+from backburner.codec.marks import masked
 from backburner.jobs.reasons import at_gate, ending
 from backburner.model.clock import SECOND
 from backburner.model.duration import about
@@ -45,7 +46,7 @@ def gist(job: JobRecord, now: int) -> str:
 
 
 def job_json(job: JobRecord, now: int) -> dict[str, object]:
-    """Return a job as `--json` writes it: times in UTC, durations in seconds, arguments and result as they are."""
+    """Return a job as `--json` writes it: times in UTC, durations in seconds, arguments and result as they are, but for secrets."""
     return {
         "id": job.id,
         "kind": job.kind,
@@ -54,7 +55,7 @@ def job_json(job: JobRecord, now: int) -> dict[str, object]:
         "reason": job.reason,
         "priority": job.priority,
         "tags": job.tags,
-        "args": msgspec.Raw(job.args.encode()),
+        "args": _raw(job.args),
         "headers": _raw(job.headers),
         "result": _raw(job.result),
         "progress": None if job.done is None else {"done": job.done, "total": job.total},
@@ -81,5 +82,5 @@ def job_json(job: JobRecord, now: int) -> dict[str, object]:
 
 
 def _raw(text: str | None) -> msgspec.Raw | None:
-    """Hand on JSON text as it is stored."""
-    return None if text is None else msgspec.Raw(text.encode())
+    """Hand on JSON text as it is stored, its secrets masked."""
+    return None if text is None else msgspec.Raw(masked(text).encode())

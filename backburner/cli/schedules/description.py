@@ -11,6 +11,7 @@ from backburner.cli.schedules.job import job_json, standing_of
 from backburner.cli.schedules.record import schedule_json
 from backburner.cli.schedules.tick import TICKS, tick_json
 from backburner.cli.times import ago, iso
+from backburner.codec.marks import masked
 from backburner.model.duration import about
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _job(standing: Standing) -> dict[str, str]:
     own = [name for name in ("queue", "priority") if name not in said]
     unless = f", unless its code says another {' or '.join(own)} by then" if own else ""
     return {
-        "arguments": job.args,
+        "arguments": masked(job.args),
         "queue": f"{job.queue}, priority {job.priority}{unless}",
         "tags": ", ".join(job.tags),
         "unique key": "" if job.unique is None else job.unique.key,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backburner.cli.render import note
+from backburner.codec.marks import masked
 from backburner.jobs.standing import Standing
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def job_json(standing: Standing | None) -> dict[str, object] | None:
     job = standing.job
     return {
         "kind": job.kind,
-        "args": msgspec.Raw(job.args.encode()),
+        "args": msgspec.Raw(masked(job.args).encode()),
         "queue": job.queue,
         "priority": job.priority,
         "tags": job.tags,
