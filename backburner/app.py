@@ -118,6 +118,8 @@ class Options(TypedDict, total=False):
     """How long ended jobs are kept, by state; under ``ticks``, what schedules did."""
     tz: str | None
     """The time zone of schedules that name none: UTC."""
+    secrets: Collection[str] | None
+    """What is masked beside what is annotated `Secret`: fields by name, ``"password"``, or by path, ``"card.number"``."""
     write_timeout: timedelta | float | None
     """How long a caller waits for the store to take a write."""
     stall_limit: timedelta | float | None
@@ -187,7 +189,7 @@ class Backburner(Periodic, Handling, Generic[S]):
             raise InvalidOption(f"Backburner has no option {min(unknown)!r}; it takes {known}", option=min(unknown))
         listener = options.pop("listener", None) or LogListener()
         self._settings = config.load(**cast("config.Options", {"url": url, **options}))
-        self._kinds = Kinds()
+        self._kinds = Kinds(self._settings.secrets)
         hooks = Hooks()
         hooks.add(Correlation())
         self._kit = Kit(clock, guarded(listener, hooks), Random(), hooks)  # noqa: S311 - jitter
