@@ -42,13 +42,23 @@ class PostgresNotify:
 
     retry = DELIVERY
 
-    def __init__(self, dsn: str, channel: str, *, where: str, host: str, timeout: float, name: str | None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        channel: str,
+        *,
+        where: str,
+        host: str,
+        timeout: float,
+        name: str | None,
+        driver: Any,  # noqa: ANN401 - it brings no types
+    ) -> None:
         self.name = named(name, "postgres", f"{where}/{channel}")
         self.breaker = named(None, "postgres", host)
         self.timeout = timeout
         self._dsn = dsn
         self._channel = channel
-        # The driver brings no types.
+        self._driver = driver
         self._pool: Any = None
 
     def __repr__(self) -> str:
@@ -56,15 +66,12 @@ class PostgresNotify:
 
     async def send(self, event: Event) -> None:
         """Notify whoever listens now."""
-        import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, without types
-
-        driver: Any = asyncpg
         payload = self._payload(event)
         try:
             async with bounded(self.timeout, self.name):
-                pool = await self._open(driver)
+                pool = await self._open()
                 await pool.execute("SELECT pg_notify($1, $2)", self._channel, payload)
-        except (driver.PostgresError, driver.InterfaceError, OSError) as error:
+        except (self._driver.PostgresError, self._driver.InterfaceError, OSError) as error:
             raise DeliveryFailed(f"{self.name}: {type(error).__name__}: {error}") from error
 
     async def close(self) -> None:
@@ -73,9 +80,9 @@ class PostgresNotify:
         if pool is not None:
             await to_the_end(_close(pool))
 
-    async def _open(self, driver: Any) -> Any:  # noqa: ANN401 - as above
+    async def _open(self) -> Any:  # noqa: ANN401 - as above
         if self._pool is None:
-            pool = await driver.create_pool(
+            pool = await self._driver.create_pool(
                 self._dsn,
                 # None is made yet, so a pool that another send was quicker to make is simply left.
                 min_size=0,
@@ -126,12 +133,15 @@ def postgres_notify(
         CallRefused: asyncpg is not installed.
     """
     require("asyncpg", extra="postgres", sink="postgres_notify")
+    # Now, since it is an extra, and not at the first event, which a loop would stand still for.
+    import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415
+
     dsn, where, host = _place(url)
     if not 0 < len(channel.encode()) <= _LONGEST_CHANNEL or "\0" in channel:
         raise InvalidOption(
             f"channel={channel!r} must be a name of 1 to {_LONGEST_CHANNEL} bytes, such as 'orders'", option="channel"
         )
-    return PostgresNotify(dsn, channel, where=where, host=host, timeout=seconds(timeout), name=name)
+    return PostgresNotify(dsn, channel, where=where, host=host, timeout=seconds(timeout), name=name, driver=asyncpg)
 
 
 def _place(url: str) -> tuple[str, str, str]:

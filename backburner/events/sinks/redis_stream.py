@@ -38,7 +38,16 @@ class RedisStream:
     retry = DELIVERY
 
     def __init__(
-        self, url: str, key: str, *, where: str, host: str, maxlen: int | None, timeout: float, name: str | None
+        self,
+        url: str,
+        key: str,
+        *,
+        where: str,
+        host: str,
+        maxlen: int | None,
+        timeout: float,
+        name: str | None,
+        driver: Any,  # noqa: ANN401 - its types are loose
     ) -> None:
         self.name = named(name, "redis", f"{where}/{key}")
         self.breaker = named(None, "redis", host)
@@ -47,7 +56,7 @@ class RedisStream:
         self._key = key
         self._where = where
         self._maxlen = maxlen
-        # The driver's types are loose.
+        self._driver = driver
         self._client: Any = None
 
     def __repr__(self) -> str:
@@ -55,18 +64,16 @@ class RedisStream:
 
     async def send(self, event: Event) -> None:
         """Add an event: a field for each of its attributes, and its data as JSON."""
-        from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415 - an extra
-
         fields: dict[str, str | bytes] = {**cloudevent.attributes(event), "data": msgspec.json.encode(event.data)}
         try:
             async with bounded(self.timeout, self.name):
                 await self._open().xadd(self._key, fields, maxlen=self._maxlen, approximate=True)
-        except ResponseError as error:
+        except self._driver.ResponseError as error:
             told = f"{self.name}: {error}"
             if str(error).startswith("WRONGTYPE"):
                 raise DeliveryRefused(f"{told}; the key is no stream: give another") from error
             raise DeliveryFailed(told) from error
-        except (RedisError, OSError) as error:
+        except (self._driver.RedisError, OSError) as error:
             raise DeliveryFailed(f"{self.name}: {type(error).__name__}: {error}") from error
 
     async def close(self) -> None:
@@ -77,15 +84,10 @@ class RedisStream:
 
     def _open(self) -> Any:  # noqa: ANN401 - as above
         if self._client is None:
-            from redis import asyncio as driver  # noqa: PLC0415 - an extra
-            from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra
-            from redis.backoff import NoBackoff  # noqa: PLC0415 - an extra
-
-            made: Any = driver.Redis
-            self._client = made.from_url(
+            self._client = self._driver.asyncio.Redis.from_url(
                 self._url,
                 # Tries are the job's.
-                retry=Retry(NoBackoff(), 0),
+                retry=self._driver.asyncio.retry.Retry(self._driver.backoff.NoBackoff(), 0),
                 socket_timeout=None,
                 socket_connect_timeout=self.timeout,
                 protocol=2,
@@ -112,12 +114,17 @@ def redis_stream(
         CallRefused: redis is not installed.
     """
     require("redis", extra="redis", sink="redis_stream")
+    # Now, since it is an extra, and not at the first event, which a loop would stand still for.
+    import redis  # noqa: PLC0415
+
     where, host = _place(url)
     if not key:
         raise InvalidOption("key must not be empty: it is the stream's", option="key")
     if maxlen is not None:
         check_whole(maxlen, "maxlen")
-    return RedisStream(url, key, where=where, host=host, maxlen=maxlen, timeout=seconds(timeout), name=name)
+    return RedisStream(
+        url, key, where=where, host=host, maxlen=maxlen, timeout=seconds(timeout), name=name, driver=redis
+    )
 
 
 def _place(url: str) -> tuple[str, str]:
