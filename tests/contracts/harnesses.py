@@ -102,7 +102,7 @@ class SqliteHarness(StoreHarness):
 #: Those of the schema in PostgreSQL.
 TABLES = (
     *("jobs", "attempts", "nodes", "queues", "kinds", "limits", "lanes", "held", "cells", "leases", "operations"),
-    *("schedules", "ticks"),
+    *("schedules", "ticks", "unnumbered", "events", "subscriptions", "patterns"),
 )
 
 
@@ -120,6 +120,7 @@ class PostgresHarness(StoreHarness):
             # Quicker than TRUNCATE, which makes a new file for each table and index.
             for table in TABLES:
                 await connection.execute(f"DELETE FROM {self._place.schema}.{table}")  # noqa: S608 - names of our own
+            await connection.execute(f"UPDATE {self._place.schema}.log SET last = 0, pruned = 0")  # noqa: S608 - as above
         finally:
             await connection.close()
         return self

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from backburner.model.clock import SECOND
+from backburner.model.event import NewEvent, NewSubscription
 from backburner.model.job import (
     CANCELLED,
     GROUP_CANCELLED,
@@ -33,7 +35,9 @@ from backburner.model.lane import LANE_GATE, Algorithm, Limit, Rate
 from backburner.model.node import KindRecord, QueueRecord
 from backburner.model.query import JobFilter
 from backburner.model.schedule import Outcome, ScheduleChange, ScheduleRecord, TickRecord
+from backburner.ports.events import Confirmation
 from backburner.ports.jobs import Birth, ClaimBatch, ClaimRequest, Keep
+from backburner.ports.schedules import ChangeAnswer
 from backburner.testing.contracts.making import held, publish
 from tests.contracts.harnesses import MemoryHarness, PostgresHarness, RedisHarness, SqliteHarness
 from tests.stores import redis_url
@@ -42,10 +46,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterable
     from contextlib import AbstractContextManager
 
+    from backburner.model.event import EventRecord
     from backburner.model.job import Claim, JobRecord
     from backburner.ports.backend import Backend
-    from backburner.ports.jobs import Settled
-    from backburner.ports.schedules import ChangeAnswer
+    from backburner.ports.events import Pulled
+    from backburner.ports.jobs import GroupAnswer, Settled
     from tests.contracts.harnesses import StoreHarness
     from tests.servers.postgres import LaunchedPostgres, Postgres
     from tests.servers.redis import LaunchedCluster, LaunchedRedis, RedisServer
@@ -56,6 +61,7 @@ KINDS = ("a", "b", "c")
 QUEUES = ("q", "r")
 NODES = ("n0", "n1")
 EVERYTHING = 10_000
+FOR_EVER = 1_000_000_000 * SECOND
 #: How many times as many examples as the ordinary run has: `make chaos` tries more.
 TIMES = int(os.environ.get("BACKBURNER_TEST_EXAMPLES", "1"))
 #: Limits are declared and set by these names; there is none of any other.
@@ -141,6 +147,20 @@ first = st.fixed_dictionaries(
         "b": budgets,
     }
 )
+SUBSCRIPTIONS = ("s", "ß", "short")
+#: Patterns that ask for much and for little; of those whose time passes none for what prunes tell, which also forget them.
+asked = st.sampled_from(
+    [("*",), ("*",), ("job.*", "node.lost"), ("job.dead", "job.purged"), ("order.*", "x"), ("none",)]
+)
+told = st.builds(
+    NewEvent,
+    name=st.sampled_from(["order.paid", "order.paid.late", "x"]),
+    subject=st.sampled_from(["", "one", "ünï"]),
+    data=st.sampled_from(["{}", '{"a":"ü"}']),
+    id=st.sampled_from([None, None, "i", "j"]),
+    kept=st.booleans(),
+)
+carried = st.lists(told, max_size=2).map(tuple)
 SCHEDULES = ("x", "x y", "ä")
 #: What becomes of one schedule: made from what is stored now and then from another version, refused now and then.
 plans = st.fixed_dictionaries(
@@ -154,6 +174,7 @@ plans = st.fixed_dictionaries(
         # Jobs that are new, and how many jobs ago one came that is stored again; 0 is none.
         "jobs": st.lists(rivals | crowded | jobs, max_size=2),
         "again": st.sampled_from([0, 0, 0, 1, 5]),
+        "events": carried,
     }
 )
 failed = {"ending": Ending.FAILED, "failed": 1, "error": "E", "message": "m", "traceback": "t", "fingerprint": "f"}
@@ -174,6 +195,16 @@ outcomes = st.sampled_from(
         {"state": JobState.COMPLETED, "result": "2", "progress": (3, 3)},
     ]
 )
+#: What is told about each subject, in order: name, id, moment, data.
+Told = dict[str, list[tuple[str, str | None, int, Any]]]
+
+
+def by_subject(events: Iterable[EventRecord]) -> Told:
+    """Sort events by their subjects: only among those of one is there an order that all stores share."""
+    found: defaultdict[str, list[tuple[str, str | None, int, Any]]] = defaultdict(list)
+    for event in events:
+        found[event.subject].append((event.name, event.id, event.time, json.loads(event.data)))
+    return dict(found)
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -192,6 +223,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.claims: list[tuple[str, str, int]] = []
         #: The parents of children, by id.
         self.parents: dict[str, str] = {}
+        #: What both stores handed out last; somebody may confirm it late.
+        self.pulled: tuple[Pulled, Pulled] | None = None
         #: The runs, by id and token, whose slot was lent.
         self.lent: set[tuple[str, int]] = set()
 
@@ -210,14 +243,16 @@ class StoreMachine(RuleBasedStateMachine):
         assert store == oracle
         return oracle
 
-    @initialize(declared=first)
-    def open(self, declared: dict[str, Limit]) -> None:
+    @initialize(declared=first, listens=st.booleans())
+    def open(self, declared: dict[str, Limit], listens: bool) -> None:  # noqa: FBT001
         async def run() -> None:
             for store in self.stores:
                 await store.__aenter__()
                 await store.backend.limits.declare(declared)
                 for node in NODES:
                     await publish(store.backend, node)
+                if listens:
+                    await store.backend.events.subscribe(NewSubscription(name="s", patterns=("*",), ttl=FOR_EVER))
 
         self.runner.run(run())
         self.live = [*NODES]
@@ -436,8 +471,8 @@ class StoreMachine(RuleBasedStateMachine):
 
         self.same(verb)
 
-    @rule(index=nodes, withdrawn=st.booleans())
-    def lose(self, index: int, withdrawn: bool) -> None:  # noqa: FBT001
+    @rule(index=nodes, withdrawn=st.booleans(), events=carried)
+    def lose(self, index: int, withdrawn: bool, events: tuple[NewEvent, ...]) -> None:  # noqa: FBT001
         """A node dies or is withdrawn, whatever it holds, and another takes its place."""
         node = self.node(index)
         self.live.remove(node)
@@ -446,7 +481,7 @@ class StoreMachine(RuleBasedStateMachine):
 
         async def run() -> None:
             for store in self.stores:
-                await (store.backend.nodes.withdraw(node) if withdrawn else store.die(node))
+                await (store.backend.nodes.withdraw(node, events) if withdrawn else store.die(node))
                 await publish(store.backend, self.live[-1])
 
         self.runner.run(run())
@@ -469,19 +504,23 @@ class StoreMachine(RuleBasedStateMachine):
     def release(self) -> None:
         self.same(lambda backend: backend.admin.release(EVERYTHING))
 
-    @rule(index=nodes)
-    def drain(self, index: int) -> None:
+    @rule(index=nodes, events=carried)
+    def drain(self, index: int, events: tuple[NewEvent, ...]) -> None:
         node = self.node(index)
-        self.same(lambda backend: backend.nodes.drain(node))
+        self.same(lambda backend: backend.nodes.drain(node, events))
 
     @rule(duration=st.sampled_from([1, 1, 5]))
     def advance(self, duration: float) -> None:
         for store in self.stores:
             store.clock.move(duration)
 
-    @rule(kept=st.tuples(*[st.sampled_from([None, 0, 5 * SECOND])] * 4))
-    def prune(self, kept: tuple[int | None, ...]) -> None:
-        keep = Keep(completed=kept[0], cancelled=kept[1], dead=kept[2], ticks=kept[3])
+    @rule(
+        kept=st.tuples(*[st.sampled_from([None, 0, 5 * SECOND])] * 4),
+        # What a prune tells it does not delete itself.
+        events=st.sampled_from([None, None, SECOND, 5 * SECOND]),
+    )
+    def prune(self, kept: tuple[int | None, ...], events: int | None) -> None:
+        keep = Keep(completed=kept[0], cancelled=kept[1], dead=kept[2], ticks=kept[3], events=events)
         self.same(lambda backend: backend.admin.prune(keep, EVERYTHING))
 
     @rule(
@@ -499,10 +538,11 @@ class StoreMachine(RuleBasedStateMachine):
         name=st.sampled_from(KINDS),
         paused=st.sampled_from([False, False, True]),
         until=st.sampled_from([None, 1, 1, 5]),
+        events=carried,
     )
-    def set_kind(self, name: str, paused: bool, until: int | None) -> None:  # noqa: FBT001
+    def set_kind(self, name: str, paused: bool, until: int | None, events: tuple[NewEvent, ...]) -> None:  # noqa: FBT001
         record = KindRecord(name=name, paused=paused, paused_until=self.end(until, paused))
-        self.both(lambda backend: backend.kinds.set(record))
+        self.both(lambda backend: backend.kinds.set(record, events))
 
     def end(self, seconds: int | None, paused: bool) -> int | None:  # noqa: FBT001
         return None if seconds is None or not paused else self.stores[0].clock.now() + seconds * SECOND
@@ -511,11 +551,11 @@ class StoreMachine(RuleBasedStateMachine):
     def declare(self, declared: dict[str, Limit]) -> None:
         self.both(lambda backend: backend.limits.declare(declared))
 
-    @rule(overrides=changes, back=st.sampled_from([None, None, *LIMITS]))
-    def override(self, overrides: dict[str, Limit], back: str | None) -> None:
+    @rule(overrides=changes, back=st.sampled_from([None, None, *LIMITS]), events=carried)
+    def override(self, overrides: dict[str, Limit], back: str | None, events: tuple[NewEvent, ...]) -> None:
         async def verb(backend: Backend) -> None:
             for name, limit in overrides.items():
-                await backend.limits.override(name, limit, by="ada", reason=None)
+                await backend.limits.override(name, limit, by="ada", reason=None, events=events)
             if back is not None:
                 await backend.limits.override(back, None, by=None, reason=None)
 
@@ -533,8 +573,13 @@ class StoreMachine(RuleBasedStateMachine):
 
         async def verb(backend: Backend) -> list[ChangeAnswer]:
             answers = (await backend.schedules.change(changes)).changes
-            # In which words something is refused is a store's own affair.
-            return [msgspec.structs.replace(answer, refused=answer.refused and "refused") for answer in answers]
+            # In which words something is refused is a store's own affair; so is whether it is, if it was outrun as well.
+            return [
+                ChangeAnswer(refused="refused")
+                if answer.refused or (answer.outrun and plan["note"] == "\0")
+                else answer
+                for plan, answer in zip(chosen, answers, strict=True)
+            ]
 
         self.same(verb)
 
@@ -559,17 +604,119 @@ class StoreMachine(RuleBasedStateMachine):
         given |= {"outcome": plan["outcome"], "note": plan["note"]}
         lines = [TickRecord(id=self.line(), job=job.id, **given) for job in made]
         lines.append(TickRecord(id=f"{self.lines // 2:04}", reason="missed", **given))
-        return ScheduleChange(schedule=schedule, ticks=tuple(lines), jobs=tuple(made))
+        return ScheduleChange(schedule=schedule, ticks=tuple(lines), jobs=tuple(made), events=plan["events"])
 
     def line(self) -> str:
         self.lines += 1
         return f"{self.lines:04}"
 
-    @rule(name=st.sampled_from(SCHEDULES), slip=st.sampled_from([0, 0, 1]))
-    def forget(self, name: str, slip: int) -> None:
+    @rule(name=st.sampled_from(SCHEDULES), slip=st.sampled_from([0, 0, 1]), events=carried)
+    def forget(self, name: str, slip: int, events: tuple[NewEvent, ...]) -> None:
         found = self.runner.run(self.stores[0].backend.schedule_reader.get([name])).schedules
         version = found[0].version if found else 0
-        self.same(lambda backend: backend.schedules.remove(name, version + slip))
+        self.same(lambda backend: backend.schedules.remove(name, version + slip, events))
+
+    @rule(
+        name=st.sampled_from(SUBSCRIPTIONS),
+        patterns=asked,
+        kind=st.sampled_from([None, "a"]),
+        # Numbers are a store's own affair, but for where a log begins.
+        after=st.sampled_from([None, None, None, 0]),
+    )
+    def subscribe(self, name: str, patterns: tuple[str, ...], kind: str | None, after: int | None) -> None:
+        short = name == "short"
+        subscription = NewSubscription(
+            name=name,
+            patterns=("order.*",) if short else patterns,
+            kind=kind,
+            ttl=5 * SECOND if short else FOR_EVER,
+            after=after,
+        )
+        self.both(lambda backend: backend.events.subscribe(subscription))
+
+    @rule(name=st.sampled_from(SUBSCRIPTIONS))
+    def unsubscribe(self, name: str) -> None:
+        self.same(lambda backend: backend.events.unsubscribe(name))
+
+    @rule(events=st.lists(told, max_size=4))
+    def append(self, events: list[NewEvent]) -> None:
+        self.same(lambda backend: backend.events.append(events))
+
+    @rule()
+    def pull(self) -> None:
+        """A node pulls; until it confirms, others may have."""
+        self.pulled = self.both(lambda backend: backend.events.pull(SUBSCRIPTIONS, limit=EVERYTHING))
+
+    @rule(fields=st.lists(rivals | jobs, max_size=2), again=st.sampled_from([0, 0, 0, 1, 5]))
+    def confirm(self, fields: list[dict[str, Any]], again: int) -> None:
+        """What was pulled is confirmed, maybe for the second time or by who came too late, with jobs."""
+        if self.pulled is None:
+            self.pull()
+        assert self.pulled is not None
+        made = [self.job(each) for each in fields]
+        if 0 < again <= self.number:
+            made.append(NewJob(id=f"{self.number - again + 1:04}", kind="a", queue="q", args="{}"))
+
+        async def verb(backend: Backend, pulled: Pulled) -> tuple[GroupAnswer | None, ...]:
+            confirmations = [
+                Confirmation(name=one.name, cursor=one.cursor, upto=one.upto, jobs=tuple(made))
+                for one in pulled.received
+            ]
+            return (await backend.events.confirm(confirmations)).groups
+
+        async def run() -> None:
+            assert self.pulled is not None
+            answers = [
+                await verb(store.backend, pulled) for store, pulled in zip(self.stores, self.pulled, strict=True)
+            ]
+            assert answers[1] == answers[0]
+
+        self.runner.run(run())
+
+    @invariant()
+    def the_events_are_the_same(self) -> None:
+        """All that is told of a subject is told in its order; what is told of another may stand before or after it."""
+        if not self.live:
+            return
+        now = self.stores[0].clock.now()
+
+        async def verb(backend: Backend) -> list[object]:
+            whole = await backend.event_reader.read(limit=EVERYTHING)
+            newest = await backend.event_reader.read(newest=True, limit=EVERYTHING)
+            assert newest.events == whole.events[::-1]
+            assert whole.end
+            assert newest.end
+            orders = await backend.event_reader.read(
+                patterns=["order.*"], subject="one", since=now - 5 * SECOND, until=now, limit=EVERYTHING
+            )
+            found = await backend.event_reader.subscriptions()
+            received = (await backend.events.pull(SUBSCRIPTIONS, limit=EVERYTHING)).received
+            return [
+                by_subject(whole.events),
+                by_subject(orders.events),
+                whole.last == 0,
+                whole.pruned == 0,
+                # Where they stand is told by what they are handed.
+                [msgspec.structs.replace(record, cursor=0) for record in found.subscriptions],
+                [(one.name, one.lost is None, by_subject(one.events)) for one in received],
+            ]
+
+        self.same(verb)
+
+    @invariant()
+    def the_backlog_is_the_same(self) -> None:
+        """When a due job is parked is a store's own affair."""
+        if not self.live:
+            return
+
+        async def verb(backend: Backend) -> list[tuple[str, int, int, int]]:
+            queues = (await backend.reader.backlog()).queues
+            return [
+                (one.queue, one.waiting + one.scheduled + one.retrying + one.held, one.running, one.dead)
+                for one in queues
+            ]
+
+        self.same(verb)
 
     @invariant()
     def the_schedules_are_the_same(self) -> None:
