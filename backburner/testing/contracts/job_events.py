@@ -128,7 +128,9 @@ class JobEventContract:
 
     async def test_nobody_asks(self, harness: Harness) -> None:
         """Without a subscription to it nothing is stored of any change; asked for is only what a pattern names."""
+        second = await harness.second()
         await publish(harness.backend)
+        await publish(second, "other")
         await subscribe(harness.backend, "order.*", "job", "jobs.*", name="other")
         await ended(harness.backend, JobState.COMPLETED)
         await dead(harness.backend)
@@ -136,7 +138,7 @@ class JobEventContract:
         await subscribe(harness.backend, "job.dead", "job.completed")
         await ended(harness.backend, JobState.COMPLETED)
         await dead(harness.backend)
-        await ended(await harness.second(), JobState.CANCELLED)
+        await ended(second, JobState.CANCELLED, "other")
         assert await names(harness.backend) == ["job.completed", "job.dead"]
 
     @pytest.mark.parametrize("pattern", ["job.enqueued", "job.*", "*"])
@@ -474,17 +476,19 @@ class JobEventContract:
         """All that happens to one job stands in the log in its order, whichever connections do it."""
         second = await harness.second()
         await publish(harness.backend)
+        await publish(second, "other")
         await subscribe(harness.backend)
         start = await last(harness.backend)
         job = new()
         await put(second, job)
         (claimed,) = await claim(harness.backend)
-        await settle(second, claimed, JobState.PENDING, ending=Ending.FAILED, failed=1)
-        (claimed,) = await claim(second)
-        await settle(harness.backend, claimed, JobState.DEAD, reason="exhausted", ending=Ending.FAILED, failed=1)
-        await second.admin.replay([Letter(id=job.id, token=claimed.token)])
-        (claimed,) = await claim(harness.backend)
-        await settle(second, claimed)
+        await settle(harness.backend, claimed, JobState.PENDING, ending=Ending.FAILED, failed=1)
+        (claimed,) = await claim(second, "other")
+        failed: dict[str, Any] = {"reason": "exhausted", "ending": Ending.FAILED, "failed": 1}
+        await settle(second, claimed, JobState.DEAD, node="other", **failed)
+        await harness.backend.admin.replay([Letter(id=job.id, token=claimed.token)])
+        (claimed,) = await claim(second, "other")
+        await settle(second, claimed, node="other")
         found = await log(second, subject=job.id, after=start)
         assert [one.name for one in found] == [
             *("job.enqueued", "job.claimed", "job.retry", "job.claimed", "job.dead"),
