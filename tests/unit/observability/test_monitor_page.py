@@ -35,6 +35,8 @@ async def test_the_app_of_the_page_serves_metrics_and_probes(monkeypatch: pytest
         assert await (await bb.create_task(names["greet"]("Ada"))) == "hello, Ada"
         metrics = (await http.get("/metrics")).text
         assert 'backburner_jobs_settled_total{kind="greet",outcome="completed",queue="default"} 1.0' in metrics
+        assert "backburner_store_readable 1.0" in metrics
+        assert 'backburner_nodes{state="working"} 1.0' in metrics
         assert [(await http.get(f"/health/{probe}")).status_code for probe in ("live", "ready")] == [200, 200]
         assert await ask(bb) == []
         await bb.drain()
