@@ -30,6 +30,7 @@ from backburner.errors import (
     StoreUnsupported,
 )
 from backburner.model.clock import SystemClock
+from backburner.model.event import NewEvent
 from backburner.model.job import Ending, JobState, Settlement
 from backburner.model.query import JobFilter
 from tests.unit.sqlite.making import completed, demand, new, node
@@ -95,6 +96,7 @@ async def _made(path: Path, clock: FakeClock) -> None:
     await backend.open(create=True)
     await backend.schema.upgrade()
     await backend.jobs.enqueue([[new()]])
+    await backend.events.append([NewEvent(name="told", kept=True)])
     await backend.close()
 
 
@@ -289,6 +291,7 @@ async def test_a_read_only_file(shared: Path, clock: FakeClock) -> None:
             await backend.open(create=False)
         await backend.open(create=False, write=False)
         assert [job.id for job in (await backend.reader.find(EVERYTHING, limit=9)).jobs] == ["job"]
+        assert [event.name for event in (await backend.event_reader.read(limit=9)).events] == ["told"]
         assert (await backend.schema.state()).pending == ()
         await backend.close()
     assert _names(shared) == ["jobs.db", "jobs.db-nodes"]
