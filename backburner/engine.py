@@ -512,7 +512,9 @@ class Engine:
     def _handle(self, subscriber: Subscriber, event: Event) -> NewJob:
         """Make the job of a handler and an event; it always has the same id, and runs beside none of its subject's."""
         call = cast("Call[object]", subscriber.call(event))
-        job_id = Ids.derived(moment(event.time, "time"), "event", subscriber.name, event.cursor)
+        log, _, number = event.cursor.partition("-")
+        # Those that are due at once are claimed by their ids: in the order of their events.
+        job_id = Ids.numbered(moment(event.time, "time"), int(number), log, subscriber.name)
         job = self._orders.prepare(call, {"id": job_id})
         if not event.subject:
             return job
