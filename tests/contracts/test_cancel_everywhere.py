@@ -13,11 +13,12 @@ import pytest
 
 from backburner.model.job import GROUP_CANCELLED, UNIQUE_GATE, JobImage, JobState, Settlement
 from backburner.model.lane import LANE_GATE, Limit
-from backburner.model.node import KindRecord, QueueRecord
+from backburner.model.node import KindRecord, NodeRecord, QueueRecord
 from backburner.model.operation import OperationRecord
 from backburner.model.query import JobFilter
 from backburner.model.schedule import Outcome, ScheduleChange
 from backburner.ports.backend import Hint
+from backburner.ports.events import Confirmation
 from backburner.ports.jobs import Birth, Keep, Letter
 from backburner.testing.contracts.making import (
     LEASE,
@@ -36,6 +37,7 @@ from backburner.testing.contracts.making import (
     to_settle,
 )
 from backburner.testing.contracts.scheduling import change, fire, known, ledger, plan, schedule, skip, tick
+from backburner.testing.contracts.telling import append, event, kept, listening, names, subscribe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -473,6 +475,108 @@ async def _forget_ticks(harness: Harness) -> Attempt:
     )
 
 
+async def _append(harness: Harness) -> Attempt:
+    subject = new().id
+    events = [kept(name, subject=subject, id=f"{subject}{name}") for name in "abc"]
+    return Attempt(
+        lambda: harness.backend.events.append(events), lambda: names(harness.backend, subject=subject), [], [*"abc"]
+    )
+
+
+async def _subscribe(harness: Harness) -> Attempt:
+    """Subscribe: from then on what is asked for is stored."""
+    name = new().id
+
+    async def look() -> tuple[list[str], int]:
+        return await _subscribed(harness, name), await append(harness.backend, event(name))
+
+    verb = functools.partial(harness.backend.events.subscribe, listening(name, f"{name}.*", name=name))
+    return Attempt(verb, look, ([], 0), ([name], 1))
+
+
+async def _unsubscribe(harness: Harness) -> Attempt:
+    name = new().id
+    await subscribe(harness.backend, name, name=name)
+
+    async def look() -> tuple[list[str], int]:
+        return await _subscribed(harness, name), await append(harness.backend, event(name))
+
+    return Attempt(lambda: harness.backend.events.unsubscribe(name), look, ([name], 1), ([], 0))
+
+
+async def _subscribed(harness: Harness, name: str) -> list[str]:
+    found = (await harness.backend.event_reader.subscriptions()).subscriptions
+    return [record.name for record in found if record.name == name]
+
+
+async def _confirm(harness: Harness) -> Attempt:
+    """Move two subscriptions on, each with jobs."""
+    subscriptions = [new().id for _ in range(2)]
+    for name in subscriptions:
+        await subscribe(harness.backend, "a", name=name)
+    await append(harness.backend, event("a"), event("a"))
+    received = (await harness.backend.events.pull(subscriptions, limit=10)).received
+    jobs = [new() for _ in subscriptions]
+    confirmations = [
+        Confirmation(name=one.name, cursor=one.cursor, upto=one.upto, jobs=(job,))
+        for one, job in zip(received, jobs, strict=True)
+    ]
+
+    async def look() -> tuple[list[int], list[JobState]]:
+        found = (await harness.backend.events.pull(subscriptions, limit=10)).received
+        return [len(one.events) for one in found], await _states(harness, ids(jobs))
+
+    pending = [JobState.PENDING] * 2
+    return Attempt(lambda: harness.backend.events.confirm(confirmations), look, ([2, 2], []), ([0, 0], pending))
+
+
+async def _tell(harness: Harness) -> Attempt:
+    """Settle a job, with a follow-up and a claim, while somebody asks: what became of them is told with it."""
+    await subscribe(harness.backend)
+    claimed, follow_up = await add_claimed(harness.backend), new()
+
+    async def look() -> list[list[str]]:
+        job_ids = [claimed.id, follow_up.id]
+        states = sorted(state.value for state in await _states(harness, job_ids))
+        return [states, *[await names(harness.backend, subject=job_id) for job_id in job_ids]]
+
+    before = ["job.enqueued", "job.claimed"]
+    return Attempt(
+        lambda: harness.backend.jobs.settle("node", [to_settle(claimed, jobs=(follow_up,))], ask()),
+        look,
+        [["running"], before, []],
+        [["completed", "running"], [*before, "job.completed"], before],
+    )
+
+
+async def _carry(harness: Harness) -> Attempt:
+    """Enter a node, and tell of it."""
+    node = new().id
+    record = NodeRecord(id=node, host="host", pid=1, started_at=0, queues={}, kinds=())
+
+    async def look() -> tuple[bool, list[str]]:
+        alive = node in [found.id for found in await harness.backend.nodes.find() if found.alive]
+        return alive, await names(harness.backend, subject=node)
+
+    events = (kept("node.joined", subject=node),)
+    return Attempt(
+        lambda: harness.backend.nodes.publish(record, LEASE, events), look, (False, []), (True, ["node.joined"])
+    )
+
+
+async def _forget_events(harness: Harness) -> Attempt:
+    """Prune events, of which none is kept."""
+    subject = new().id
+    await append(harness.backend, *[kept(name, subject=subject) for name in "abc"])
+
+    async def look() -> tuple[list[str], bool]:
+        page = await harness.backend.event_reader.read(limit=1)
+        return await names(harness.backend, subject=subject), page.pruned == page.last
+
+    keep = msgspec.structs.replace(KEEP, events=0)
+    return Attempt(lambda: harness.backend.admin.prune(keep, 1_000), look, ([*"abc"], False), ([], True))
+
+
 async def _reads(harness: Harness) -> Attempt:
     job = await add(harness.backend)
 
@@ -495,6 +599,10 @@ async def _reads(harness: Harness) -> Attempt:
         await harness.backend.schedule_reader.get(["x"])
         await harness.backend.schedule_reader.find(limit=5)
         await harness.backend.schedule_reader.ticks(limit=5)
+        await harness.backend.reader.backlog()
+        await harness.backend.events.pull(["x"], limit=5)
+        await harness.backend.event_reader.read(limit=5)
+        await harness.backend.event_reader.subscriptions()
         await harness.backend.schema.state()
         await harness.backend.examine()
 
@@ -521,6 +629,7 @@ VERBS = [
     _reads, _upgrade, _notify, _revive, _note, _follow, _release, _restore, _drain,
     _set_kind, _declare, _override, _pass_on, _swap_cell, _acquire, _let_go, _put, _swap, _replay, _purge,
     _fire, _remove, _forget_ticks,
+    _append, _subscribe, _unsubscribe, _confirm, _tell, _carry, _forget_events,
 ]  # fmt: skip
 
 
@@ -557,6 +666,8 @@ async def test_cancelled_anywhere_in_a_transaction(harness: Harness, minded: str
                 done.append(await _run(enqueue, turns))
                 write = [to_settle(claimed, jobs=(follow_up,))]
                 done.append(await _run(functools.partial(harness.backend.jobs.settle, "node", write, tx=tx), turns))
+                events = [kept(name, subject=follow_up.id) for name in "abc"]
+                done.append(await _run(functools.partial(harness.backend.events.append, events, tx=tx), turns))
                 assert harness.backend.transactions.is_open(tx)
                 if minded == "rolls back":
                     raise KeyError
@@ -564,9 +675,11 @@ async def test_cancelled_anywhere_in_a_transaction(harness: Harness, minded: str
         stored = len(await _states(harness, ids(jobs)))
         completed = (await read(harness.backend, claimed.id)).state is JobState.COMPLETED
         assert completed is bool(await _states(harness, [follow_up.id]))
+        told = len(await names(harness.backend, subject=follow_up.id))
         if minded == "rolls back":
-            assert (stored, completed) == (0, False)
+            assert (stored, completed, told) == (0, False, 0)
         else:
+            assert told == 3 if done[2] else told in (0, 3)
             assert stored == 3 if done[0] else stored in (0, 3)
             assert completed or not done[1]
         await _clear(harness)
