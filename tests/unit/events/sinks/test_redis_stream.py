@@ -68,6 +68,17 @@ async def test_a_key_that_is_no_stream_is_refused(redis_namespace: Namespace) ->
     await sink.close()
 
 
+async def test_whatever_else_the_server_says_is_a_failure(redis_namespace: Namespace) -> None:
+    """Somebody may mend it."""
+    key = f"{redis_namespace.name}:events"
+    with redis_namespace.server.connect() as client:
+        client.xadd(key, {"a": "b"}, id=f"{2**64 - 1}-{2**64 - 1}")
+    sink = redis_stream(redis_namespace.server.url, key)
+    with pytest.raises(DeliveryFailed, match="exhausted"):
+        await sink.send(example())
+    await sink.close()
+
+
 async def test_nobody_there_is_a_failure() -> None:
     """Tried again, by its job alone."""
     sink = redis_stream(f"redis://:hushhush@127.0.0.1:{free_port()}/0", "events")
