@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backburner.backends.postgres.admin import PostgresJobAdmin
+from backburner.backends.postgres.event_reader import PostgresEventReader
+from backburner.backends.postgres.events import PostgresEventStore
 from backburner.backends.postgres.examining import examine
 from backburner.backends.postgres.jobs import PostgresJobStore
 from backburner.backends.postgres.keeper import PostgresKeeper
@@ -55,6 +57,8 @@ class PostgresBackend:
         self.operations = PostgresOperationStore(session)
         self.schedules = PostgresScheduleStore(session)
         self.schedule_reader = PostgresScheduleReader(session)
+        self.events = PostgresEventStore(session, self.transactions)
+        self.event_reader = PostgresEventReader(session)
         self.notifier = PostgresNotifier(session)
         self.schema = PostgresSchema(session)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from backburner.backends.content import change_flaw
+from backburner.backends.postgres.appending import documents_of, events_flaw
 from backburner.backends.postgres.failures import is_locked
 from backburner.backends.postgres.inserting import MOST_KEYS, document_of, lanes_of
 from backburner.errors import StoreBusy, StoreError, StoreRefused
@@ -83,7 +84,7 @@ async def _change(changes: Changes, now: int | None, call: Call) -> Changed:
 
 async def _apart(changes: Changes, now: int | None, call: Call) -> Changed:
     """Make each change for itself, in one transaction all the same."""
-    flaws = [change_flaw(each, now or 0) for each in changes]
+    flaws = [change_flaw(each, now or 0) or events_flaw(each.events) for each in changes]
     good = [each for each, flaw in zip(changes, flaws, strict=True) if flaw is None]
     document = {
         "now": now,
@@ -127,6 +128,10 @@ def document_of_changes(changes: Changes) -> dict[str, object]:
             for tick in each.ticks
         ],
     }
+    events = [event for each in changes for event in each.events]
+    if events:
+        document["events"] = documents_of(events)
+        document["event_owners"] = [number for number, each in enumerate(changes) for _ in each.events]
     jobs = document_of(groups, None)
     if jobs:
         owners = [number for number, group in enumerate(groups) for _ in group]

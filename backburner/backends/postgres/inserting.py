@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     Call: TypeAlias = Callable[[bytes], Awaitable[str]]
     Groups: TypeAlias = Sequence[Sequence[NewJob]]
 
-__all__ = ["MOST_KEYS", "document_of", "enqueue", "lanes_of"]
+__all__ = ["MOST_KEYS", "Part", "alone", "document_of", "enqueue", "flaw_of", "lanes_of", "portions"]
 
 _STORED = GroupAnswer()
 #: Each unique key takes a place in the server's table of locks until its transaction ends, and that has some thousands.
 MOST_KEYS = 500
 
 
-class _Part(msgspec.Struct):
+class Part(msgspec.Struct):
     """What became of one part of a write; positions count from 1."""
 
     born: tuple[int, ...] = ()
@@ -43,7 +43,7 @@ class _Part(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     now: int
-    parts: list[_Part]
+    parts: list[Part]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -59,7 +59,7 @@ async def enqueue(
     """
     answers: list[GroupAnswer] = []
     moment = 0
-    for part in _portions(groups):
+    for part in portions(groups):
         try:
             enqueued = await _enqueue(part, birth, now, call, careful=careful)
         except StoreError as error:
@@ -105,7 +105,7 @@ async def _together(groups: Groups, birth: Birth | None, now: int | None, call: 
 
 async def _apart(groups: Groups, birth: Birth | None, now: int | None, call: Call, lanes: Sequence[str]) -> Enqueued:
     """Store each group for itself, in one transaction all the same."""
-    refused = {number: flaw for number, group in enumerate(groups) if (flaw := _flaw(group, now or 0)) is not None}
+    refused = {number: flaw for number, group in enumerate(groups) if (flaw := flaw_of(group, now or 0)) is not None}
     good = [[group] for number, group in enumerate(groups) if number not in refused]
     document: dict[str, object] = {
         "now": now,
@@ -117,13 +117,13 @@ async def _apart(groups: Groups, birth: Birth | None, now: int | None, call: Cal
     answer = _decode(await call(_encode(document)))
     parts = iter(zip(good, answer.parts, strict=True))
     answers = [
-        GroupAnswer(refused=refused[number]) if number in refused else _alone(*next(parts))
+        GroupAnswer(refused=refused[number]) if number in refused else alone(*next(parts))
         for number in range(len(groups))
     ]
     return Enqueued(answer.now, tuple(answers))
 
 
-def _flaw(group: Sequence[NewJob], now: int) -> str | None:
+def flaw_of(group: Sequence[NewJob], now: int) -> str | None:
     """Say what cannot even be sent; the rest is the server's to say."""
     for job in group:
         flaw = job_flaw(job, now)
@@ -132,14 +132,15 @@ def _flaw(group: Sequence[NewJob], now: int) -> str | None:
     return None
 
 
-def _alone(groups: Groups, part: _Part) -> GroupAnswer:
+def alone(groups: Groups, part: Part) -> GroupAnswer:
+    """Return what became of the only group of a part."""
     if part.refused is not None:
         return GroupAnswer(refused=f"{part.why} (SQLSTATE {part.refused})")
     (answer,) = _answers(groups, part)
     return answer
 
 
-def _portions(groups: Groups) -> list[Groups]:
+def portions(groups: Groups) -> list[Groups]:
     """Return the groups in runs of not too many unique keys."""
     keys = [sum([job.unique is not None for job in group]) for group in groups]
     if sum(keys) <= MOST_KEYS:
@@ -180,7 +181,7 @@ def document_of(groups: Groups, birth: Birth | None) -> dict[str, object]:
     return part
 
 
-def _answers(groups: Groups, part: _Part) -> list[GroupAnswer]:
+def _answers(groups: Groups, part: Part) -> list[GroupAnswer]:
     """Return what became of each group."""
     born, known, holders, busy = set(part.born), set(part.known), part.holders, set(part.busy)
     answers: list[GroupAnswer] = []

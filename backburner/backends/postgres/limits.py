@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backburner.backends.matching import beyond
+from backburner.backends.postgres.appending import documents_of
 from backburner.model.lane import LaneRecord, LimitRecord
 from backburner.ports.limits import Cells, Lanes, Swapped
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backburner.backends.postgres.session import Session
+    from backburner.model.event import NewEvent
     from backburner.model.lane import Limit
 
 __all__ = ["PostgresCellStore", "PostgresLimitStore"]
@@ -39,11 +41,13 @@ class PostgresLimitStore:
         stated = {name: _written(limit) for name, limit in limits.items()}
         await session.call(session.intake, "declare", _encode({"now": session.now, "limits": stated}))
 
-    async def override(self, name: str, limit: Limit | None, *, by: str | None, reason: str | None) -> None:
-        """Write what an operator sets in place of what code declares; None takes that back."""
+    async def override(
+        self, name: str, limit: Limit | None, *, by: str | None, reason: str | None, events: Sequence[NewEvent] = ()
+    ) -> None:
+        """Write what an operator sets in place of what code declares, and store events; None takes that back."""
         session = self._session
         given = {"now": session.now, "name": name, "limit": _written(limit), "by": by, "reason": reason}
-        await session.call(session.intake, "override", _encode(given))
+        await session.call(session.intake, "override", _encode({**given, "events": documents_of(events)}))
 
     async def list(self) -> tuple[LimitRecord, ...]:
         """Return the limits that are declared or set, by name."""
@@ -70,11 +74,14 @@ class PostgresCellStore:
         statement = session.statement("cells")
         return _decode_cells(await session.reads.value(statement, session.now, prefix, beyond(prefix)))
 
-    async def swap(self, name: str, value: str, version: int, limit: Limit | None = None) -> Swapped:
-        """Write a cell, if its version is the one given, and declare a limit with it."""
+    async def swap(
+        self, name: str, value: str, version: int, limit: Limit | None = None, events: Sequence[NewEvent] = ()
+    ) -> Swapped:
+        """Write a cell, if its version is the one given, declare a limit with it, and store events."""
         session = self._session
         given = {"now": session.now, "name": name, "value": value, "version": version, "limit": _written(limit)}
-        return _decode_swapped(await session.call(session.intake, "swap_cell", _encode(given)))
+        document = _encode({**given, "events": documents_of(events)})
+        return _decode_swapped(await session.call(session.intake, "swap_cell", document))
 
 
 def _written(limit: Limit | None) -> str | None:

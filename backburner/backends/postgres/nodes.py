@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.postgres.appending import carried
 from backburner.model.node import NodeRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from backburner.backends.postgres.session import Session
+    from backburner.model.event import NewEvent
 
 __all__ = ["PostgresNodeStore"]
 
@@ -25,22 +29,24 @@ class PostgresNodeStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def publish(self, node: NodeRecord, ttl: int) -> None:
-        """Enter a node, alive for ``ttl`` microseconds unless it beats."""
+    async def publish(self, node: NodeRecord, ttl: int, events: Sequence[NewEvent] = ()) -> None:
+        """Enter a node, alive for ``ttl`` microseconds unless it beats, and store events if it is new."""
         session = self._session
         queues, signatures = _encode(node.queues).decode(), _encode(node.signatures).decode()
         row = (node.id, node.host, node.pid, node.started_at, queues, [*node.kinds], signatures)
-        more = (_encode(node.kind_queues).decode(), [*node.schedules], ttl)
+        more = (_encode(node.kind_queues).decode(), [*node.schedules], ttl, carried(events, session.now))
         await session.runs.value(session.statement("publish"), session.now, *row, *more)
 
-    async def withdraw(self, node: str) -> None:
-        """Strike a node; what it still held is recovered as lapsed."""
-        await self._session.runs.value(self._session.statement("withdraw"), node)
-
-    async def drain(self, node: str) -> bool:
-        """Ask a node to drain; False when no live node has this id."""
+    async def withdraw(self, node: str, events: Sequence[NewEvent] = ()) -> None:
+        """Strike a node, and store events if it was there; what it still held is recovered as lapsed."""
         session = self._session
-        return await session.runs.value(session.statement("drain"), session.now, node) is not None
+        await session.runs.value(session.statement("withdraw"), node, carried(events, session.now))
+
+    async def drain(self, node: str, events: Sequence[NewEvent] = ()) -> bool:
+        """Ask a node to drain, and store events; False, and none, when no live node has this id."""
+        session = self._session
+        told = carried(events, session.now)
+        return await session.runs.value(session.statement("drain"), session.now, node, told) is not None
 
     async def find(self) -> tuple[NodeRecord, ...]:
         """Return the nodes, each alive or not, by id."""

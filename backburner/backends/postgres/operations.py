@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.postgres.appending import carried
 from backburner.model.operation import OperationRecord
 from backburner.ports.operations import Operations
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.postgres.session import Session
+    from backburner.model.event import NewEvent
 
 __all__ = ["PostgresOperationStore"]
 
@@ -27,11 +29,12 @@ class PostgresOperationStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def put(self, operation: OperationRecord) -> bool:
-        """Write a new operation as version 1; False when the id exists."""
+    async def put(self, operation: OperationRecord, events: Sequence[NewEvent] = ()) -> bool:
+        """Write a new operation as version 1, and store events; False, and nothing, when the id exists."""
         session = self._session
         row = (operation.id, operation.action, operation.state, operation.active, operation.by, operation.reason)
-        return await session.intake.value(session.statement("put_operation"), session.now, *row) is not None
+        told = carried(events, session.now)
+        return await session.intake.value(session.statement("put_operation"), session.now, *row, told) is not None
 
     async def get(self, ids: Sequence[str]) -> Operations:
         """Return those of these ids that exist, newest id first."""
@@ -47,8 +50,9 @@ class PostgresOperationStore:
         page = found[:limit]
         return Operations(now, page, page[-1].id if page and len(found) > limit else None)
 
-    async def swap(self, operation: OperationRecord) -> bool:
-        """Write ``state`` and ``active`` if the stored version is the operation's; else False."""
+    async def swap(self, operation: OperationRecord, events: Sequence[NewEvent] = ()) -> bool:
+        """Write ``state`` and ``active``, and store events, if the stored version is the operation's; else False."""
         session = self._session
         row = (operation.id, operation.version, operation.state, operation.active)
-        return await session.intake.value(session.statement("swap_operation"), session.now, *row) is not None
+        told = carried(events, session.now)
+        return await session.intake.value(session.statement("swap_operation"), session.now, *row, told) is not None

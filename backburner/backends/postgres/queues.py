@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.postgres.appending import carried
 from backburner.model.node import KindRecord, QueueRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from backburner.backends.postgres.session import Session
+    from backburner.model.event import NewEvent
 
 __all__ = ["PostgresKindStore", "PostgresQueueStore"]
 
@@ -26,11 +30,12 @@ class PostgresQueueStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def set(self, queue: QueueRecord) -> None:
-        """Write a queue's settings."""
+    async def set(self, queue: QueueRecord, events: Sequence[NewEvent] = ()) -> None:
+        """Write a queue's settings, and store events."""
+        session = self._session
         rate = None if queue.rate is None else _encode(queue.rate).decode()
         row = (queue.name, queue.paused, queue.paused_until, queue.reason, queue.by, queue.slots, rate)
-        await self._session.intake.value(self._session.statement("set_queue"), *row)
+        await session.intake.value(session.statement("set_queue"), *row, carried(events, session.now))
 
     async def list(self) -> tuple[QueueRecord, ...]:
         """Return the queues that have settings, by name."""
@@ -46,14 +51,15 @@ class PostgresKindStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def set(self, kind: KindRecord) -> None:
-        """Write a kind's pause; one that is not paused is forgotten."""
+    async def set(self, kind: KindRecord, events: Sequence[NewEvent] = ()) -> None:
+        """Write a kind's pause, and store events; one that is not paused is forgotten."""
         session = self._session
+        told = carried(events, session.now)
         if kind.paused:
             row = (kind.name, kind.paused_until, kind.reason, kind.by)
-            await session.intake.value(session.statement("set_kind"), *row)
+            await session.intake.value(session.statement("set_kind"), *row, told)
         else:
-            await session.intake.value(session.statement("resume_kind"), kind.name)
+            await session.intake.value(session.statement("resume_kind"), kind.name, told)
 
     async def list(self) -> tuple[KindRecord, ...]:
         """Return the kinds that are paused, by name."""

@@ -12,7 +12,7 @@ from backburner.backends.postgres.statements import fill
 from backburner.errors import StoreRefused
 from backburner.model.job import Attempt, JobImage, JobRecord
 from backburner.model.query import JobFilter, Shown
-from backburner.ports.jobs import Groups, Images, Page
+from backburner.ports.jobs import Backlog, Groups, Images, Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,9 @@ _decode_records = msgspec.json.Decoder(tuple[int, tuple[JobRecord, ...]]).decode
 _decode_attempts = msgspec.json.Decoder(tuple[Attempt, ...]).decode
 _decode_images = msgspec.json.Decoder(tuple[int, tuple[JobImage, ...]]).decode
 _decode_groups = msgspec.json.Decoder(Groups).decode
+_decode_backlog = msgspec.json.Decoder(Backlog).decode
 _decode_counts = msgspec.json.Decoder(dict[Shown, int]).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class PostgresJobReader:
@@ -69,6 +71,11 @@ class PostgresJobReader:
             return Groups((await self.get(())).now, ())
         letters = msgspec.structs.replace(where, states=(Shown.DEAD,))
         return _decode_groups(await self._filtered("groups", letters, limit))
+
+    async def backlog(self) -> Backlog:
+        """Count what each queue holds, by indexes."""
+        session = self._session
+        return _decode_backlog(await session.call(session.reads, "backlog", _encode({"now": session.now})))
 
     async def export(self, *, limit: int, after: str | None = None, where: JobFilter | None = None) -> Images:
         """Return whole jobs that match, smallest id first, above ``after``."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.postgres.appending import carried
 from backburner.backends.postgres.changing import change
 from backburner.backends.postgres.due_floor import DueFloor
 from backburner.model.schedule import ScheduleRecord
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.postgres.session import Session
+    from backburner.model.event import NewEvent
     from backburner.model.schedule import ScheduleChange
     from backburner.ports.schedules import Changed
 
@@ -61,7 +63,8 @@ class PostgresScheduleStore:
                 self._floor.lower(each.schedule.due_at)
         return changed
 
-    async def remove(self, name: str, version: int) -> bool:
-        """Delete a schedule of that version; False when there is none."""
+    async def remove(self, name: str, version: int, events: Sequence[NewEvent] = ()) -> bool:
+        """Delete a schedule of that version, and store events; False, and none, when there is no such."""
         session = self._session
-        return await session.intake.value(session.statement("remove_schedule"), name, version) is not None
+        row = (name, version, carried(events, session.now))
+        return await session.intake.value(session.statement("remove_schedule"), *row) is not None

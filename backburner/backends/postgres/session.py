@@ -103,6 +103,11 @@ class Session:
             await to_the_end(link.close())
 
     @property
+    def writes(self) -> bool:
+        """Whether the store was opened for writing."""
+        return self._writes
+
+    @property
     def reads(self) -> Link:
         """The connection that reads; raises `StoreUnavailable` while closed."""
         return self._link("reads")

@@ -10,6 +10,7 @@ DECLARE
     running text[] := '{}';
     ended text[] := '{}';
     each record;
+    asked_for text[] := wanted('{job.cancelled}');
 BEGIN
     FOR each IN SELECT j.id, j.state FROM jobs AS j WHERE j.id = ANY (asked) AND j.id <> ALL (busy) LOOP
         CASE each.state
@@ -19,6 +20,9 @@ BEGIN
         END CASE;
     END LOOP;
     UPDATE jobs SET state = 'cancelled', reason = why, gate = '', ended_at = moment WHERE id = ANY (pending);
+    IF 'job.cancelled' = ANY (asked_for) THEN
+        PERFORM tell_of_jobs('job.cancelled', pending, NULL, why, moment);
+    END IF;
     UPDATE jobs SET cancel_reason = why
     WHERE id = ANY (running) AND (cancel_reason IS NULL OR (cancel_reason = 'group' AND why <> 'group'));
     IF cardinality(pending) > 0 AND anybody_parked() THEN

@@ -8,6 +8,7 @@ DECLARE
     part json;
     moment bigint;
     answers json[] := '{}';
+    asked text[] := wanted('{job.enqueued}');
 BEGIN
     SELECT * INTO given FROM json_to_record(document) AS whole (now bigint, careful boolean, names text[], parts json);
     moment := instant(given.now);
@@ -17,11 +18,11 @@ BEGIN
     END IF;
     FOR part IN SELECT json_array_elements(given.parts) LOOP
         IF given.careful IS NOT TRUE THEN
-            answers := answers || change_part(part, false, moment);
+            answers := answers || change_part(part, false, asked, moment);
             CONTINUE;
         END IF;
         BEGIN
-            answers := answers || change_part(part, true, moment);
+            answers := answers || change_part(part, true, asked, moment);
         EXCEPTION
             WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
                 answers := answers || json_build_object('refused', SQLSTATE, 'why', SQLERRM);

@@ -1,9 +1,10 @@
 -- Apply changes of schedules, each of another one: {"schedules": [schedule, its version the one that the change was made from],
 -- "ticks": [line, with the change's number as its owner], "lanes", "head": [job], "owners", "tail": [job], "tail_owners"}, the
 -- jobs as `store` has them, with the numbers of their changes, from 0. `wary` looks for job ids stored before; without it one
--- ends the write. A change whose schedule is of another version, or has a key that another transaction decides about, is left
--- out whole. Answers {"outrun": [number], "busy": [number], "holders": {number: {job id: holder}}}.
-CREATE OR REPLACE FUNCTION {schema}.change_part(part json, wary boolean, moment bigint) RETURNS json LANGUAGE plpgsql AS $$
+-- ends the write. `asked_for` are the events about jobs that somebody asks for; "events" are told of the changes themselves, by
+-- their numbers in "event_owners". A change whose schedule is of another version, or has a key that another transaction decides
+-- about, is left out whole. Answers {"outrun": [number], "busy": [number], "holders": {number: {job id: holder}}}.
+CREATE OR REPLACE FUNCTION {schema}.change_part(part json, wary boolean, asked_for text[], moment bigint) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
     given record;
     asked schedules[];
@@ -15,7 +16,8 @@ DECLARE
     holders jsonb := '{}';
 BEGIN
     SELECT * INTO given FROM json_to_record(part) AS whole (
-        schedules json, ticks json, lanes text[], head json, owners integer[], tail json, tail_owners integer[]);
+        schedules json, ticks json, lanes text[], head json, owners integer[], tail json, tail_owners integer[],
+        events json, event_owners integer[]);
     asked := ARRAY(SELECT a FROM json_populate_recordset(NULL::schedules, given.schedules) AS a);
     -- All by their names, and what is there before what is to come: so of two who change the same none waits for the other.
     -- Each one's version, and when it was created.
@@ -51,7 +53,7 @@ BEGIN
     IF given.head IS NOT NULL OR given.tail IS NOT NULL THEN
         stored := store(
             given.head, given.owners, NULL, NULL, given.tail, false, wary,
-            CASE WHEN given.lanes IS NULL THEN '{}' ELSE standing_at(given.lanes) END, moment);
+            CASE WHEN given.lanes IS NULL THEN '{}' ELSE standing_at(given.lanes) END, asked_for, moment);
         busy := ARRAY(SELECT json_array_elements_text(stored -> 'busy')::integer);
         kept := stored -> 'holders';
         IF kept <> '{}' THEN
@@ -89,6 +91,9 @@ BEGIN
     CROSS JOIN LATERAL (SELECT holders -> t.owner::text ->> t.job AS holder) AS h
     WHERE t.owner <> ALL (outrun || busy)
     ON CONFLICT (id) DO NOTHING;
+    IF given.events IS NOT NULL THEN
+        PERFORM append_events(without(given.events, given.event_owners, outrun || busy), moment);
+    END IF;
     RETURN json_build_object('outrun', outrun, 'busy', busy, 'holders', holders);
 END
 $$;

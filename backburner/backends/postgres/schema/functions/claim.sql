@@ -6,6 +6,6 @@ BEGIN
     IF NOT EXISTS (SELECT FROM nodes WHERE id = request ->> 'node' AND lease_until > moment) THEN
         RETURN '{"lost": true}';
     END IF;
-    RETURN claim_jobs(request, moment);
+    RETURN claim_jobs(request, wanted('{job.claimed}'), moment);
 END
 $$;

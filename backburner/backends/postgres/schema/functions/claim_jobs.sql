@@ -10,7 +10,7 @@
 -- A job with lanes is handed out if none of them refuses it, else parked at the first that does; what it takes is not there
 -- for those after it. All lanes of a look at the line are asked for together, once it meets the first job that names any, and
 -- kept in arrays by position: an element is changed in place, where a document or a table would be written anew for each job.
-CREATE OR REPLACE FUNCTION {schema}.claim_jobs(request json, moment bigint) RETURNS json LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION {schema}.claim_jobs(request json, asked text[], moment bigint) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
     -- Jobs that one claim parks, so that it does not take long.
     most_parked CONSTANT integer := 1000;
@@ -324,7 +324,7 @@ BEGIN
         END LOOP;
         looked := looked + (clock_timestamp() - began);
         IF cardinality(ids) > 0 THEN
-            claims := claims || hand_over(ids, gates, asking, moment);
+            claims := claims || hand_over(ids, gates, asking, asked, moment);
         END IF;
         IF cardinality(turned_away) > 0 THEN
             UPDATE jobs AS j SET gate = away.gate

@@ -9,6 +9,7 @@ DECLARE
     moment bigint;
     answers json[] := '{}';
     standing text[] := '{}';
+    asked text[] := wanted('{job.enqueued,job.claimed}');
 BEGIN
     -- Taken apart once: every -> would read the whole of it.
     SELECT * INTO given FROM json_to_record(document) AS whole (
@@ -19,14 +20,14 @@ BEGIN
     END IF;
     IF given.parts IS NULL THEN
         answers := answers || store(
-            given.head, given.owners, given.node, given.tokens, given.tail, false, false, standing, moment);
+            given.head, given.owners, given.node, given.tokens, given.tail, false, false, standing, asked, moment);
     END IF;
     FOR part IN SELECT * FROM json_to_recordset(given.parts) AS part (
         head json, owners integer[], tokens bigint[], tail json)
     LOOP
         BEGIN
             answers := answers || store(
-                part.head, part.owners, given.node, part.tokens, part.tail, false, true, standing, moment);
+                part.head, part.owners, given.node, part.tokens, part.tail, false, true, standing, asked, moment);
         EXCEPTION
             WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
                 answers := answers || json_build_object('refused', SQLSTATE, 'why', SQLERRM);

@@ -1,8 +1,8 @@
 -- Delete ended jobs whose own time has passed, and their history: {"now", "limit", "completed", "cancelled", "dead", "ticks",
--- "after_lane"}, how long each is kept, NULL for ever. Their children are let go first. A job that is kept for its parent's sake lets its
+-- "events", "after_lane"}, how long each is kept, NULL for ever. Their children are let go first. A job that is kept for its parent's sake lets its
 -- children go all the same, and is lifted out of what is to be pruned until its parent lets it go.
--- Ended operations are kept as long as the dead, lines of ledgers as long as `ticks` says. Rows that others have locked are
--- passed over. Answers how many rows changed, without those lifted out; and the lane after which the next call goes on.
+-- Ended operations are kept as long as the dead, lines of ledgers as long as `ticks` says, events as `events`, subscriptions as
+-- they said. Rows that others have locked are passed over. What has no number is given one, should nobody ever read. Answers how many rows changed, without those lifted out; and the lane after which the next call goes on.
 CREATE OR REPLACE FUNCTION {schema}.prune(document json) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
     moment bigint := instant((document ->> 'now')::bigint);
@@ -15,6 +15,7 @@ DECLARE
     kept text[];
     forgotten integer;
     lines integer;
+    asked text[] := wanted('{job.purged}');
 BEGIN
     WHILE room > 0 LOOP
         past := ARRAY(
@@ -47,6 +48,11 @@ BEGIN
                 SELECT true FROM jobs AS child WHERE child.parent = j.id AND child.parent IS NOT NULL LIMIT 1) IS NULL
             LIMIT room - orphans
         ) AS childless;
+        IF 'job.purged' = ANY (asked) THEN
+            PERFORM tell_of_jobs(
+                'job.purged', ARRAY(SELECT id FROM jobs WHERE id = ANY (gone) AND state IS NOT DISTINCT FROM 'dead'), NULL,
+                'retention', moment);
+        END IF;
         DELETE FROM attempts WHERE job = ANY (gone);
         DELETE FROM jobs WHERE id = ANY (gone);
         UPDATE jobs SET lifted = true WHERE id = ANY (kept);
@@ -71,6 +77,8 @@ BEGIN
     WHERE (name, holder) IN (
         SELECT name, holder FROM leases WHERE until <= moment AND token < moment LIMIT most FOR UPDATE SKIP LOCKED);
     RETURN json_build_object(
-        'changed', changed + forgotten + lines, 'after_lane', prune_lanes(document ->> 'after_lane', most, moment));
+        'changed', changed + forgotten + lines
+            + prune_events((document ->> 'events')::bigint, room - forgotten - lines, moment),
+        'after_lane', prune_lanes(document ->> 'after_lane', most, moment));
 END
 $$;

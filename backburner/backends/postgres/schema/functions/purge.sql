@@ -39,6 +39,9 @@ BEGIN
             SELECT true FROM jobs AS j WHERE j.parent = g.id AND j.parent IS NOT NULL AND j.id <> ALL (children) LIMIT 1));
     gone := ARRAY(SELECT unnest(gone) EXCEPT SELECT unnest(tied));
     UPDATE jobs SET parent = NULL, lifted = false WHERE id = ANY (children) AND parent <> ALL (tied);
+    IF cardinality(wanted('{job.purged}')) > 0 THEN
+        PERFORM tell_of_jobs('job.purged', gone, NULL, 'purged', moment);
+    END IF;
     DELETE FROM attempts WHERE job = ANY (gone);
     DELETE FROM jobs WHERE id = ANY (gone);
     RETURN disposed(given.operation, cardinality(gone), missed, kept, busy || tied, moment);

@@ -1,5 +1,6 @@
 -- Hand a node, under new tokens, jobs to settle that it is not to run: the claims of dead nodes, then what has expired.
--- {"now", "node", "limit"}. Dead nodes that hold nothing any more are struck from the list.
+-- {"now", "node", "limit"}. Dead nodes whose claims are handed over for the first time are told of; those that hold nothing any
+-- more are struck from the list.
 CREATE OR REPLACE FUNCTION {schema}.recover(document json) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
     moment bigint := instant((document ->> 'now')::bigint);
@@ -26,6 +27,7 @@ BEGIN
             SELECT r.id FROM jobs AS r WHERE r.state = 'running' AND r.node = d.node LIMIT most FOR UPDATE SKIP LOCKED
         ) AS j
         LIMIT most);
+    PERFORM lose(ids, moment);
     ids := ids || ARRAY(
         SELECT j.id FROM jobs AS j
         WHERE j.state = 'pending' AND j.expires_at IS NOT NULL AND j.expires_at <= moment

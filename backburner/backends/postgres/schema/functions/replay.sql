@@ -53,6 +53,9 @@ BEGIN
         lifted = false
     FROM unnest(ids, arguments, policies, gates) AS l (id, args, retry, gate)
     WHERE j.id = l.id;
+    IF cardinality(wanted('{job.replayed}')) > 0 THEN
+        PERFORM tell_of_jobs('job.replayed', ids, NULL, NULL, moment);
+    END IF;
     PERFORM stand_at(gates, moment);
     RETURN disposed(given.operation, cardinality(ids), missed, kept, busy, moment);
 END

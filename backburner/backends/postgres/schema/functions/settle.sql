@@ -18,6 +18,9 @@ DECLARE
     back text[] := '{}';
     laned text[];
     let_in integer := 0;
+    -- The events that somebody asks for, and the jobs completed, if that is one of them.
+    asked text[];
+    completed text[];
 BEGIN
     -- Taken apart once: every -> would read the whole of it.
     SELECT * INTO given FROM json_to_record(document) AS whole (
@@ -28,6 +31,9 @@ BEGIN
     ) THEN
         RETURN '{"lost": true}';
     END IF;
+    asked := wanted('{
+        job.enqueued,job.claimed,job.completed,job.retry,job.snoozed,job.interrupted,job.crashed,job.misfit,job.released,
+        job.cancelled,job.dead}');
     IF given.careful THEN
         ids := ARRAY(
             SELECT settled ->> 'id'
@@ -45,7 +51,7 @@ BEGIN
     END IF;
     -- Notes come before the end of their runs.
     IF given.others IS NOT NULL THEN
-        others := settle_each(given.others, given.node, busy, moment);
+        others := settle_each(given.others, given.node, busy, asked, moment);
         stale := stale || ARRAY(SELECT json_array_elements_text(others -> 'stale'));
         leaving := ARRAY(SELECT json_array_elements_text(others -> 'leaving'));
         back := ARRAY(SELECT json_array_elements_text(others -> 'back'));
@@ -61,7 +67,12 @@ BEGIN
               AND j.state IS NOT DISTINCT FROM 'running' AND j.id <> ALL (busy)
             RETURNING j.id, j.lanes
         )
-        SELECT count(*), array_agg(id) FILTER (WHERE lanes IS NOT NULL) INTO applied, laned FROM done;
+        SELECT
+            count(*), array_agg(id) FILTER (WHERE lanes IS NOT NULL), array_agg(id) FILTER (WHERE 'job.completed' = ANY (asked))
+        INTO applied, laned, completed FROM done;
+        IF completed IS NOT NULL THEN
+            PERFORM tell_of_jobs('job.completed', completed, given.node, NULL, moment);
+        END IF;
         leaving := leaving || laned;
         IF cardinality(back) > 0 THEN
             back := ARRAY(SELECT unnest(back) EXCEPT SELECT unnest(laned));
@@ -74,6 +85,12 @@ BEGIN
                     SELECT true FROM jobs AS j
                     WHERE j.id = ended.id AND j.token = ended.token AND j.node IS NOT DISTINCT FROM given.node) IS NULL);
         END IF;
+    END IF;
+    IF json_typeof(others -> 'told') = 'object' THEN
+        INSERT INTO unnumbered (name, subject, time, data)
+        SELECT told.event, told.id, moment, told.data
+        FROM json_to_record(others -> 'told') AS all_told (events text[], ids text[], data text[])
+        CROSS JOIN LATERAL unnest(all_told.events, all_told.ids, all_told.data) AS told (event, id, data);
     END IF;
     IF anybody_parked() THEN
         let_in := let_through(ARRAY(
@@ -88,7 +105,7 @@ BEGIN
     IF json_array_length(others -> 'jobs') > 0 THEN
         PERFORM store(
             others -> 'jobs', '{}', NULL, '{}', NULL, true, true,
-            CASE WHEN given.lanes IS NULL THEN '{}' ELSE standing_at(given.lanes) END, moment);
+            CASE WHEN given.lanes IS NULL THEN '{}' ELSE standing_at(given.lanes) END, asked, moment);
     END IF;
     -- Last of all: nobody who has to wait for a job of this write holds a lane that is waited for here.
     IF cardinality(leaving) > 0 THEN
@@ -103,6 +120,6 @@ BEGIN
     END IF;
     RETURN json_build_object(
         'now', moment, 'stale', stale, 'busy', busy, 'let_in', let_in, 'cancelled', coalesce(others -> 'cancelled', '{}'),
-        'batch', CASE WHEN given.claim IS NOT NULL THEN claim_jobs(given.claim, moment) END);
+        'batch', CASE WHEN given.claim IS NOT NULL THEN claim_jobs(given.claim, asked, moment) END);
 END
 $$;

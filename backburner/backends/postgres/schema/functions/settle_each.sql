@@ -1,7 +1,8 @@
 -- Apply settlements in the order given, one by one; those of busy jobs are left out. Answers {"stale": [id],
 -- "cancelled": {id: reason}, "jobs": [the follow-ups of those applied], "leaving": [jobs with lanes that no longer run, or
--- lend their slot], "back": [those that take it back]}.
-CREATE OR REPLACE FUNCTION {schema}.settle_each(settlements json, holder_node text, busy text[], moment bigint) RETURNS json LANGUAGE plpgsql AS $$
+-- lend their slot], "back": [those that take it back], "told": {"events": [name], "ids", "data"}}, what is to be told of them, of
+-- the events that are `asked`.
+CREATE OR REPLACE FUNCTION {schema}.settle_each(settlements json, holder_node text, busy text[], asked text[], moment bigint) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
     each record;
     job jobs;
@@ -12,6 +13,10 @@ DECLARE
     following json[] := '{}';
     leaving text[] := '{}';
     back text[] := '{}';
+    event text;
+    told_events text[] := '{}';
+    told_ids text[] := '{}';
+    told_data text[] := '{}';
 BEGIN
     FOR each IN SELECT * FROM json_to_recordset(settlements) AS settlement (
         id text, token bigint, state text, result text, reason text, delay bigint, gate text, backoff bigint,
@@ -77,6 +82,22 @@ BEGIN
                     ELSE coalesce(each.fingerprint, '') END,
                 cancel_reason = NULL, lent = false, recovered_cause = NULL, recovered_node = NULL
             WHERE j.id = each.id;
+            event := event_of_settlement(each.state, each.ending, put_back);
+            IF event = ANY (asked) THEN
+                told_events := told_events || event;
+                told_ids := told_ids || each.id::text;
+                told_data := told_data || job_data(
+                    job.kind, job.queue, job.attempt, holder_node,
+                    CASE WHEN event IN ('job.cancelled', 'job.dead')
+                        THEN CASE WHEN each.state = 'pending' THEN job.cancel_reason ELSE each.reason END END,
+                    CASE WHEN event IN ('job.retry', 'job.interrupted', 'job.crashed', 'job.misfit', 'job.dead')
+                        THEN each.error END,
+                    CASE WHEN event IN ('job.retry', 'job.snoozed', 'job.interrupted', 'job.crashed', 'job.misfit', 'job.dead')
+                        THEN each.message END,
+                    CASE WHEN event IN ('job.retry', 'job.dead') THEN each.fingerprint END,
+                    CASE WHEN event IN ('job.retry', 'job.snoozed', 'job.released')
+                        THEN greatest(0, coalesce(each.delay, 0)) END);
+            END IF;
             following := following || ARRAY(SELECT json_array_elements(each.jobs));
             IF each.state = 'pending' AND NOT put_back THEN
                 cancelled := cancelled || jsonb_build_object(each.id, coalesce(job.cancel_reason, 'cancelled'));
@@ -87,6 +108,7 @@ BEGIN
     END LOOP;
     RETURN json_build_object(
         'stale', stale, 'cancelled', cancelled, 'jobs', to_json(following), 'leaving', leaving,
-        'back', back);
+        'back', back, 'told', CASE WHEN cardinality(told_ids) > 0 THEN
+            json_build_object('events', told_events, 'ids', told_ids, 'data', told_data) END);
 END
 $$;

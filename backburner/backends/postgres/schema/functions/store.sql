@@ -3,11 +3,12 @@
 -- birth (0: not on offer), and positions count from 1 through both.
 -- A job whose key is held is parked at its gate if `parks`, else left out; a group whose key another transaction decides
 -- about is left out as busy, or parked. `wary` looks for ids stored before; without it one ends the write.
--- Who could run at once is parked at the first of its lanes that is among `standing_lanes`.
+-- Who could run at once is parked at the first of its lanes that is among `standing_lanes`. `asked` are the events that somebody
+-- asks for.
 -- Answers {"born": [position], "known": [position], "holders": {position: id}, "busy": [group]}.
 CREATE OR REPLACE FUNCTION {schema}.store(
     head json, owners integer[], bearer text, tokens bigint[], tail json, parks boolean, wary boolean,
-    standing_lanes text[], moment bigint
+    standing_lanes text[], asked text[], moment bigint
 ) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
     new record;
@@ -23,6 +24,9 @@ DECLARE
     parents text[] := '{}';
     standing text;
     fresh text[];
+    -- The jobs that were stored, and those born.
+    stored_ids text[] := '{}';
+    born_ids text[] := '{}';
 BEGIN
     IF bearer IS NOT NULL THEN
         alive := EXISTS (SELECT FROM nodes WHERE id = bearer AND lease_until > moment);
@@ -78,6 +82,7 @@ BEGIN
                     total = NULL, checkpoint = NULL, lifted = false
                 WHERE id = new.id AND state = 'cancelled';
                 CONTINUE stored WHEN NOT FOUND;
+                stored_ids := stored_ids || new.id;
             ELSE
                 known := known || new.nth;
             END IF;
@@ -115,8 +120,10 @@ BEGIN
             known := known || new.nth;
             CONTINUE;
         END IF;
+        stored_ids := stored_ids || new.id;
         IF token IS NOT NULL THEN
             born := born || new.nth;
+            born_ids := born_ids || new.id;
         END IF;
         IF new.parent IS NOT NULL THEN
             parents := parents || new.parent;
@@ -139,6 +146,7 @@ BEGIN
             RETURNING id
         )
         SELECT coalesce(array_agg(id), '{}') INTO fresh FROM stored;
+        stored_ids := stored_ids || fresh;
         IF cardinality(fresh) < json_array_length(tail) THEN
             known := known || ARRAY(
                 SELECT coalesce(cardinality(owners), 0) + n.nth
@@ -153,6 +161,15 @@ BEGIN
             n.id, n.kind, n.queue, n.args, n.priority, moment, n.due_at, n.expires_at, n.timeout, n.retry, n.tags, n.gate,
             n.headers, n.lanes
         FROM new_jobs(tail, standing_lanes, moment) AS n;
+        IF 'job.enqueued' = ANY (asked) THEN
+            stored_ids := stored_ids || ARRAY(SELECT j.id FROM json_to_recordset(tail) AS j (id text));
+        END IF;
+    END IF;
+    IF 'job.enqueued' = ANY (asked) THEN
+        PERFORM tell_of_jobs('job.enqueued', stored_ids, NULL, NULL, moment);
+    END IF;
+    IF 'job.claimed' = ANY (asked) THEN
+        PERFORM tell_of_jobs('job.claimed', born_ids, bearer, NULL, moment);
     END IF;
     RETURN json_build_object(
         'born', born, 'known', known, 'holders', holders, 'busy', ARRAY(SELECT DISTINCT unnest(busy)));

@@ -5,7 +5,7 @@ DECLARE
 BEGIN
     FOREACH verb IN ARRAY '{
         enqueue,claim,settle,recover,cancel,release,prune,restore,replay,purge,declare,override,swap_cell,acquire,renew,
-        change,due
+        change,due,append,subscribe,pull,confirm,read_events,list_subscriptions,backlog
     }'::text[] LOOP
         EXECUTE format('ALTER FUNCTION {schema}.%I(json) SET search_path = {schema}, pg_temp', verb);
         -- Nobody's transaction is waited for for longer than others take to commit: meanwhile everybody else waits here, and
@@ -21,5 +21,7 @@ BEGIN
         EXECUTE format('ALTER FUNCTION {schema}.%I(json) SET enable_sort = off', verb);
         EXECUTE format('ALTER FUNCTION {schema}.%I(json) SET jit = off', verb);
     END LOOP;
+    -- It waits for whoever numbers events, who may be at thousands.
+    ALTER FUNCTION {schema}.subscribe(json) SET lock_timeout = '2s';
 END
 $settings$;
