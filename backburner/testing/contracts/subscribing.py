@@ -163,10 +163,10 @@ class SubscribingContract:
         await subscribe(harness.backend, "a", name="short", ttl=10 * SECOND)
         await subscribe(harness.backend, "b", name="long", ttl=20 * SECOND)
         harness.clock.move(9.999999)
-        await harness.backend.admin.prune(FOR_EVER, 10)
+        assert await harness.backend.admin.prune(FOR_EVER, 10) == 0
         assert [record.name for record in await _subscriptions(harness.backend)] == ["long", "short"]
         harness.clock.move(0.000001)
-        await harness.backend.admin.prune(FOR_EVER, 10)
+        assert await harness.backend.admin.prune(FOR_EVER, 10) == 1
         assert [record.name for record in await _subscriptions(harness.backend)] == ["long"]
         assert await append(harness.backend, event("a"), event("b")) == 1
         assert await append(await harness.second(), event("a"), event("b")) == 1
