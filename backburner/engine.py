@@ -315,13 +315,18 @@ class Engine:
         """What it knows of itself."""
         worker = self._worker
         beaten_at = None if worker is None else worker.beaten_at
+        loops = [LoopVitals(loop.name, loop.failures, loop.away, loop.alive) for loop in tuple(self._kit.loops)]
+        if worker is not None and self._started and self._backend.own_thread:
+            # It beats from a thread of its own.
+            keeper = worker.keeper
+            loops.append(LoopVitals("keeper", keeper.failures, keeper.away, keeper.alive))
         return Vitals(
             started=self._started,
             draining=worker is not None and worker.draining,
             store_away=self._intake.away or (worker is not None and worker.away and not worker.lost),
             lease_lost=worker is not None and worker.lost,
             last_beat=None if beaten_at is None else self._kit.clock.monotonic() - beaten_at,
-            loops=tuple(LoopVitals(loop.name, loop.failures, loop.away, loop.alive) for loop in tuple(self._kit.loops)),
+            loops=tuple(loops),
             running={} if worker is None else worker.running(),
         )
 

@@ -336,7 +336,7 @@ class Executor:
         if suspect:
             self.suspects -= 1
         if run.why is Why.LOST:
-            self._listener(Signal.JOB_LOST, id=run.id, kind=run.kind, attempt=run.attempt)
+            self._listener(Signal.JOB_LOST, id=run.id, kind=run.kind, queue=run.queue, attempt=run.attempt)
         elif settlement is not None and not run.settled:
             self._settle(claim, settlement, error)
         self._slots.give(claim.queue)

@@ -123,6 +123,13 @@ class LeaseKeeper:
         """Whether the store could not be reached by the last beat."""
         return self._away if self._loop is None else self._loop.away
 
+    @property
+    def alive(self) -> bool:
+        """Whether it beats, or waits to; a keeper that lost its lease has ended as it should."""
+        if self._thread is not None:
+            return self._thread.is_alive() or self.lost or self._stopping
+        return self._loop is None or self._loop.alive
+
     async def stop(self) -> None:
         """End; the lease stays as it is."""
         self._stopping = True

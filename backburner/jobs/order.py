@@ -21,14 +21,14 @@ from backburner.model.ids import Ids
 from backburner.model.job import NewJob, UniqueKey
 from backburner.model.names import check_name
 from backburner.model.times import duration, moment
+from backburner.ports.telemetry import Hooks
 from backburner.resilience.retry import encode, policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from datetime import timedelta
 
     from backburner.jobs.registry import Kinds
-    from backburner.ports.telemetry import Hooks
 
 __all__ = ["Orders", "Parent"]
 
@@ -80,8 +80,7 @@ class Orders:
         self._ids = ids
         self._argument_limit = argument_limit
         self._headers = headers
-        #: What those who watch have jobs carry.
-        self._carried: Sequence[Callable[[], Mapping[str, str]]] = () if hooks is None else hooks.headers
+        self._hooks = Hooks() if hooks is None else hooks
 
     def prepare(
         self,
@@ -117,8 +116,9 @@ class Orders:
             )
         declared = definition.options
         headers = None
-        if self._carried or self._headers is not None or parent is not None or heir is not None:
-            headers = self._headers_for(heir or parent)
+        carried = self._hooks.carry()
+        if carried or self._headers is not None or parent is not None or heir is not None:
+            headers = self._headers_for(heir or parent, carried)
         if not options and parent is None and declared.unique is None and declared.lanes is None:
             return NewJob(
                 id=self._ids.new(),
@@ -196,10 +196,8 @@ class Orders:
         args = canonical(call.bound).decode()
         return Ids.derived(parent.created_at, parent.id, kind, "args", args, str(parent.ordinal(kind, args)))
 
-    def _headers_for(self, heir: Heir | None) -> str | None:
-        headers = dict(heir.headers) if heir is not None else {}
-        for carried in self._carried:
-            headers |= carried()
+    def _headers_for(self, heir: Heir | None, carried: Mapping[str, str]) -> str | None:
+        headers = {**heir.headers, **carried} if heir is not None else dict(carried)
         if self._headers is not None:
             own = self._headers()
             if not isinstance(own, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -138,7 +138,7 @@ class Performer:
             attempt=claim.attempt,
             token=claim.token,
             args=claim.args,
-            headers=dict(run.headers),
+            headers={**run.headers, **self._kit.hooks.carry()},
             checkpoint=claim.checkpoint,
             result_limit=self._result_limit,
             argument_limit=self._argument_limit,

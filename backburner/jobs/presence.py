@@ -102,6 +102,11 @@ class Presence:
         return self._keeper.lost or self._keeper.away
 
     @property
+    def keeper(self) -> LeaseKeeper:
+        """Who beats for the node now."""
+        return self._keeper
+
+    @property
     def beaten_at(self) -> float | None:
         """When the last beat that succeeded began, on the clock's monotonic time."""
         return self._keeper.beaten_at

@@ -73,7 +73,7 @@ class Witness:
 
     def stale(self, job: Subject) -> None:
         """Hear of a settlement that changed nothing."""
-        self._listener(Signal.JOB_LOST, kind=job.kind, id=job.id, attempt=job.attempt)
+        self._listener(Signal.JOB_LOST, kind=job.kind, id=job.id, queue=job.queue, attempt=job.attempt)
 
     def wrote(self) -> None:
         """Let those who wait on other nodes look."""

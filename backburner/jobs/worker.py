@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from backburner.jobs.hints import Hints
     from backburner.jobs.identity import Identity
     from backburner.jobs.joined import Joined
+    from backburner.jobs.keeper import LeaseKeeper
     from backburner.jobs.kit import Kit
     from backburner.jobs.order import Orders
     from backburner.jobs.registry import Kinds
@@ -261,6 +262,11 @@ class Worker:
     def lost(self) -> bool:
         """Whether the node's lease is lost, and the node not back yet."""
         return self._presence.lost
+
+    @property
+    def keeper(self) -> LeaseKeeper:
+        """Who beats for the node now."""
+        return self._presence.keeper
 
     @property
     def beaten_at(self) -> float | None:

@@ -148,6 +148,13 @@ class Hooks:
             if getattr(method, "__func__", method) is not getattr(Telemetry, name):
                 getattr(self, name).append(method if guard is None else guard(name, method))
 
+    def carry(self) -> dict[str, str]:
+        """Return what is to travel with what is stored, or run elsewhere, here and now."""
+        carried: dict[str, str] = {}
+        for headers in self.headers:
+            carried |= headers()
+        return carried
+
     def around_storing(self, calls: int) -> ExitStack:
         """Return what surrounds the storing of so many calls: the first telemetry is the outermost."""
         return _nested([surround(calls) for surround in self.storing])
