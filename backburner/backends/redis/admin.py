@@ -48,16 +48,17 @@ class RedisJobAdmin:
         )
 
     async def prune(self, keep: Keep, limit: int) -> int:
-        """Delete ended jobs and their history, operations, and lines of ledgers, whose time has passed."""
+        """Delete ended jobs and their history, operations, lines of ledgers, events, whose time has passed."""
         keys = self._session.keys
-        times = ["" if time is None else time for time in (keep.completed, keep.cancelled, keep.dead, keep.ticks)]
-        ledger = (keys.ticks, keys.ledger, keys.lines, keys.aging)
+        kept = (keep.completed, keep.cancelled, keep.dead, keep.ticks, keep.events)
+        times = ["" if time is None else time for time in kept]
+        others = (keys.ticks, keys.ledger, keys.lines, keys.aging, keys.subscriptions)
         changed = 0
         again = True
         while again:
             args = (max(0, limit - changed), *times)
             some, again = await self._session.scripts.run(
-                "prune", (*keys.tables, *keys.locking, *ledger, *keys.operating), args
+                "prune", (*keys.tables, *keys.locking, *others, *keys.operating), args
             )
             changed += some
         return changed

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backburner.backends.redis import recording
 from backburner.backends.redis.admin import RedisJobAdmin
 from backburner.backends.redis.cells import RedisCellStore
+from backburner.backends.redis.event_reader import RedisEventReader
+from backburner.backends.redis.events import RedisEventStore
 from backburner.backends.redis.examine import examine
 from backburner.backends.redis.jobs import RedisJobStore
 from backburner.backends.redis.keeper import RedisKeeper
@@ -54,6 +57,8 @@ class RedisBackend:
         self.operations = RedisOperationStore(session)
         self.schedules = RedisScheduleStore(session)
         self.schedule_reader = RedisScheduleReader(session)
+        self.events = RedisEventStore(session)
+        self.event_reader = RedisEventReader(session)
         self.transactions = RedisTransactions()
         self.notifier = RedisNotifier(session)
         self.schema = RedisSchema(session)
@@ -83,7 +88,7 @@ class RedisBackend:
         try:
             await self.schema.begin(create=create and write)
             if write:
-                await self._session.scripts.run("try", self._session.keys.everything)
+                await self._session.scripts.run("try", self._session.keys.everything, (recording.log_name(),))
         except BaseException:
             await self.close()
             raise

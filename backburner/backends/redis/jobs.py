@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from backburner.backends.content import job_flaw, settlement_flaw
 from backburner.backends.redis import packing, sending
+from backburner.backends.redis.portions import in_portions
 from backburner.backends.redis.transactions import refuse
-from backburner.errors import StoreError, StoreRefused
+from backburner.errors import StoreRefused
 from backburner.ports.jobs import ClaimBatch, Enqueued, GroupAnswer, Recovery, Settled
-from backburner.shield import to_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisJobStore"]
 
-#: Jobs that one script stores, if no group has more: a few milliseconds, of jobs with unique keys three times that.
-_PORTION = 500
 _STORED = GroupAnswer()
 _NO_TOKENS: dict[str, int] = {}
 
@@ -39,27 +38,12 @@ class RedisJobStore:
     ) -> Enqueued:
         """Store groups of jobs: of very many in portions of whole groups, since others wait for a script to end."""
         refuse(tx)
-        portions = _portions(groups)
-        if len(portions) == 1:
-            return await self._store(groups, birth)
-        return await to_the_end(self._store_each(portions, birth))
+        stored = await in_portions(groups, len, partial(self._store, birth))
+        if len(stored) == 1:
+            return stored[0]
+        return Enqueued(stored[-1].now, tuple(answer for portion in stored for answer in portion.groups))
 
-    async def _store_each(self, portions: Sequence[Sequence[Sequence[NewJob]]], birth: Birth | None) -> Enqueued:
-        answers: list[GroupAnswer] = []
-        now = 0
-        for portion in portions:
-            try:
-                enqueued = await self._store(portion, birth)
-            except StoreError as error:
-                if answers:
-                    # What went before is stored.
-                    error.stored = "unknown"
-                raise
-            now = enqueued.now
-            answers += enqueued.groups
-        return Enqueued(now, tuple(answers))
-
-    async def _store(self, groups: Sequence[Sequence[NewJob]], birth: Birth | None) -> Enqueued:
+    async def _store(self, birth: Birth | None, groups: Sequence[Sequence[NewJob]]) -> Enqueued:
         now = self._session.clock.now()
         answers = [_flawed(group, now) for group in groups]
         jobs = [job for group, answer in zip(groups, answers, strict=True) if answer is None for job in group]
@@ -106,19 +90,6 @@ class RedisJobStore:
 
     async def _run(self, name: str, *args: str | bytes | int) -> Any:  # noqa: ANN401 - whatever the script answers
         return await self._session.scripts.run(name, self._session.keys.tables, args)
-
-
-def _portions(groups: Sequence[Sequence[NewJob]]) -> list[Sequence[Sequence[NewJob]]]:
-    """Divide groups, none of them, into portions of about as many jobs as one script is to store; at least one portion."""
-    portions: list[list[Sequence[NewJob]]] = [[]]
-    taken = 0
-    for group in groups:
-        if taken and taken + len(group) > _PORTION:
-            portions.append([])
-            taken = 0
-        portions[-1].append(group)
-        taken += len(group)
-    return [*portions]
 
 
 def _flawed(group: Sequence[NewJob], now: int) -> GroupAnswer | None:

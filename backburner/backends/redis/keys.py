@@ -12,6 +12,10 @@ class Keys:
     """The keys of one namespace; what each holds says ``lua/tables.lua``, or the head of the scripts that alone use it."""
 
     namespace: str
+    meta: bytes = field(init=False)
+    asked: bytes = field(init=False)
+    events: bytes = field(init=False)
+    once: bytes = field(init=False)
     jobs: bytes = field(init=False)
     runs: bytes = field(init=False)
     line: bytes = field(init=False)
@@ -36,6 +40,8 @@ class Keys:
     meters: bytes = field(init=False)
     filling: bytes = field(init=False)
     opening: bytes = field(init=False)
+    retrying: bytes = field(init=False)
+    letters: bytes = field(init=False)
     cells: bytes = field(init=False)
     locks: bytes = field(init=False)
     lapsing: bytes = field(init=False)
@@ -49,7 +55,7 @@ class Keys:
     ledger: bytes = field(init=False)
     lines: bytes = field(init=False)
     aging: bytes = field(init=False)
-    meta: bytes = field(init=False)
+    subscriptions: bytes = field(init=False)
     #: A channel, not a key.
     hints: bytes = field(init=False)
 
@@ -59,9 +65,14 @@ class Keys:
             object.__setattr__(self, key.name, f"{{{self.namespace}}}:{key.name}".encode())
 
     @property
+    def logging(self) -> tuple[bytes, ...]:
+        """The keys of ``lua/events.lua``, the first of every script that includes it."""
+        return self._up_to("once")
+
+    @property
     def tables(self) -> tuple[bytes, ...]:
         """The keys of every script that includes ``lua/tables.lua``, in the order it names them in."""
-        return self._up_to("opening")
+        return self._up_to("letters")
 
     @property
     def locking(self) -> tuple[bytes, ...]:
@@ -81,7 +92,7 @@ class Keys:
     @property
     def everything(self) -> tuple[bytes, ...]:
         """All keys there are, those of `tables` first."""
-        return self._up_to("meta")
+        return self._up_to("subscriptions")
 
     def _up_to(self, last: str) -> tuple[bytes, ...]:
         names = [key.name for key in fields(self)]

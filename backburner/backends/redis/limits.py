@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from backburner.backends.redis import packing
+from backburner.backends.redis.sending import events as sent_events
 from backburner.backends.redis.sending import pack
 from backburner.model.lane import LaneRecord, Limit, LimitRecord
 from backburner.ports.backend import Hint
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backburner.backends.redis.session import Session
+    from backburner.model.event import NewEvent
 
 __all__ = ["RedisLimitStore", "limit_text", "open_the_rest"]
 
@@ -56,12 +58,15 @@ class RedisLimitStore:
                 )
             )
 
-    async def override(self, name: str, limit: Limit | None, *, by: str | None, reason: str | None) -> None:
+    async def override(
+        self, name: str, limit: Limit | None, *, by: str | None, reason: str | None, events: Sequence[NewEvent] = ()
+    ) -> None:
         """Write what an operator sets in place of what code declares; None takes that back."""
         text = None if limit is None else limit_text(limit).decode()
         # Whoever takes it back sets nothing any more.
         by, reason = (by, reason) if limit is not None else (None, None)
-        await to_the_end(self._change("limits_override", name, pack(text), pack(by), pack(reason)))
+        told = sent_events(events)
+        await to_the_end(self._change("limits_override", name, pack(text), pack(by), pack(reason), told))
 
     async def _change(self, script: str, *args: str | bytes) -> None:
         keys = self._session.keys

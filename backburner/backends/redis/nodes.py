@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.redis import sending
 from backburner.model.node import NodeRecord
 from backburner.ports.backend import Hint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from backburner.backends.redis.session import Session
+    from backburner.model.event import NewEvent
 
 __all__ = ["RedisNodeStore"]
 
@@ -29,24 +33,23 @@ class RedisNodeStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def publish(self, node: NodeRecord, ttl: int) -> None:
+    async def publish(self, node: NodeRecord, ttl: int, events: Sequence[NewEvent] = ()) -> None:
         """Enter a node, alive for ``ttl`` microseconds unless it beats."""
         keys = self._session.keys
-        await self._session.scripts.run("nodes_publish", (keys.nodes, keys.leases), (node.id, _encode(node), ttl))
+        args = (node.id, _encode(node), ttl, sending.events(events))
+        await self._session.scripts.run("nodes_publish", (*keys.logging, keys.nodes, keys.leases), args)
 
-    async def withdraw(self, node: str) -> None:
+    async def withdraw(self, node: str, events: Sequence[NewEvent] = ()) -> None:
         """Strike a node; what it still held is recovered as lapsed."""
         keys = self._session.keys
-        await self._session.scripts.run(
-            "nodes_withdraw", (keys.nodes, keys.leases, keys.held), (node, keys.hints, Hint.LAPSE)
-        )
+        args = (node, keys.hints, Hint.LAPSE, sending.events(events))
+        await self._session.scripts.run("nodes_withdraw", (*keys.logging, keys.nodes, keys.leases, keys.held), args)
 
-    async def drain(self, node: str) -> bool:
+    async def drain(self, node: str, events: Sequence[NewEvent] = ()) -> bool:
         """Ask a node to drain; False when no live node has this id."""
         keys = self._session.keys
-        return bool(
-            await self._session.scripts.run("nodes_drain", (keys.nodes, keys.leases), (node, keys.hints, Hint.CONTROL))
-        )
+        args = (node, keys.hints, Hint.CONTROL, sending.events(events))
+        return bool(await self._session.scripts.run("nodes_drain", (*keys.logging, keys.nodes, keys.leases), args))
 
     async def find(self) -> tuple[NodeRecord, ...]:
         """Return the nodes, each alive or not, by id."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.redis.sending import events as sent_events
 from backburner.backends.redis.sending import operation as sent
 from backburner.backends.redis.sending import pack
 from backburner.model.operation import OperationRecord
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.redis.session import Session
+    from backburner.model.event import NewEvent
 
 __all__ = ["RedisOperationStore"]
 
@@ -31,11 +33,11 @@ class RedisOperationStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def put(self, operation: OperationRecord) -> bool:
+    async def put(self, operation: OperationRecord, events: Sequence[NewEvent] = ()) -> bool:
         """Write a new operation as version 1; False when the id exists."""
         keys = self._session.keys
-        args = (pack(operation), keys.hints, Hint.CONTROL)
-        return bool(await self._session.scripts.run("operations_put", keys.operating, args))
+        args = (pack(operation), keys.hints, Hint.CONTROL, sent_events(events))
+        return bool(await self._session.scripts.run("operations_put", (*keys.logging, *keys.operating), args))
 
     async def get(self, ids: Sequence[str]) -> Operations:
         """Return those of these ids that exist, newest id first, in one page."""
@@ -49,11 +51,11 @@ class RedisOperationStore:
         found = page.operations[:limit]
         return Operations(page.now, found, found[-1].id if found and len(page.operations) > limit else None)
 
-    async def swap(self, operation: OperationRecord) -> bool:
+    async def swap(self, operation: OperationRecord, events: Sequence[NewEvent] = ()) -> bool:
         """Write ``state`` and ``active`` if the stored version is the operation's, which grows by one."""
-        return bool(
-            await self._session.scripts.run("operations_swap", self._session.keys.operating, (sent(operation),))
-        )
+        keys = self._session.keys
+        args = (sent(operation), sent_events(events))
+        return bool(await self._session.scripts.run("operations_swap", (*keys.logging, *keys.operating), args))
 
     async def _read(self, keys: Sequence[bytes], args: Sequence[str | int]) -> Operations:
         now, *packed = await self._session.scripts.read("read_operations", keys, args)

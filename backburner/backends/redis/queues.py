@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.redis import sending
 from backburner.model.lane import Rate
 from backburner.model.node import KindRecord, QueueRecord
 from backburner.ports.backend import Hint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from backburner.backends.redis.session import Session
+    from backburner.model.event import NewEvent
 
 __all__ = ["RedisKindStore", "RedisQueueStore"]
 
@@ -45,7 +49,7 @@ class RedisQueueStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def set(self, queue: QueueRecord) -> None:
+    async def set(self, queue: QueueRecord, events: Sequence[NewEvent] = ()) -> None:
         """Write a queue's settings."""
         keys = self._session.keys
         settings = _Settings(
@@ -60,8 +64,8 @@ class RedisQueueStore:
         text = "" if queue.rate is None else _text(queue.rate)
         await self._session.scripts.run(
             "queues_set",
-            (keys.queues, keys.leases, keys.meters, keys.filling),
-            (queue.name, _encode(settings), text, keys.hints, Hint.CONTROL),
+            (*keys.logging, keys.queues, keys.leases, keys.meters, keys.filling),
+            (queue.name, _encode(settings), text, keys.hints, Hint.CONTROL, sending.events(events)),
         )
 
     async def list(self) -> tuple[QueueRecord, ...]:
@@ -78,7 +82,7 @@ class RedisKindStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def set(self, kind: KindRecord) -> None:
+    async def set(self, kind: KindRecord, events: Sequence[NewEvent] = ()) -> None:
         """Write a kind's pause; one that is not paused is forgotten."""
         keys = self._session.keys
         settings = _Settings(
@@ -89,9 +93,8 @@ class RedisKindStore:
             by=kind.by,
         )
         packed = _encode(settings) if kind.paused else b""
-        await self._session.scripts.run(
-            "kinds_set", (keys.kinds, keys.leases), (kind.name, packed, keys.hints, Hint.CONTROL)
-        )
+        args = (kind.name, packed, keys.hints, Hint.CONTROL, sending.events(events))
+        await self._session.scripts.run("kinds_set", (*keys.logging, keys.kinds, keys.leases), args)
 
     async def list(self) -> tuple[KindRecord, ...]:
         """Return the kinds that are paused, by name."""

@@ -10,6 +10,7 @@ import msgspec
 
 from backburner.backends.matching import hopeless, matches, record_shown
 from backburner.backends.redis import packing
+from backburner.backends.redis.backlog import backlog
 from backburner.backends.redis.grouping import Grouping
 from backburner.backends.redis.walking import STEP, below, children, runs_of_a_node, walk, walk_whole
 from backburner.model.query import Shown
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from backburner.backends.redis.session import Session
     from backburner.model.job import Attempt, JobImage, JobRecord
     from backburner.model.query import JobFilter
+    from backburner.ports.jobs import Backlog
 
 __all__ = ["RedisJobReader"]
 
@@ -96,6 +98,10 @@ class RedisJobReader:
                 if matches(job, dead, now):
                     grouping.add(job)
         return Groups(now or 0, grouping.largest(limit))
+
+    async def backlog(self) -> Backlog:
+        """Count what each queue holds."""
+        return await backlog(self._session)
 
     async def export(self, *, limit: int, after: str | None = None, where: JobFilter | None = None) -> Images:
         """Return whole jobs that match, whatever their state, by id ascending, those above ``after``."""

@@ -5,22 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backburner.backends.content import change_flaw
-from backburner.backends.redis import packing, ticking
-from backburner.errors import StoreError
+from backburner.backends.redis import packing, sending, ticking
+from backburner.backends.redis.portions import in_portions
 from backburner.ports.backend import Hint
 from backburner.ports.schedules import ChangeAnswer, Changed, Due
-from backburner.shield import to_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.redis.session import Session
+    from backburner.model.event import NewEvent
     from backburner.model.schedule import ScheduleChange
 
 __all__ = ["RedisScheduleStore"]
 
-#: Schedules, ticks and jobs that one script writes, if no change has more: some milliseconds.
-_PORTION = 500
 _LAST_VERSION = (1 << 63) - 1
 _DONE = ChangeAnswer()
 _OUTRUN = ChangeAnswer(outrun=True)
@@ -53,30 +51,13 @@ class RedisScheduleStore:
 
     async def change(self, changes: Sequence[ScheduleChange]) -> Changed:
         """Write schedules, ticks and jobs: of very many changes in portions, since others wait for a script to end."""
-        portions = _portions(changes)
-        if len(portions) == 1:
-            return await self._change(changes)
-        return await to_the_end(self._change_each(portions))
-
-    async def _change_each(self, portions: Sequence[Sequence[ScheduleChange]]) -> Changed:
-        answers: list[ChangeAnswer] = []
-        now = 0
-        for portion in portions:
-            try:
-                changed = await self._change(portion)
-            except StoreError as error:
-                if answers:
-                    # What went before is stored.
-                    error.stored = "unknown"
-                raise
-            now = changed.now
-            answers += changed.changes
-        return Changed(now, tuple(answers))
+        changed = await in_portions(changes, _size, self._change)
+        return Changed(changed[-1].now, tuple(answer for portion in changed for answer in portion.changes))
 
     async def _change(self, changes: Sequence[ScheduleChange]) -> Changed:
         keys = self._session.keys
         now = self._session.clock.now()
-        flaws = [change_flaw(change, now) for change in changes]
+        flaws = [change_flaw(change, now) or sending.events_flaw(change.events) for change in changes]
         args = [
             arg for change, flaw in zip(changes, flaws, strict=True) if flaw is None for arg in ticking.change(change)
         ]
@@ -89,26 +70,18 @@ class RedisScheduleStore:
             tuple([next(answers) if flaw is None else ChangeAnswer(refused=flaw) for flaw in flaws]),
         )
 
-    async def remove(self, name: str, version: int) -> bool:
+    async def remove(self, name: str, version: int, events: Sequence[NewEvent] = ()) -> bool:
         """Delete a schedule of that version."""
         if not 0 < version <= _LAST_VERSION:
             return False
-        sent = (ticking.text(name), packing.eight(version))
-        return bool(await self._session.scripts.run("schedules_remove", self._session.keys.scheduling, sent))
+        keys = self._session.keys
+        sent = (ticking.text(name), packing.eight(version), sending.events(events))
+        return bool(await self._session.scripts.run("schedules_remove", (*keys.logging, *keys.scheduling), sent))
 
 
-def _portions(changes: Sequence[ScheduleChange]) -> list[Sequence[ScheduleChange]]:
-    """Divide changes into portions of about as many as one script is to write; at least one portion."""
-    portions: list[list[ScheduleChange]] = [[]]
-    taken = 0
-    for change in changes:
-        size = 1 + len(change.ticks) + len(change.jobs)
-        if taken and taken + size > _PORTION:
-            portions.append([])
-            taken = 0
-        portions[-1].append(change)
-        taken += size
-    return [*portions]
+def _size(change: ScheduleChange) -> int:
+    """Return how much a change writes."""
+    return 1 + len(change.ticks) + len(change.jobs)
 
 
 def _answer(held: list[bytes] | None) -> ChangeAnswer:

@@ -11,16 +11,31 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from backburner.backends.redis.packing import LETTERS, eight
+from backburner.backends.redis.recording import event_flaw
 from backburner.backends.splitting import is_plain
+from backburner.errors import StoreRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from backburner.model.event import NewEvent
     from backburner.model.job import Attempt, JobImage, NewJob, Settlement
     from backburner.model.operation import OperationRecord
     from backburner.ports.jobs import ClaimRequest, Letter
 
-__all__ = ["Argument", "counter_flaw", "image", "job", "letter", "operation", "pack", "request", "settlements"]
+__all__ = [
+    "Argument",
+    "counter_flaw",
+    "events",
+    "events_flaw",
+    "image",
+    "job",
+    "letter",
+    "operation",
+    "pack",
+    "request",
+    "settlements",
+]
 
 Argument = str | bytes | int
 
@@ -96,6 +111,25 @@ def letter(found: Letter) -> tuple[Argument, ...]:
     """Return a letter as ``disposing.lua`` takes it."""
     more = {name: text for name in ("args", "retry", "gate") if (text := getattr(found, name))}
     return found.id, eight(found.token), pack(more) if more else b""
+
+
+def events(new: Sequence[NewEvent]) -> bytes:
+    """Return events as ``events.lua`` takes them; raises `StoreRefused` for what cannot be kept."""
+    if not new:
+        return b""
+    flaw = events_flaw(new)
+    if flaw is not None:
+        raise StoreRefused(flaw, stored="no")
+    return pack([(each.name, each.subject, each.data, each.kept, each.held, each.id, each.job) for each in new])
+
+
+def events_flaw(new: Iterable[NewEvent]) -> str | None:
+    """Say which of some events cannot be kept for its content, and why; None for none."""
+    for each in new:
+        flaw = event_flaw(each)
+        if flaw is not None:
+            return f"event {each.name!r}: {flaw}"
+    return None
 
 
 def operation(seen: OperationRecord) -> bytes:

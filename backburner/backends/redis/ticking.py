@@ -47,6 +47,7 @@ def change(made: ScheduleChange) -> Iterator[Argument]:
     yield _eight_or_nothing(record.due_at)
     yield record.last_job or ""
     yield sending.pack(msgspec.structs.replace(record, version=0, last_job=None, created_at=0, changed_at=0))
+    yield sending.events(made.events)
     yield len(made.ticks)
     yield len(made.jobs)
     for line in made.ticks:

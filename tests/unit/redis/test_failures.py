@@ -57,8 +57,9 @@ async def _refused(opened: Opened, url: str, kind: type[StoreError], *words: str
 
 async def _write(session: Session) -> None:
     keys = session.keys
-    args = ("queue", b"x", "", keys.hints, "control")
-    await session.scripts.run("queues_set", (keys.queues, keys.leases, keys.meters, keys.filling), args)
+    args = ("queue", b"x", "", keys.hints, "control", b"")
+    used = (*keys.logging, keys.queues, keys.leases, keys.meters, keys.filling)
+    await session.scripts.run("queues_set", used, args)
 
 
 async def test_a_password_that_is_wrong_or_missing(opened: Opened) -> None:

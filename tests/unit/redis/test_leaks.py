@@ -17,8 +17,8 @@ from tests.contracts.test_machine import EVERYTHING, StoreMachine, on_redis
 if TYPE_CHECKING:
     from tests.servers.redis import RedisServer
 
-#: Keeps nothing that has ended, and no line.
-AT_ONCE = Keep(completed=0, cancelled=0, dead=0, ticks=0)
+#: Keeps nothing that has ended, no line and no event.
+AT_ONCE = Keep(completed=0, cancelled=0, dead=0, ticks=0, events=0)
 #: What code declares and operators set stays.
 SETTINGS = {b"meta", b"queues", b"kinds", b"limits"}
 #: Seconds after which every rate is unused.
@@ -26,7 +26,7 @@ LONG = 10**8
 
 
 class Leaving(StoreMachine):
-    """Goes as all stores do; in the end every node and schedule is gone, and every job is ended and pruned."""
+    """Goes as all stores do; in the end every node, schedule and subscription is gone, and every job is ended and pruned."""
 
     def teardown(self) -> None:
         try:
@@ -39,7 +39,7 @@ class Leaving(StoreMachine):
 
 
 async def leave(backend: RedisBackend) -> set[bytes]:
-    """End all, prune all; return the names of the keys that are left in the namespace."""
+    """End all, unsubscribe all, prune all; return the names of the keys that are left in the namespace."""
     for node in await backend.nodes.find():
         await backend.nodes.withdraw(node.id)
     await publish(backend, "last")
@@ -50,6 +50,8 @@ async def leave(backend: RedisBackend) -> set[bytes]:
     await backend.admin.cancel([image.record.id for image in page.jobs])
     for record in (await backend.schedule_reader.find(limit=EVERYTHING)).schedules:
         assert await backend.schedules.remove(record.name, record.version)
+    for subscription in (await backend.event_reader.subscriptions()).subscriptions:
+        assert await backend.events.unsubscribe(subscription.name)
     while await backend.admin.prune(AT_ONCE, EVERYTHING):
         pass
     await backend.nodes.withdraw("last")
@@ -63,7 +65,7 @@ async def leave(backend: RedisBackend) -> set[bytes]:
 
 
 def test_no_key_is_left(redis_server: RedisServer) -> None:
-    """When all nodes and schedules are gone, all jobs and lines pruned, nothing is left but settings."""
+    """When all nodes, schedules and subscriptions are gone, all jobs, lines and events pruned, nothing is left but settings."""
 
     class Machine(Leaving):
         def __init__(self) -> None:

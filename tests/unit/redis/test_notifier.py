@@ -136,7 +136,9 @@ async def test_at_each_ping_hints_come_for_nothing(ear: Ear) -> None:
 async def test_a_lease_that_is_over_is_heard_of(ear: Ear, session: Session) -> None:
     """A node whose lease has run out is heard of at the next ping, though nobody told."""
     keys = session.keys
-    await session.scripts.run("nodes_publish", (keys.nodes, keys.leases), ("node", b"\x80", 20_000_000))
+    await session.scripts.run(
+        "nodes_publish", (*keys.logging, keys.nodes, keys.leases), ("node", b"\x80", 20_000_000, b"")
+    )
     assert 20 <= await ear.wait_for(Hint.LAPSE, step=0.2) <= 27
 
 

@@ -54,8 +54,8 @@ async def test_a_server_that_forgot_its_scripts_is_told_again(session: Session) 
         await session.client.call("SCRIPT", "FLUSH")
         await session.scripts.run(
             "queues_set",
-            (keys.queues, keys.leases, keys.meters, keys.filling),
-            ("mail", b"x", "", keys.hints, "control"),
+            (*keys.logging, keys.queues, keys.leases, keys.meters, keys.filling),
+            ("mail", b"x", "", keys.hints, "control", b""),
         )
         assert await session.scripts.read("queues_list", (session.keys.queues,)) == [session.clock.now(), [b"x"]]
 
@@ -119,15 +119,16 @@ async def _live(opened: Opened, namespace: Namespace, scheme: str = "redis") -> 
     async with opened(url) as session:
         keys = session.keys
         record = msgspec.msgpack.encode({"id": "node"})
-        await session.scripts.run("nodes_publish", (keys.nodes, keys.leases), ("node", record, 10**15))
+        listed = (*keys.logging, keys.nodes, keys.leases)
+        await session.scripts.run("nodes_publish", listed, ("node", record, 10**15, b""))
         beat = await session.scripts.run(
             "nodes_beat", (keys.nodes, keys.leases, keys.held, keys.runs), ("node", 10**15)
         )
         assert beat == [session.clock.now(), b"0"]
-        assert await session.scripts.run("nodes_drain", (keys.nodes, keys.leases), ("node", keys.hints, "control")) == 1
+        assert await session.scripts.run("nodes_drain", listed, ("node", keys.hints, "control", b"")) == 1
         assert await session.scripts.read("nodes_find", (keys.nodes, keys.leases)) == [b"1" + record, 1]
         assert await session.scripts.read("nodes_lapsed", (keys.leases,)) == 0
         await session.scripts.run("nodes_abandon", (keys.leases,), ("node", keys.hints, "lapse"))
         assert await session.scripts.read("nodes_lapsed", (keys.leases,)) == 1
-        await session.scripts.run("nodes_withdraw", (keys.nodes, keys.leases, keys.held), ("node", keys.hints, "lapse"))
+        await session.scripts.run("nodes_withdraw", (*listed, keys.held), ("node", keys.hints, "lapse", b""))
         assert await session.scripts.read("nodes_find", (keys.nodes, keys.leases)) == []

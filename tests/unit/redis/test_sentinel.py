@@ -77,8 +77,8 @@ async def _set(session: Session, text: str) -> None:
     keys = session.keys
     await session.scripts.run(
         "queues_set",
-        (keys.queues, keys.leases, keys.meters, keys.filling),
-        (text, text, "", keys.hints, Hint.CONTROL),
+        (*keys.logging, keys.queues, keys.leases, keys.meters, keys.filling),
+        (text, text, "", keys.hints, Hint.CONTROL, b""),
     )
 
 

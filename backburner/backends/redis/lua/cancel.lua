@@ -8,11 +8,14 @@ local answer = { NOW8 }
 
 local function cancel(job, run)
     local gate = run.more.gate or ""
-    leave(job, gate, run.due)
+    leave(job, gate, run.due, run.failures)
     run.state, run.ended, run.more.gate, run.more.reason = "x", NOW8, nil, reason
     two(set_run, job.id, run_value(run))
     two(to_ended, 0, "x" .. NOW8 .. job.id)
     enter_key(job, "x", "")
+    if events.wanted("job.cancelled") then
+        events.of_job("job.cancelled", job, run.attempt, "reason", reason)
+    end
     if job.key then
         flush()
         let_through(job.key)

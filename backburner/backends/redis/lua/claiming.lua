@@ -1,5 +1,9 @@
 -- Due jobs on their way to a node. Included after tables, uniques and lanes.
 
+local claim
+
+-- A script has two hundred names at most: of those below nobody else needs any.
+do
 -- include opening
 -- include judging
 -- include taking
@@ -13,7 +17,7 @@ local MOST_PASSED, AGAIN = 50, 1000000
 -- the name of the signature by kind, empty where it has none. The lease has been seen to, nothing is buffered.
 -- Returns: the token of those that never ran before; the wait in microseconds, or nil; queues that are capped; kinds
 -- parked and how many of each, in turns; then of each claim its id, job, run (empty: never ran before), gate.
-local function claim(request)
+function claim(request)
     local node, kinds, suspect, left = request.node, request.kinds, request.suspect, request.limit
     local rooms, sources, capped = {}, {}, {}
     local claimed, parked, parked_in_all, passed = {}, {}, 0, 0
@@ -304,4 +308,6 @@ local function claim(request)
         answer[last + 1], answer[last + 2], answer[last + 3], answer[last + 4] = each[ID], each[VALUE], each[RUN], each[SOURCE].gate
     end
     return answer
+end
+
 end

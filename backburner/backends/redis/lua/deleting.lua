@@ -1,7 +1,7 @@
 -- Deleting ended jobs. Included after tables and uniques.
 
 local gone_ended, gone_jobs, gone_runs = buffer("ZREM", ENDED), buffer("HDEL", JOBS), buffer("HDEL", RUNS)
-local gone_ids, gone_dead = buffer("ZREM", IDS), buffer("ZREM", DEAD)
+local gone_ids, gone_dead, gone_letters = buffer("ZREM", IDS), buffer("ZREM", DEAD), buffer("ZREM", LETTERS)
 
 -- Let at most so many children of a job go; they count as nobody's from then on. Returns how many.
 local function let_children_go(parent, most)
@@ -20,7 +20,14 @@ local function let_children_go(parent, most)
     return #members
 end
 
--- Delete a job that has no children, by its member of `ended`; `job` if it has to do with others.
+-- Tell that a letter is deleted.
+local function tell_purged(job, run, reason)
+    if events.wanted("job.purged") then
+        events.of_job("job.purged", job, run.attempt, "reason", reason)
+    end
+end
+
+-- Delete a job that has no children, by its member of `ended`; `job` if it has to do with others, or is a letter.
 local function delete(id, job, member)
     one(gone_ended, member)
     one(gone_jobs, id)
@@ -28,6 +35,7 @@ local function delete(id, job, member)
     one(gone_ids, id)
     if byte(member) == 100 then
         one(gone_dead, id)
+        one(gone_letters, job.queue .. "\0" .. id)
     end
     redis.call("ZREMRANGEBYLEX", HISTORY, "[" .. id .. "\0", "(" .. id .. "\1")
     if job then

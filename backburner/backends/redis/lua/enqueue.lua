@@ -47,7 +47,7 @@ end
 
 -- Whether an operator has paused the kind of a new job.
 local function is_paused(each)
-    local _, kind = cmsgpack.unpack_limit(each[4], 1, 1)
+    local kind = kind_sent(each)
     if pauses[kind] == nil then
         local value = redis.call("HGET", KINDS, kind)
         pauses[kind] = value and paused(cmsgpack.unpack(value))
@@ -83,6 +83,10 @@ local function bear(each, value)
         enter_child(job)
     end
     enter_key(job, "r", "")
+    tell_enqueued(each)
+    if events.wanted("job.claimed") then
+        events.of_job("job.claimed", job, 1, "node", node)
+    end
 end
 
 -- Store a new job running, if it may be.

@@ -47,6 +47,19 @@ local function value_of(new)
     return "\148\211" .. NOW8 .. "\211" .. due .. linked .. new[4], due
 end
 
+-- The kind of a new job.
+local function kind_sent(new)
+    local _, kind = cmsgpack.unpack_limit(new[4], 1, 1)
+    return kind
+end
+
+-- Tell of a new job that it is stored.
+local function tell_enqueued(new)
+    if events.wanted("job.enqueued") then
+        events.of_job("job.enqueued", { id = new[1], kind = kind_sent(new), queue = new[2] }, 0)
+    end
+end
+
 -- Enter a child; a parent that was lifted, since it had ended and was kept for its own, has a child to let go now.
 local function enter_child(job)
     two(to_children, 0, job.parent .. "\0" .. job.id)
@@ -76,6 +89,7 @@ local function store_pending(new, value, due, gate, run)
     local id = new[1]
     two(set_job, id, value)
     two(to_ids, 0, id)
+    tell_enqueued(new)
     if not new[LINKS] then
         if gate == "" and not run then
             two(to_line, 0, new[2] .. "\0\0" .. new[3] .. due .. id)
@@ -88,7 +102,7 @@ local function store_pending(new, value, due, gate, run)
         run.more.gate = gate ~= "" and gate or nil
         two(set_run, id, run_value(run))
     end
-    stand(job, gate, due)
+    stand(job, gate, due, 0)
     if job.parent then
         enter_child(job)
     end

@@ -1,9 +1,14 @@
 -- Write a kind's pause, or forget it, and tell.
--- KEYS: kinds, leases. ARGV: now, kind, packed pause (empty: none), channel, hint.
-even_if_full(KEYS[2])
+-- KEYS: those of events, kinds, leases. ARGV: now, kind, packed pause (empty: none), channel, hint, events.
+-- include events
+
+local KINDS, LEASES = unpack(KEYS, 5)
+even_if_full(LEASES)
 if ARGV[3] == "" then
-    redis.call("HDEL", KEYS[1], ARGV[2])
+    redis.call("HDEL", KINDS, ARGV[2])
 else
-    redis.call("HSET", KEYS[1], ARGV[2], ARGV[3])
+    redis.call("HSET", KINDS, ARGV[2], ARGV[3])
 end
+events.add_all(ARGV[6])
+events.write()
 tell(ARGV[4], ARGV[5])

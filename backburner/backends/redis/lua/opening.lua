@@ -16,6 +16,9 @@ local function let_in_some(lane, queue, most)
         run.more.gate = nil
         one(left_parked, members[at])
         two(to_line, 0, queue .. "\0\0" .. sub(members[at], #prefix + 1))
+        if run.failures > 0 then
+            two(to_retrying, 0, retrying_as(queue, sub(members[at], #prefix + 2)))
+        end
         two(set_run, ids[at], run_value(run))
     end
     return #members

@@ -1,5 +1,7 @@
--- Write a new operation, and tell. KEYS: see operating. ARGV: now, operation (msgpack), channel, hint. Answers 1, or 0 when
+-- Write a new operation, and tell. KEYS: those of events, and see operating. ARGV: now, operation (msgpack), channel, hint,
+-- events. Answers 1, or 0 when
 -- the id exists.
+-- include events
 -- include operating
 
 local at = now()
@@ -10,5 +12,7 @@ end
 even_if_full(ACTED)
 operation.version, operation.created_at = 1, at
 keep_operation(operation, at)
+events.add_all(ARGV[5])
+events.write()
 tell(ARGV[3], ARGV[4])
 return 1

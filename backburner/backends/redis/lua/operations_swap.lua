@@ -1,5 +1,6 @@
--- Write state and active of an operation if its version is the one sent. KEYS: see operating. ARGV: now, operation (msgpack:
--- id, version, state, active). Answers 1 if it was.
+-- Write state and active of an operation if its version is the one sent. KEYS: those of events, and see operating. ARGV:
+-- now, operation (msgpack: id, version, state, active), events. Answers 1 if it was.
+-- include events
 -- include operating
 
 local operation = next_of(cmsgpack.unpack(ARGV[2]))
@@ -8,4 +9,6 @@ if not operation then
 end
 even_if_full(ACTED)
 keep_operation(operation, now())
+events.add_all(ARGV[3])
+events.write()
 return 1

@@ -1,13 +1,15 @@
--- Delete ended jobs, and lines of ledgers, whose time has passed. ARGV: now, limit, and for how many microseconds the
--- completed, the cancelled, the dead, and lines are kept (empty: for ever). Answers: how many rows changed, and 1 if it is
+-- Delete ended jobs, lines of ledgers, events and subscriptions, whose time has passed. ARGV: now, limit, and for how many
+-- microseconds the completed, the cancelled, the dead, lines and events are kept (empty: for ever). Answers: how many rows changed, and 1 if it is
 -- to be called again since it stopped short of the limit: what is passed over changes no row, but takes its time. KEYS:
--- those of tables, of locking, ticks, ledger, lines and aging (see scheduling), and those of operating.
+-- those of tables, of locking, ticks, ledger, lines and aging (see scheduling), subscriptions, and those of operating.
 -- include tables
 -- include uniques
 -- include deleting
 -- include operating
+-- include subscribing
 
-local LOCKS, LAPSING, TICKS, LEDGER, LINES, AGING = unpack(KEYS, 25)
+local META, ASKED, EVENTS, ONCE = unpack(KEYS)
+local LOCKS, LAPSING, TICKS, LEDGER, LINES, AGING, SUBSCRIPTIONS = unpack(KEYS, 31)
 
 local limit = tonumber(ARGV[2])
 local kept = { { "c", ARGV[3] }, { "x", ARGV[4] }, { "d", ARGV[5] } }
@@ -20,18 +22,22 @@ local MOST_OPERATIONS = 100
 local changed, lifted = 0, 0
 
 -- Let a job go whose own time has passed.
-local function pass(member, linked)
+local function pass(member, value)
     local id = sub(member, 10)
     changed = changed + let_children_go(id, limit - changed)
     if changed >= limit then
         return
     end
-    local job = linked and read_job(id)
+    local is_letter = byte(member) == 100
+    local job = (is_letter or byte(value, 2) == 108) and read_job(id)
     if job and job.parent and redis.call("HEXISTS", JOBS, job.parent) == 1 then
         -- It is entered again once that one lets it go.
         redis.call("ZREM", ENDED, member)
         lifted = lifted + 1
     else
+        if is_letter then
+            tell_purged(job, run_of(value), "retention")
+        end
         delete(id, job, member)
         changed = changed + 1
     end
@@ -48,7 +54,7 @@ local function prune(state, till)
         if changed >= limit or lifted >= MOST_LIFTED then
             break
         end
-        pass(members[at], byte(value, 2) == 108)
+        pass(members[at], value)
     end
     flush()
     return #members
@@ -86,6 +92,53 @@ local function prune_lines(time)
     until #aged < WINDOW
 end
 
+-- Delete the oldest events, as long as they were written so long ago.
+local function prune_events(time)
+    local pruned, last = unpack(redis.call("HMGET", META, "pruned", "last"))
+    pruned, last = tonumber(pruned or 0), tonumber(last or 0)
+    repeat
+        local numbers, gone, ids = {}, {}, {}
+        for number = pruned + 1, math.min(last, pruned + WINDOW, pruned + limit - changed) do
+            numbers[#numbers + 1] = string.format("%.0f", number)
+        end
+        for at, value in ipairs(get_many("HMGET", EVENTS, numbers)) do
+            if number_of(sub(value, 3, 10)) > NOW - time then
+                break
+            end
+            local _, id = cmsgpack.unpack_one(value, 10)
+            gone[at], ids[#ids + 1] = numbers[at], id
+        end
+        if #gone > 0 then
+            redis.call("HDEL", EVENTS, unpack(gone))
+            pruned = pruned + #gone
+            changed = changed + #gone
+            redis.call("HSET", META, "pruned", string.format("%.0f", pruned))
+        end
+        if #ids > 0 then
+            redis.call("HDEL", ONCE, unpack(ids))
+        end
+    until #gone < WINDOW
+end
+
+-- Forget the subscriptions under whose name nobody subscribed for so long as they said.
+local function prune_subscriptions()
+    local names = {}
+    local all = redis.call("HGETALL", SUBSCRIPTIONS)
+    for at = 1, #all, 2 do
+        local subscription = cmsgpack.unpack(all[at + 1])
+        if subscription.seen_at <= NOW - subscription.ttl then
+            names[#names + 1] = all[at]
+        end
+    end
+    for _, name in ipairs(names) do
+        redis.call("HDEL", SUBSCRIPTIONS, name)
+    end
+    if #names > 0 then
+        ask_anew(ASKED, SUBSCRIPTIONS)
+    end
+    changed = changed + #names
+end
+
 -- Forget some values whose moment has passed; they count as no rows.
 local function forget(values, moments)
     local names = redis.call("ZRANGEBYSCORE", moments, "-inf", string.format("(%.0f", NOW), "LIMIT", 0, WINDOW)
@@ -113,6 +166,10 @@ end
 if ARGV[6] ~= "" then
     prune_lines(tonumber(ARGV[6]))
 end
+if ARGV[7] ~= "" then
+    prune_events(tonumber(ARGV[7]))
+end
+prune_subscriptions()
 forget(METERS, FILLING)
 forget(LOCKS, LAPSING)
 return { changed, changed < limit and lifted >= MOST_LIFTED and 1 or 0 }

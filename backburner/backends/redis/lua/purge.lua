@@ -9,14 +9,15 @@ local function purge(id, token)
     if not run then
         return ""
     end
-    local job = run.linked == "l" and read_job(id)
-    local parent = job and job.parent and read_job(job.parent)
+    local job = read_job(id)
+    local parent = job.parent and read_job(job.parent)
     if parent and find("pr", read_run(parent).state, 1, true) then
         return job.parent
     end
     repeat
         local children = let_children_go(id, MOST)
     until children < MOST
+    tell_purged(job, run, "purged")
     delete(id, job, "d" .. run.ended .. id)
 end
 

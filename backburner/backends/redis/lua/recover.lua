@@ -37,6 +37,18 @@ local function take_over(member)
     hand_over(job, run, "")
 end
 
+-- Tell that a node is lost, when the first of its claims are handed over; that this has begun is kept as its lease.
+local function tell_lost(lost)
+    local record = redis.call("HGET", NODES, lost)
+    if not record or redis.call("ZSCORE", LEASES, lost) == "-1" then
+        return
+    end
+    redis.call("ZADD", LEASES, -1, lost)
+    if events.wanted("node.lost") then
+        events.add("node.lost", lost, '{"host":' .. cjson.encode(cmsgpack.unpack(sub(record, 2)).host) .. "}")
+    end
+end
+
 local function take_lapsed()
     -- All are found before any is taken: whoever asks may be dead himself, and what he is handed is not to be taken again.
     local members, from = {}, "-"
@@ -44,8 +56,11 @@ local function take_lapsed()
         local first = redis.call("ZRANGEBYLEX", HELD, from, "+", "LIMIT", 0, 1)[1]
         local holder = first and sub(first, 1, find(first, "\0", 1, true) - 1)
         if first and not alive(holder) then
-            for _, member in ipairs(starting(HELD, holder, limit - #members)) do
+            for at, member in ipairs(starting(HELD, holder, limit - #members)) do
                 members[#members + 1] = member
+                if at == 1 then
+                    tell_lost(holder)
+                end
             end
         end
         from = first and "[" .. holder .. "\1"
@@ -71,7 +86,7 @@ local function take_expired()
         local job = read_job(id)
         local run = read_run(job)
         local gate = run.more.gate or ""
-        leave(job, gate, run.due)
+        leave(job, gate, run.due, run.failures)
         flush()
         run.more.gate, run.more.cause = nil, "expired"
         hand_over(job, run, gate)

@@ -3,7 +3,7 @@
 -- include uniques
 -- include disposing
 
-local left_dead, left_ended = buffer("ZREM", DEAD), buffer("ZREM", ENDED)
+local left_dead, left_letters, left_ended = buffer("ZREM", DEAD), buffer("ZREM", LETTERS), buffer("ZREM", ENDED)
 
 -- A job's value that does not expire, with other arguments and another policy where those are given.
 local function rewritten(value, args, retry)
@@ -51,17 +51,21 @@ local function replay(id, token, letter)
     end
     local job = job_of(id, rewritten(before.value, letter.args, letter.retry))
     one(left_dead, id)
+    one(left_letters, job.queue .. "\0" .. id)
     one(left_ended, "d" .. run.ended .. id)
     run.state, run.lent, run.asked, run.failures, run.due, run.ended = "p", "-", "-", 0, NOW8, NONE
     local more = run.more
     more.gate, more.reason, more.result, more.backoff = letter.gate, nil, nil, nil
     two(set_job, id, job.value)
     two(set_run, id, run_value(run))
-    stand(job, gate, NOW8)
+    stand(job, gate, NOW8, run.failures)
     if sub(gate, 1, 5) == LANE then
         redis.call("ZADD", OPENING, NOW, sub(gate, 6))
     end
     enter_key(job, "p", gate)
+    if events.wanted("job.replayed") then
+        events.of_job("job.replayed", job, run.attempt)
+    end
 end
 
 only_with_room()

@@ -37,7 +37,7 @@ local function store(each, job, run, gate)
     two(set_run, job.id, each[3])
     two(to_ids, 0, job.id)
     if run.state == "p" then
-        stand(job, gate, run.due)
+        stand(job, gate, run.due, run.failures)
         if sub(gate, 1, 5) == LANE then
             -- It may have room here.
             redis.call("ZADD", OPENING, NOW, sub(gate, 6))
@@ -46,6 +46,7 @@ local function store(each, job, run, gate)
         two(to_ended, 0, run.state .. run.ended .. job.id)
         if run.state == "d" then
             two(to_dead, 0, job.id)
+            two(to_letters, 0, job.queue .. "\0" .. job.id)
         end
     end
     if job.parent then

@@ -1,6 +1,6 @@
 -- Write schedules, lines of their ledgers, and jobs. KEYS: those of tables, and of scheduling. ARGV: now, channel, hint, then
--- of each change: name, version and when it was created (8 bytes each; 0: whichever), when it is due (8 bytes; empty: never), last job (empty: none), the record, how
--- many ticks and how many jobs, the ticks, and the jobs (see inserting). A tick: id, schedule, when it is written (8 bytes;
+-- of each change: name, version and when it was created (8 bytes each; 0: whichever), when it is due (8 bytes; empty: never), last job (empty: none), the record, the
+-- events, how many ticks and how many jobs, the ticks, and the jobs (see inserting). A tick: id, schedule, when it is written (8 bytes;
 -- empty: now), its job (empty: none), what became of it, the rest. Answers: now, and of each change: nothing if it was
 -- outrun, else the ids of those jobs that were not stored since their key is held, each followed by that of who holds it.
 -- include tables
@@ -19,10 +19,10 @@ local to_lines, to_aging = buffer("ZADD", LINES), buffer("ZADD", AGING)
 local changes, names = {}, {}
 local next_at = 4
 while ARGV[next_at] do
-    local first_tick = next_at + 7
-    local first_job = first_tick + TICK * ARGV[next_at + 5]
+    local first_tick = next_at + 8
+    local first_job = first_tick + TICK * ARGV[next_at + 6]
     local change = { at = next_at, first_tick = first_tick, last_tick = first_job - 1, first_job = first_job }
-    next_at = first_job + JOB * ARGV[next_at + 6]
+    next_at = first_job + JOB * ARGV[next_at + 7]
     changes[#changes + 1] = change
     names[#names + 1] = ARGV[change.at]
 end
@@ -43,7 +43,7 @@ for at, change in ipairs(changes) do
     local state, version, created = states[names[at]], sub(ARGV[change.at + 1], 1, 8), sub(ARGV[change.at + 1], 9, 16)
     if state.version == version and (version == NONE or created == NONE or created == state.created) then
         state.version = sum(1, version)
-        change.state, change.jobs = state, new_jobs(change.first_job, change.first_job + JOB * ARGV[change.at + 6] - 1)
+        change.state, change.jobs = state, new_jobs(change.first_job, change.first_job + JOB * ARGV[change.at + 7] - 1)
         for _, each in ipairs(change.jobs) do
             new[#new + 1] = each
         end
@@ -100,6 +100,7 @@ for at, change in ipairs(changes) do
         for tick = change.first_tick, change.last_tick, TICK do
             write_tick(tick, holders)
         end
+        events.add_all(ARGV[change.at + 5], holders)
         last_job = holders[last_job] or last_job
         state.next_due = due ~= "" and number_of(due)
         state.rest = "\146" .. (last_job ~= "" and cmsgpack.pack(last_job) or NIL) .. record

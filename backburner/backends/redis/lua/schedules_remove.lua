@@ -1,5 +1,6 @@
--- Delete a schedule if its version is the one sent; its ledger stays. KEYS: see scheduling. ARGV: now, name, version (8
--- bytes). Answers 1 if it was.
+-- Delete a schedule if its version is the one sent; its ledger stays. KEYS: those of events, and see
+-- scheduling. ARGV: now, name, version (8 bytes), events. Answers 1 if it was.
+-- include events
 -- include scheduling
 
 local value = redis.call("HGET", SCHEDULES, ARGV[2])
@@ -9,4 +10,6 @@ end
 redis.call("HDEL", SCHEDULES, ARGV[2])
 redis.call("ZREM", NAMED, ARGV[2])
 redis.call("ZREM", COMING, ARGV[2])
+events.add_all(ARGV[4])
+events.write()
 return 1

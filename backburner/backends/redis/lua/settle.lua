@@ -8,6 +8,7 @@
 -- include lanes
 -- include inserting
 -- include claiming
+-- include telling
 
 local node = ARGV[2]
 local request = ARGV[3] ~= "" and cmsgpack.unpack(ARGV[3])
@@ -96,7 +97,7 @@ end
 
 local function apply(id, value, state, result, more)
     local job, run = read_job(id), run_of(value)
-    local kept = run.more
+    local kept, attempt = run.more, run.attempt
     local held = held_as(node, kept.queue, id)
     one(left_held, held)
     if run.lent == "l" then
@@ -124,17 +125,19 @@ local function apply(id, value, state, result, more)
         kept.backoff = more.backoff or kept.backoff
         run.due = more.delay and instant(more.delay) or NOW8
         kept.gate = more.gate
-        stand(job, more.gate or "", run.due)
+        stand(job, more.gate or "", run.due, run.failures)
     else
         run.ended = NOW8
         two(to_ended, 0, run.state .. NOW8 .. id)
         if run.state == "d" then
             two(to_dead, 0, id)
+            two(to_letters, 0, job.queue .. "\0" .. id)
         end
     end
     enter_key(job, run.state, more.gate or "")
     free(job)
     keep(id, run_value(run))
+    events.of_end(node, job, attempt, run.state, kept.reason, more)
     for at = more.jobs and more.jobs[1] or 1, more.jobs and more.jobs[2] or 0 do
         following[#following + 1] = follow_ups[at]
     end
@@ -145,6 +148,9 @@ local function complete(id, value, tail, result)
     one(left_held, tail.held .. id)
     two(to_ended, 0, "c" .. NOW8 .. id)
     keep(id, "c---" .. sub(value, 5, 44) .. tail.completed .. cmsgpack.pack(result))
+    if events.wanted("job.completed") then
+        events.of_end(node, read_job(id), unpack_binary(">I4", value, 5), "c", nil, {})
+    end
 end
 
 local function settle(id, token, state, result, more)

@@ -1,11 +1,14 @@
 -- Where jobs are kept, and in which form. Included by every script that touches one.
 --
+-- KEYS: those of events, and those named below.
+--
 -- Hashes by id: jobs, what was handed in; runs, what changes. By name: nodes, their records; queues, their settings; kinds,
 -- those that are paused; limits and meters (see lanes).
 -- Sorted sets, by score: leases (node, when its lease ends), expiring (id of one that waits, its expiry), opening (lane
 -- where jobs stand, when it opens), filling (whose meter, when that is full again). All others in byte order; in place of
 -- spaces stand NULs, and nothing stands between what is written together:
 --   line      queue gate priority+due_at+id    who waits, but as below; in the order of claims at each gate
+--   retrying  queue due_at+id                  who waits at no gate, and has failed before
 --   waiting   key priority+due_at+id           who waits for a unique key, over all queues
 --   parked    lane queue priority+due_at+id    who stands at a lane
 --   inside    lane id                          who runs and counts against a lane's slots
@@ -14,6 +17,7 @@
 --   held      node queue id                    who runs; lent: those of them whose slot is lent
 --   ended     state+ended_at+id                who ended, but for children that are kept for their parents
 --   dead      id                               who is a dead letter
+--   letters   queue id                         the same, but for those of a backburner that had no such key
 --   children  parent id                        whose record names that parent, stored or not
 --   ids       id                               every job
 --   history   id count+attempt+started_at+ended_at+[node, [ending, error, message, traceback, fingerprint]]
@@ -28,7 +32,7 @@
 -- Numbers of 64 bits stand as 8 bytes, big-endian: a number here has 53. States: p r c x d.
 
 local JOBS, RUNS, LINE, WAITING, HOLDING, KEEPING, HELD, LENT, EXPIRING, ENDED, CHILDREN, IDS, HISTORY, NODES, LEASES, QUEUES,
-    KINDS, PARKED, INSIDE, DEAD, LIMITS, METERS, FILLING, OPENING = unpack(KEYS)
+    KINDS, PARKED, INSIDE, DEAD, LIMITS, METERS, FILLING, OPENING, RETRYING, LETTERS = unpack(KEYS, 5)
 
 local byte, sub, find, floor = string.byte, string.sub, string.find, math.floor
 local pack, unpack_binary = struct.pack, struct.unpack
@@ -42,6 +46,7 @@ local NOW = now()
 local NOW8 = pack(">I8", NOW)
 
 -- include numbers
+-- include events
 -- include writing
 
 -- ---- jobs and runs ----------------------------------------------------------------------------------------------
@@ -137,10 +142,18 @@ local function place_of(job, gate, due)
     return LINE, job.queue .. "\0" .. gate .. "\0" .. stand
 end
 
-local function stand(job, gate, due)
+-- A member of `retrying`, by what stands behind the priority in that of the line.
+local function retrying_as(queue, rest)
+    return queue .. "\0" .. rest
+end
+
+local function stand(job, gate, due, failures)
     local key, member = place_of(job, gate, due)
     if key == LINE then
         two(to_line, 0, member)
+        if failures > 0 and gate == "" then
+            two(to_retrying, 0, retrying_as(job.queue, sub(member, #job.queue + 4)))
+        end
     else
         redis.call("ZADD", key, 0, member)
     end
@@ -149,10 +162,13 @@ local function stand(job, gate, due)
     end
 end
 
-local function leave(job, gate, due)
+local function leave(job, gate, due, failures)
     local key, member = place_of(job, gate, due)
     if key == LINE then
         one(left_line, member)
+        if failures > 0 and gate == "" then
+            one(left_retrying, retrying_as(job.queue, sub(member, #job.queue + 4)))
+        end
     else
         redis.call("ZREM", key, member)
         if key == PARKED and not starting(PARKED, sub(gate, 6), 1)[1] then

@@ -40,6 +40,14 @@ local function earlier(one, other)
     return before(one[ID], other[ID])
 end
 
+-- Of a job that may have failed before: it stands in the line no more.
+local function leave_retrying(chosen)
+    local source = chosen[SOURCE]
+    if source.gate == "" then
+        one(left_retrying, retrying_as(source.room.queue, sub(chosen[MEMBER], #source.prefix + 2)))
+    end
+end
+
 -- Hand out a job; `job` is what it has to do with others, if anything.
 local function take(chosen, job, value, run_before, node)
     local id, room = chosen[ID], chosen[SOURCE].room
@@ -47,12 +55,15 @@ local function take(chosen, job, value, run_before, node)
     one(left_line, chosen[MEMBER])
     two(to_held, 0, room.held .. id)
     chosen[VALUE] = value
+    local attempt = 1
     if run_before then
         local run = run_of(run_before)
         run.state, run.attempt, run.token, run.started = "r", run.attempt + 1, next_token(run.token), NOW8
         run.more.gate, run.more.node, run.more.queue = nil, node, room.queue
+        attempt = run.attempt
         chosen[RUN] = run_value(run)
         two(set_run, id, chosen[RUN])
+        leave_retrying(chosen)
     else
         two(set_run, id, (job and "rl" or "r-") .. FIRST_RUN .. sub(value, 12, 19) .. room.last)
     end
@@ -62,6 +73,9 @@ local function take(chosen, job, value, run_before, node)
         end
         enter_key(job, "r", "")
     end
+    if events.wanted("job.claimed") then
+        events.of_job("job.claimed", job or job_of(id, value), attempt, "node", node)
+    end
 end
 
 -- Take a job out of the line, or from its gate, to another gate.
@@ -69,6 +83,9 @@ local function put_at(chosen, job, gate, run_before)
     local run = run_before and run_of(run_before) or fresh(job)
     run.more.gate = gate
     one(left_line, chosen[MEMBER])
+    if run_before then
+        leave_retrying(chosen)
+    end
     local key, member = place_of(job, gate, run.due)
     two(key == LINE and to_line or to_parked, 0, member)
     two(set_run, job.id, run_value(run))

@@ -63,7 +63,7 @@ local function let_through(key)
     redis.call("ZREM", WAITING, first)
     run.more.gate = nil
     redis.call("HSET", RUNS, job.id, run_value(run))
-    stand(job, "", run.due)
+    stand(job, "", run.due, run.failures)
     enter_key(job, "p", "")
     return true
 end

@@ -32,6 +32,7 @@ local function flush()
         end
         each.n = 0
     end
+    events.write()
 end
 
 -- What many fields hold, in their order; false where there is nothing.
@@ -61,8 +62,9 @@ end
 
 -- In this order they are written.
 local left_line, left_held = buffer("ZREM", LINE), buffer("ZREM", HELD)
-local left_expiring = buffer("ZREM", EXPIRING)
+local left_expiring, left_retrying = buffer("ZREM", EXPIRING), buffer("ZREM", RETRYING)
 local set_job, set_run = buffer("HSET", JOBS), buffer("HSET", RUNS)
 local to_line, to_held = buffer("ZADD", LINE), buffer("ZADD", HELD)
-local to_ids, to_ended, to_dead = buffer("ZADD", IDS), buffer("ZADD", ENDED), buffer("ZADD", DEAD)
+local to_ids, to_ended, to_retrying = buffer("ZADD", IDS), buffer("ZADD", ENDED), buffer("ZADD", RETRYING)
+local to_dead, to_letters = buffer("ZADD", DEAD), buffer("ZADD", LETTERS)
 local to_expiring, to_children = buffer("ZADD", EXPIRING), buffer("ZADD", CHILDREN)

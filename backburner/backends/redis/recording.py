@@ -1,0 +1,80 @@
+"""Events and subscriptions as Redis keeps them; the forms are told at the heads of ``lua/events.lua`` and ``lua/subscribing.lua``."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backburner.model.event import EventRecord, SubscriptionRecord
+
+if TYPE_CHECKING:
+    from backburner.model.event import NewEvent, NewSubscription
+
+__all__ = ["event", "event_flaw", "log_name", "subscription", "subscription_flaw"]
+
+_LETTERS = string.digits + string.ascii_lowercase
+_NAME = 8
+
+
+class _Subscription(msgspec.Struct):
+    """A subscription; its digits are numbers of up to 64 bits."""
+
+    patterns: tuple[str, ...]
+    ttl: str
+    cursor: str
+    created_at: int
+    seen_at: int
+    kind: str | None = None
+
+
+_decode_event = msgspec.msgpack.Decoder(tuple[int, str | None, str, str, str]).decode
+_decode_subscription = msgspec.msgpack.Decoder(_Subscription).decode
+
+
+def log_name() -> str:
+    """Draw a name for a log."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(_NAME))
+
+
+def event(number: int, value: bytes) -> EventRecord:
+    """Return an event as it is read."""
+    time, event_id, name, subject, data = _decode_event(value)
+    return EventRecord(number=number, id=event_id, name=name, subject=subject, time=time, data=data)
+
+
+def subscription(name: str, value: bytes) -> SubscriptionRecord:
+    """Return a subscription as it is read."""
+    kept = _decode_subscription(value)
+    return SubscriptionRecord(
+        name=name,
+        patterns=kept.patterns,
+        kind=kept.kind,
+        ttl=int(kept.ttl),
+        cursor=int(kept.cursor),
+        created_at=kept.created_at,
+        seen_at=kept.seen_at,
+    )
+
+
+def event_flaw(new: NewEvent) -> str | None:
+    """Say what keeps an event from being stored; None for nothing."""
+    return _text_flaw(name=new.name, subject=new.subject, data=new.data, id=new.id or "", job=new.job or "")
+
+
+def subscription_flaw(new: NewSubscription) -> str | None:
+    """Say what keeps a subscription from being stored; None for nothing."""
+    return _text_flaw(name=new.name, kind=new.kind or "", patterns="".join(new.patterns))
+
+
+def _text_flaw(**texts: str) -> str | None:
+    for name, text in texts.items():
+        if "\0" in text:
+            return f"{name} contains NUL"
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            return f"{name} is not Unicode text, at character {error.start}"
+    return None
