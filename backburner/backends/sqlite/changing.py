@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backburner.backends.sqlite.asking import Asked
+    from backburner.model.event import NewEvent
     from backburner.model.schedule import ScheduleChange, ScheduleRecord, TickRecord
 
 __all__ = ["change"]
@@ -67,11 +68,13 @@ def _apply(
     groups = run(connection, store([each.jobs for each in applied], None, now, asked))
     schedules: dict[str, tuple[object, ...]] = {}
     ticks: list[tuple[object, ...]] = []
+    events: list[NewEvent] = []
     answers: list[ChangeAnswer] = []
     for each, group in zip(applied, groups, strict=True):
         holders = group.holders
         schedules[each.schedule.name] = _schedule_row(each.schedule, holders)
         ticks += [_tick_row(tick, holders, now) for tick in each.ticks]
+        events += [event for event in each.events if event.job is None or (event.job in holders) is event.held]
         answers.append(ChangeAnswer(holders=holders) if holders else _DONE)
     if len(schedules) < len(applied):
         # Of several changes of one schedule the last is written; those before it could not be left out if they were refused.
@@ -79,7 +82,8 @@ def _apply(
     connection.execute(_WRITE_SCHEDULES, {"schedules": to_json([*schedules.values()]), "now": now})
     if ticks:
         connection.execute(_WRITE_TICKS, {"ticks": to_json(ticks)})
-    run(connection, write_events([event for each in applied for event in each.events], asked, now))
+    if events:
+        run(connection, write_events(events, asked, now))
     rest = iter(answers)
     return [next(rest) if first else _OUTRUN for first in heard]
 
