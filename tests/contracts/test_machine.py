@@ -33,10 +33,10 @@ from backburner.model.job import (
 )
 from backburner.model.lane import LANE_GATE, Algorithm, Limit, Rate
 from backburner.model.node import KindRecord, QueueRecord
-from backburner.model.query import JobFilter
+from backburner.model.query import JobFilter, Shown
 from backburner.model.schedule import Outcome, ScheduleChange, ScheduleRecord, TickRecord
 from backburner.ports.events import Confirmation
-from backburner.ports.jobs import Backlog, Birth, ClaimBatch, ClaimRequest, Keep, QueueBacklog
+from backburner.ports.jobs import Backlog, Birth, ClaimBatch, ClaimRequest, Keep, Letter, QueueBacklog
 from backburner.ports.schedules import ChangeAnswer
 from backburner.testing.contracts.making import held, publish
 from tests.contracts.harnesses import MemoryHarness, PostgresHarness, RedisHarness, SqliteHarness
@@ -265,7 +265,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert store == oracle
         return oracle
 
-    @initialize(declared=first, listens=st.booleans())
+    @initialize(declared=first, listens=st.sampled_from([True, True, False]))
     def open(self, declared: dict[str, Limit], listens: bool) -> None:  # noqa: FBT001
         async def run() -> None:
             for store in self.stores:
@@ -522,6 +522,40 @@ class StoreMachine(RuleBasedStateMachine):
         recovered = self.same(verb)
         self.claims += [(node, each.claim.id, each.claim.token) for each in recovered]
 
+    @rule(fields=st.lists(crowded, min_size=1, max_size=3), index=nodes)
+    def mourn(self, fields: list[dict[str, Any]], index: int) -> None:
+        """A node dies over what it runs, and another takes that over."""
+        self.enqueue([fields], 0)
+        self.claim(index, EVERYTHING_DUE)
+        self.lose(index, withdrawn=False, events=())
+        self.recover(0)
+
+    @rule(
+        fields=st.lists(crowded | rivals, min_size=1, max_size=3),
+        index=nodes,
+        verb=st.sampled_from(["replay", "purge", "prune"]),
+        picks=st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0, 0, 0, 1])), min_size=1, max_size=4),
+    )
+    def bury(self, fields: list[dict[str, Any]], index: int, verb: str, picks: list[tuple[int, int]]) -> None:
+        """Jobs fail for good; of all letters there are some are brought back, or deleted, or all go, their time being over."""
+        self.enqueue([fields], 0)
+        dead: dict[str, Any] = {"state": JobState.DEAD, "reason": "exhausted", **failed}
+        self.work(index, [dead], [], None)
+        if verb == "prune":
+            self.prune((None, None, 0, None), None)
+            return
+        page = self.runner.run(self.stores[0].backend.reader.find(JobFilter(states=(Shown.DEAD,)), limit=EVERYTHING))
+        letters = [
+            Letter(id=page.jobs[pick % len(page.jobs)].id, token=page.jobs[pick % len(page.jobs)].token + slip)
+            for pick, slip in (picks if page.jobs else [])
+        ]
+
+        async def dispose(backend: Backend) -> tuple[int, set[str], dict[str, str]]:
+            disposed = await (backend.admin.replay(letters) if verb == "replay" else backend.admin.purge(letters))
+            return disposed.now, set(disposed.missed), disposed.kept
+
+        self.same(dispose)
+
     @rule()
     def release(self) -> None:
         self.same(lambda backend: backend.admin.release(EVERYTHING))
@@ -655,6 +689,13 @@ class StoreMachine(RuleBasedStateMachine):
             after=after,
         )
         self.both(lambda backend: backend.events.subscribe(subscription))
+
+    @rule(seconds=st.sampled_from([1, 5]))
+    def outlast(self, seconds: int) -> None:
+        """A subscription may be renewed in time, and may not."""
+        self.subscribe("short", (), None, None)
+        self.advance(seconds)
+        self.prune((None,) * 4, None)
 
     @rule(name=st.sampled_from(SUBSCRIPTIONS))
     def unsubscribe(self, name: str) -> None:
