@@ -43,7 +43,7 @@ async def backend(place: PostgresPlace, clock: FakeClock) -> AsyncIterator[Postg
 async def patient(backend: PostgresBackend, place: PostgresPlace) -> PostgresBackend:
     """Bring a store whose verbs wait for locks for as long as a test may take."""
     connection = await connect(place)
-    for verb in ("enqueue", "settle", "restore", "replay", "declare", "acquire", "change"):
+    for verb in ("enqueue", "settle", "restore", "replay", "declare", "acquire", "change", "confirm"):
         await connection.execute(f"ALTER FUNCTION {place.schema}.{verb}(json) SET lock_timeout = '{PATIENT}'")
     await connection.close()
     return backend

@@ -18,6 +18,7 @@ from backburner.backends.postgres.place import PostgresPlace
 from backburner.backends.urls import parse
 from backburner.errors import StoreError, StoreReadOnly
 from backburner.model.clock import SystemClock
+from backburner.model.event import NewEvent
 from backburner.model.job import NewJob
 from backburner.model.node import QueueRecord
 from backburner.model.query import Condition, JobFilter
@@ -89,6 +90,9 @@ async def test_a_replica_is_read_and_takes_over() -> None:
         await writer.open(create=True)
         await writer.schema.upgrade()
         await writer.jobs.enqueue([[NewJob(id="job", kind="kind", queue="queue", args='{"a":1}')]])
+        await writer.events.append([NewEvent(name="order.paid", kept=True)])
+        # It is numbered by whoever reads there; a replica numbers nothing.
+        assert len((await writer.event_reader.read(limit=5)).events) == 1
 
         await _read(replica)
         refused = PostgresBackend(PostgresPlace(dsn=replica, address="the replica"), clock=SystemClock())
@@ -122,6 +126,10 @@ async def _read(replica: str) -> None:
     where = JobFilter(where=(Condition(("a",), "=", 1),))
     assert [job.id for job in (await reader.reader.find(where, limit=5)).jobs] == ["job"]
     assert len((await reader.reader.export(limit=5)).jobs) == 1
+    while not (await reader.event_reader.read(limit=5)).events:
+        pass
+    assert (await reader.event_reader.subscriptions()).last == 1
+    assert (await reader.reader.backlog()).queues[0].waiting == 1
     levels = {finding.check: finding.level for finding in await reader.examine()}
     assert levels["role"] is Level.WARNING
     assert Level.PROBLEM not in levels.values()

@@ -102,6 +102,55 @@ async def test_a_store_of_the_first_step(place: PostgresPlace, clock: FakeClock)
     await backend.close()
 
 
+async def test_roles_keep_their_rights(place: PostgresPlace, clock: FakeClock) -> None:
+    """Who could work with jobs before they were told of still can, and who could only read them reads events too."""
+    backend = PostgresBackend(place, clock=clock)
+    worker, reader = postgres.fresh(), postgres.fresh()
+    older = SQL("""
+        CREATE ROLE {1}; CREATE ROLE {2};
+        GRANT USAGE ON SCHEMA {0} TO {1}, {2};
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {0} TO {1};
+        GRANT SELECT ON ALL TABLES IN SCHEMA {0} TO {2}
+    """)
+    with psycopg.connect(place.dsn, autocommit=True) as connection:
+        for step in backend.schema.steps[:3]:
+            connection.execute(step.sql)
+        connection.execute(older.format(Identifier(place.schema), Identifier(worker), Identifier(reader)))
+        try:
+            await backend.open(create=False)
+            await backend.schema.upgrade()
+            connection.execute(SQL("SET ROLE {}").format(Identifier(worker)))
+            enqueue = SQL("SELECT {}.enqueue(%s)").format(Identifier(place.schema))
+            job = '{"tail":[{"id":"job","kind":"kind","queue":"queue","args":"{}"}]}'
+            connection.execute(enqueue, (job,))
+            append = SQL("SELECT {}.append(%s)").format(Identifier(place.schema))
+            connection.execute(append, ('{"events":[{"name":"a","kept":true}]}',))
+            read = SQL("SELECT {}.read_events(%s) -> 'last'").format(Identifier(place.schema))
+            assert connection.execute(read, ('{"seal":true,"limit":1,"looked":1}',)).fetchone() == (1,)
+            connection.execute(SQL("SET ROLE {}").format(Identifier(reader)))
+            assert connection.execute(read, ('{"limit":1,"looked":1}',)).fetchone() == (1,)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(append, ('{"events":[{"name":"a","kept":true}]}',))
+        finally:
+            await backend.close()
+            connection.execute("RESET ROLE")
+            for role in (worker, reader):
+                connection.execute(SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(Identifier(role)))
+
+
+async def test_a_log_has_a_name_of_its_own(backend: PostgresBackend, place: PostgresPlace, clock: FakeClock) -> None:
+    """Another store's log has another name; read anew, one has the name that it had."""
+    other = PostgresBackend(PostgresPlace(dsn=place.dsn, schema=f"{place.schema}_too", address="it"), clock=clock)
+    await other.open(create=True)
+    await other.schema.upgrade()
+    first, second = [(await each.event_reader.read(limit=1)).log for each in (backend, other)]
+    assert first != second
+    assert (await backend.event_reader.subscriptions()).log == first
+    await other.close()
+    with psycopg.connect(place.dsn, autocommit=True) as connection:
+        connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(f"{place.schema}_too")))
+
+
 async def test_made_by_another_tool(place: PostgresPlace, clock: FakeClock) -> None:
     """What `backburner db sql` prints makes the whole store, in one transaction or statement by statement."""
     backend = PostgresBackend(place, clock=clock)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from backburner.backends.postgres.backend import PostgresBackend
 from backburner.backends.postgres.place import PostgresPlace
 from backburner.errors import StoreBusy, StoreReadOnly, StoreRefused, StoreUnavailable, TransactionRefused
+from backburner.model.event import NewEvent
 from backburner.model.job import NewJob, UniqueKey
 from backburner.model.query import JobFilter
 from tests.servers.proxy import Proxy
@@ -400,3 +401,23 @@ async def test_the_store_s_own_connections_fail(backend: PostgresBackend, place:
 def _proxied(place: PostgresPlace) -> Proxy:
     parts = urlsplit(place.dsn)
     return Proxy(str(parts.hostname), parts.port or 5432)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_events_are_in_it(backend: PostgresBackend, place: PostgresPlace, kind: str) -> None:
+    """Events are committed and rolled back with the app's own writes, on every driver; a refused one leaves it usable."""
+    data = '{"a":"50% $1 :x"}'
+    async with _connected(kind, place.dsn, begun=False) as app:
+        for name, end in (("lost", app.rollback), ("kept", app.commit)):
+            if kind not in BEGINNING:
+                await app.run("BEGIN")
+            with pytest.raises(StoreRefused):
+                await backend.events.append([NewEvent(name="\0", kept=True)], tx=app.tx)
+            with pytest.raises(StoreRefused, match="longer than"):
+                await backend.events.append([NewEvent(name="long", id="x" * 2601, kept=True)], tx=app.tx)
+            longest = NewEvent(name=name, id=f"{name}{'ü' * 1298}", data=data, kept=True)
+            assert (await backend.events.append([longest], tx=app.tx)).stored == 1
+            assert (await backend.event_reader.read(limit=9)).events == ()
+            await end()
+    (found,) = (await backend.event_reader.read(limit=9)).events
+    assert (found.name, found.id, found.data) == ("kept", f"kept{'ü' * 1298}", data)

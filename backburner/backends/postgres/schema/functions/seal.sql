@@ -1,5 +1,5 @@
--- Number what is committed and has no number, in the order in which it was written, so many at most; answers how many were.
--- Where somebody else is at it, nothing.
+-- Number what is committed and has no number, in the order in which it was written, so many at most. Answers whether there
+-- may be more; false where somebody else is at it.
 --
 -- The lock is let go after its holder's commit can be seen, and each statement here sees what was committed when it began: the
 -- one after the lock sees all that was ever numbered. So numbers ascend from one sealing to the next, and each sealing is seen
@@ -9,13 +9,13 @@
 --
 -- Whoever writes about a job has it locked, until his commit can be seen: the next writes once that is so, and draws his `seq`
 -- then. So where the later is seen here, the earlier is too, and it comes first.
-CREATE OR REPLACE FUNCTION {schema}.seal() RETURNS integer LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION {schema}.seal() RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     most CONSTANT integer := 20000;
     number_sealed integer;
 BEGIN
     IF NOT EXISTS (SELECT FROM unnumbered) OR current_setting('transaction_isolation') NOT LIKE 'read %' OR NOT sealing() THEN
-        RETURN 0;
+        RETURN false;
     END IF;
     WITH written AS (
         DELETE FROM unnumbered WHERE seq = ANY (ARRAY(SELECT seq FROM unnumbered ORDER BY seq LIMIT most)) RETURNING *
@@ -29,6 +29,6 @@ BEGIN
     SELECT (SELECT last FROM log) + o.nth, o.id, o.name, o.subject, o.time, o.data FROM once AS o ORDER BY o.nth;
     GET DIAGNOSTICS number_sealed = ROW_COUNT;
     UPDATE log SET last = last + number_sealed;
-    RETURN number_sealed;
+    RETURN true;
 END
 $$;

@@ -12,7 +12,7 @@ BEGIN
         now bigint, name text, patterns text[], kind text, ttl bigint, after bigint);
     moment := instant(given.now);
     PERFORM pg_advisory_xact_lock(hashtextextended({literal}, 5));
-    WHILE seal() > 0 LOOP
+    WHILE seal() LOOP
     END LOOP;
     SELECT * INTO kept FROM log;
     INSERT INTO subscriptions AS s (name, patterns, kind, ttl, cursor, created_at, seen_at)

@@ -1,6 +1,9 @@
 -- Tell the same of jobs, as they are now. They are locked, or new, so that nobody writes of them out of turn.
 CREATE OR REPLACE FUNCTION {schema}.tell_of_jobs(event text, ids text[], teller text, why text, moment bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    IF cardinality(ids) = 0 THEN
+        RETURN;
+    END IF;
     INSERT INTO unnumbered (name, subject, time, data)
     SELECT
         event, j.id, moment,

@@ -1,5 +1,5 @@
 -- Events, who asks for them, and which nodes were told of as lost.
--- functions: 20b12de28c09d0f7531f2933c3afe63a3be17f4660cb1aa527670b861a507ffe
+-- functions: fcf11cf32d077d600541892ce2f0e7e57f2df6a14b66527f78b7bd2e3efae060
 
 -- The log: its name among all there are, the number given last, and the greatest that was deleted. Numbers are given without
 -- a gap, and deleted from the front: those above `pruned`, up to `last`, are all there.
