@@ -107,7 +107,7 @@ def _patched(raw: msgspec.Raw, steps: list[str], new: msgspec.Raw, done: tuple[s
     found = parts_of(raw)
     secret = secret_of(found)
     if secret is not None and step != MARK:
-        return wrap(_patched(secret, steps, new, done))
+        return wrap(_patched(secret, steps, secret_of(parts_of(new)) or new, done))
     parts = found if isinstance(found, dict) else {str(number): part for number, part in enumerate(found or ())}
     way = (*done, step)
     if step not in parts:

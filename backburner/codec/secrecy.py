@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from backburner.codec.annotations import NOTHING
 from backburner.codec.marks import Marks, masked, secrets_in, unmarked
 from backburner.codec.payloads import UNFIT, write
-from backburner.codec.places import Place, places_of
+from backburner.codec.places import Place, places_of, places_of_type
 from backburner.codec.scrubber import Scrubber
 from backburner.codec.secret import STARS
 from backburner.codec.values import children
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from backburner.codec.annotations import Annotation
 
-__all__ = ["Secrecy", "secrecy_of"]
+__all__ = ["Secrecy", "hidden", "secrecy_of"]
 
 
 class Secrecy:
@@ -71,6 +72,19 @@ def secrecy_of(
         Marks(result, (name for name in named if "." not in name)),
         frozenset(name for name in parameters if name in named or any(place.whole for place in places[name])),
     )
+
+
+def hidden(text: str, named: Iterable[str] = (), kind: object = Any) -> str:
+    """Return plain JSON text with ``***`` for good in place of secrets: for what is told to others, such as events.
+
+    They are what ``kind``, the type of what the text is of, says, and what is named (`Marks`). Raises `RecursionError`.
+    """
+    return masked(_marks_of(kind, frozenset(named)).mark(text))
+
+
+@lru_cache(maxsize=1024)
+def _marks_of(kind: object, named: frozenset[str]) -> Marks:
+    return Marks(places_of_type(kind), named)
 
 
 def _atoms(value: object, depth: int = 50) -> Iterator[object]:
