@@ -1,11 +1,14 @@
 """Durable `asyncio.create_task`: background jobs in your own process, on your own event loop."""
 
 from backburner.app import Backburner
+from backburner.codec.secret import Secret
 from backburner.errors import (
     BackburnerError,
     CallNotUsed,
     CallRefused,
     ClaimLost,
+    EventsGone,
+    InvalidCursor,
     JobCancelled,
     JobDead,
     JobExpired,
@@ -18,6 +21,7 @@ from backburner.errors import (
     StoreError,
     StoreUnavailable,
 )
+from backburner.events.event import Event
 from backburner.jobs.call import Call
 from backburner.jobs.context import JobContext, current_job
 from backburner.jobs.dependencies import Provide
@@ -53,7 +57,10 @@ __all__ = [
     "Cancel",
     "ClaimLost",
     "Cron",
+    "Event",
+    "EventsGone",
     "Every",
+    "InvalidCursor",
     "Job",
     "JobCancelled",
     "JobContext",
@@ -73,6 +80,7 @@ __all__ = [
     "Reject",
     "Retry",
     "RetryPolicy",
+    "Secret",
     "Snooze",
     "StoreBusy",
     "StoreError",

@@ -1,31 +1,70 @@
-"""The program whose instructions are counted: store no-op jobs in one write, and await each: `counted.py STORE JOBS`."""
+"""The program whose instructions are counted: store no-op jobs in one write, and await each.
+
+`counted.py STORE JOBS [WATCHED]`; watched `by-nobody`, by `prometheus`, by `tracing` of one trace in a hundred, by a
+`listener` of what never happens, or while a handler asks for `others` than what jobs tell.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
-from backburner import Backburner
+from backburner import Backburner, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 #: Jobs that come first, so that what happens once, to whatever runs first, is in every count alike.
 WARM_UP = 200
 
 
-async def main(store: str, jobs: int) -> None:
+async def main(store: str, jobs: int, watched: str) -> None:
     """Store jobs and see them all completed, on a new store in the working directory."""
     bb = Backburner("memory://" if store == "memory" else "sqlite:///counted.db", queues={"default": 100})
+    request = _watch(bb, watched)
 
     @bb.job
     async def nothing() -> None: ...
 
     async with bb:
         for count in (WARM_UP, jobs):
-            for handle in await bb.create_tasks([nothing() for _ in range(count)]):
+            with request():
+                handles = await bb.create_tasks([nothing() for _ in range(count)])
+            for handle in handles:
                 await handle
+
+
+def _watch(bb: Backburner[Any], watched: str) -> Callable[[], AbstractContextManager[Any]]:
+    """Have an engine watched; return what a request is surrounded by."""
+    if watched == "prometheus":
+        from backburner.observability.prometheus import Prometheus  # noqa: PLC0415 - counted where it is wanted alone
+
+        Prometheus(bb)
+    elif watched == "others":
+
+        @bb.on("order.*")
+        async def handle(event: Event) -> None: ...
+
+    elif watched == "listener":
+        bb.listen("breaker.opened")(print)
+    elif watched == "tracing":
+        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - counted where it is wanted alone
+        from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased  # noqa: PLC0415 - likewise
+
+        from backburner.observability.otel import OpenTelemetry  # noqa: PLC0415 - likewise
+
+        provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(0.01)))
+        OpenTelemetry(bb, tracer_provider=provider)
+        tracer = provider.get_tracer("counted")
+        return lambda: tracer.start_as_current_span("request")
+    return nullcontext
 
 
 if __name__ == "__main__":
     # When garbage is collected depends on what was made before, which is another's cost.
     gc.disable()
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:] or ["by-nobody"]))

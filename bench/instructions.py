@@ -30,47 +30,49 @@ def main() -> None:
     parser.add_argument("commit", help="what to compare with")
     parser.add_argument("--store", action="append", choices=("memory", "sqlite"), help="one of them; both unless given")
     options = parser.parse_args()
-    valgrind, git = (_tool(name) for name in ("valgrind", "git"))
+    valgrind, git = (tool(name) for name in ("valgrind", "git"))
     with tempfile.TemporaryDirectory(prefix="instructions-") as directory:
         there = Path(directory)
         _unpack(git, options.commit, there)
         for store in options.store or ("memory", "sqlite"):
-            now, before = (_per_job(valgrind, checkout, store) for checkout in (HERE, there))
+            now, before = (per_job(valgrind, checkout, store) for checkout in (HERE, there))
             print(
                 f"{store}: {now:,.0f} instructions a job, {before:,.0f} at {options.commit}: ratio {now / before:.4f}"
             )
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
+    """Return where a program is, or end saying that it is missing."""
     return shutil.which(name) or sys.exit(f"{name} is not installed, and this needs it")
 
 
 def _unpack(git: str, commit: str, directory: Path) -> None:
     """Write the package down as it was at a commit; the repository notes nothing."""
     archive = subprocess.run([git, "-C", HERE, "archive", commit, "backburner"], check=True, stdout=subprocess.PIPE)
-    subprocess.run([_tool("tar"), "-x", "-C", directory], check=True, input=archive.stdout)
+    subprocess.run([tool("tar"), "-x", "-C", directory], check=True, input=archive.stdout)
 
 
-def _per_job(valgrind: str, checkout: Path, store: str) -> float:
+def per_job(valgrind: str, checkout: Path, store: str, watched: str = "by-nobody") -> float:
+    """Return the instructions of a no-op job, stored and run; ``watched`` as `counted.py` knows it."""
     # The first run compiles what it imports and keeps that; it is not counted.
-    _run([], checkout, store, 1)
-    few, many = (min(_count(valgrind, checkout, store, jobs) for _ in range(ROUNDS)) for jobs in (FEW, MANY))
+    _run([], checkout, store, 1, watched)
+    few, many = (min(_count(valgrind, checkout, store, jobs, watched) for _ in range(ROUNDS)) for jobs in (FEW, MANY))
     return (many - few) / (MANY - FEW)
 
 
-def _count(valgrind: str, checkout: Path, store: str, jobs: int) -> int:
-    told = _run([valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"], checkout, store, jobs)
+def _count(valgrind: str, checkout: Path, store: str, jobs: int, watched: str) -> int:
+    told = _run([valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"], checkout, store, jobs, watched)
     found = _COUNT.search(told)
     assert found is not None, told
     return int(found[1])
 
 
-def _run(counter: list[str], checkout: Path, store: str, jobs: int) -> str:
+def _run(counter: list[str], checkout: Path, store: str, jobs: int, watched: str) -> str:
     """Run the program on a checkout's package, in a new directory; return what was written to stderr."""
     fixed = {"PYTHONPATH": str(checkout), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": ""}
     with tempfile.TemporaryDirectory(prefix="instructions-") as directory:
         done = subprocess.run(
-            [*counter, sys.executable, COUNTED, store, str(jobs)],
+            [*counter, sys.executable, COUNTED, store, str(jobs), watched],
             cwd=directory,
             env=os.environ | fixed,
             stderr=subprocess.PIPE,

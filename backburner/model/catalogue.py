@@ -175,8 +175,9 @@ INSTRUMENTS = (
 )
 
 BUILT_IN = {entry.name: entry for entry in EVENTS}
-#: First parts of names that are the engine's own: nobody else publishes under them.
-FAMILIES = frozenset(name.partition(".")[0] for name in BUILT_IN)
+_FAMILIES = {name.partition(".")[0] for name in BUILT_IN}
+#: First parts of names that are the engine's own: nobody else publishes under them. So are their plurals, which are slips.
+FAMILIES = frozenset({*_FAMILIES, *(f"{family}s" for family in _FAMILIES)})
 
 
 def event_names() -> tuple[str, ...]:

@@ -10,10 +10,11 @@ import backburner
 from backburner import errors
 
 NAMES = """
-Adaptive At Backburner BackburnerError Breaker Budget Bulkhead Call CallNotUsed CallRefused Cancel ClaimLost Cron Every
-Job JobCancelled JobContext JobDead JobExpired JobFailed JobHandle JobNotFound JobStatus Lock LockLost
-LockTimeout NotRunning Provide Reason Registry Reject Retry RetryPolicy Snooze StoreBusy StoreError StoreUnavailable
-TaskGroup Unique constant current_job decorrelated exponential fibonacci linear polynomial rate
+Adaptive At Backburner BackburnerError Breaker Budget Bulkhead Call CallNotUsed CallRefused Cancel ClaimLost Cron
+Event EventsGone Every InvalidCursor Job JobCancelled JobContext JobDead JobExpired JobFailed JobHandle JobNotFound
+JobStatus Lock LockLost LockTimeout NotRunning Provide Reason Registry Reject Retry RetryPolicy Secret Snooze
+StoreBusy StoreError StoreUnavailable TaskGroup Unique constant current_job decorrelated exponential fibonacci linear
+polynomial rate
 """
 
 
