@@ -12,7 +12,8 @@ import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from backburner import Backburner, Event
+import backburner
+from backburner import Backburner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ def _watch(bb: Backburner[Any], watched: str) -> Callable[[], AbstractContextMan
     elif watched == "others":
 
         @bb.on("order.*")
-        async def handle(event: Event) -> None: ...
+        async def handle(event: backburner.Event) -> None: ...
 
     elif watched == "listener":
         bb.listen("breaker.opened")(print)
