@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,17 +16,41 @@ from backburner.testing.contracts.making import add, claim, ids, keyed, new, pub
 from backburner.testing.contracts.telling import append, confirm, event, kept, last, log, names, pull, subscribe, told
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from backburner.ports.backend import Backend
     from backburner.testing.harness import Harness
 
 __all__ = ["PullingContract"]
 
+#: Seconds after which a write that waits for somebody's transaction is waiting for its end.
+PATIENCE = 0.5
 #: Events that one call appends, where very many are wanted.
 _AT_ONCE = 1_000
 
 
+class _ChangedMind(Exception):
+    """The caller's own reason to roll back."""
+
+
 def _keep(events: int | None) -> Keep:
     return Keep(completed=None, cancelled=None, dead=None, events=events)
+
+
+def _transaction(harness: Harness) -> AbstractAsyncContextManager[object]:
+    transaction = harness.transaction()
+    if transaction is None:
+        pytest.skip("this store joins no transaction")
+    return transaction
+
+
+async def _follow(backend: Backend) -> list[str]:
+    """Pull and confirm until there is nothing more; return the names, in their order."""
+    seen: list[str] = []
+    while (received := await pull(backend)).events:
+        seen += [one.name for one in received.events]
+        assert await confirm(backend, received) == GroupAnswer()
+    return seen
 
 
 async def _cursor(backend: Backend, name: str = "sub") -> int:
@@ -312,6 +337,67 @@ class PullingContract:
         assert [name for name, _ in await told(harness.backend, job.id)] == ["job.enqueued"]
         assert await told(harness.backend, other.id) == []
         assert await names(harness.backend) == ["a", "job.enqueued"]
+
+    # ---- while somebody's transaction is open --------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("minded", ["commits", "rolls back"])
+    async def test_written_in_somebodys_transaction(self, harness: Harness, minded: str) -> None:
+        """What others write is handed out where it need not wait; what the transaction wrote comes after, if it commits."""
+        transaction = _transaction(harness)
+        second = await harness.second()
+        await subscribe(harness.backend)
+        seen: list[str] = []
+        calls: list[asyncio.Task[int]] = []
+        with suppress(_ChangedMind):
+            async with transaction as tx:
+                await harness.backend.events.append([event("theirs")], tx=tx)
+                call = asyncio.create_task(append(harness.backend, event("ours")))
+                calls.append(call)
+                await asyncio.wait(calls, timeout=PATIENCE)
+                if call.done():
+                    seen += await _follow(second)
+                    assert seen == ["ours"]
+                if minded == "rolls back":
+                    raise _ChangedMind
+        assert await asyncio.gather(*calls) == [1]
+        seen += await _follow(second)
+        assert sorted(seen) == (["ours", "theirs"] if minded == "commits" else ["ours"])
+
+    @pytest.mark.parametrize("minded", ["commits", "rolls back"])
+    async def test_jobs_whose_key_is_in_somebodys_transaction(self, harness: Harness, minded: str) -> None:
+        """A group whose key is in an open transaction is busy: its subscription stays where it stood; others move on."""
+        transaction = _transaction(harness)
+        for name in ("x", "y"):
+            await subscribe(harness.backend, "a", name=name)
+        await append(harness.backend, event("a"))
+        x, y = (await harness.backend.events.pull(["x", "y"], limit=10)).received
+        holder, job, other = new(unique=keyed()), new(unique=keyed()), new()
+        confirmations = [
+            Confirmation(name=one.name, cursor=one.cursor, upto=one.upto, jobs=(each,))
+            for one, each in ((x, job), (y, other))
+        ]
+        calls: list[asyncio.Task[Confirmed]] = []
+        with suppress(_ChangedMind):
+            async with transaction as tx:
+                await harness.backend.jobs.enqueue([[holder]], tx=tx)
+                call = asyncio.create_task(harness.backend.events.confirm(confirmations))
+                calls.append(call)
+                await asyncio.wait(calls, timeout=PATIENCE)
+                if call.done():
+                    assert call.result().groups == (GroupAnswer(busy=True), GroupAnswer())
+                    assert (await _cursor(harness.backend, "x"), await _cursor(harness.backend, "y")) == (
+                        x.cursor,
+                        y.upto,
+                    )
+                if minded == "rolls back":
+                    raise _ChangedMind
+        (confirmed,) = await asyncio.gather(*calls)
+        answer = confirmed.groups[0]
+        while answer is not None and answer.busy:
+            answer = await confirm(harness.backend, x, job)
+        assert answer == (GroupAnswer() if minded == "rolls back" else GroupAnswer(holders={job.id: holder.id}))
+        assert confirmed.groups[1] == GroupAnswer()
+        assert await _cursor(harness.backend, "x") == x.upto
 
     # ---- how long events are kept ----------------------------------------------------------------------------------
 
