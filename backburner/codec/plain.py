@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from backburner.codec.annotations import NOTHING
+from backburner.codec.marks import TRACE, unmarked
 from backburner.codec.payloads import UNFIT, decoder, has_nul, write
 from backburner.codec.refusals import refusal
 from backburner.codec.values import same, spell
 from backburner.errors import ArgumentNotStorable
 
-__all__ = ["encode_plain"]
+__all__ = ["decode_plain", "encode_plain"]
 
 _decode = decoder(Any).decode
 
@@ -35,6 +36,11 @@ def encode_plain(value: object, name: str, limit: int | None = None) -> str:
             path=name,
         )
     return text
+
+
+def decode_plain(text: str) -> Any:  # noqa: ANN401 - whatever was written
+    """Return what stored JSON text of a value is (`Signature.saved`); raises `msgspec.DecodeError`."""
+    return _decode(unmarked(text) if TRACE in text else text)
 
 
 def _not_storable(value: object, name: str) -> ArgumentNotStorable:

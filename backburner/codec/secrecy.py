@@ -24,9 +24,11 @@ __all__ = ["Secrecy", "hidden", "secrecy_of"]
 class Secrecy:
     """How a signature's secrets are marked where they are stored, and left out where values are told of."""
 
-    def __init__(self, arguments: Marks, result: Marks, whole: frozenset[str]) -> None:
+    def __init__(self, arguments: Marks, result: Marks, saved: Marks, whole: frozenset[str]) -> None:
         self.arguments = arguments
         self.result = result
+        #: Of checkpoints, which nothing annotates.
+        self.saved = saved
         #: The parameters that are secret as a whole.
         self.whole = whole
 
@@ -66,10 +68,12 @@ def secrecy_of(
     if not named and not result and not any(places.values()):
         return None
     fields = {name: nodes for name, nodes in places.items() if nodes}
+    # A path begins at the arguments' top.
+    anywhere = [name for name in named if "." not in name]
     return Secrecy(
         Marks((Place(fields=fields),) if fields else (), named),
-        # A path begins at the arguments' top.
-        Marks(result, (name for name in named if "." not in name)),
+        Marks(result, anywhere),
+        Marks((), anywhere),
         frozenset(name for name in parameters if name in named or any(place.whole for place in places[name])),
     )
 

@@ -256,6 +256,15 @@ class Signature:
         where = spell(path)
         return ResultNotStorable(f"{self._kind}(): the {where} {why}", path=where)
 
+    def saved(self, text: str) -> str:
+        """Return what is stored of plain JSON text that a run saves: a checkpoint. Raises `ArgumentNotStorable`."""
+        try:
+            if self._secrecy is not None:
+                return self._secrecy.saved.mark(text)
+            return escaped(text) if TRACE in text else text
+        except RecursionError:
+            raise ArgumentNotStorable(f"{self._kind}(): the checkpoint is {_TOO_DEEP}, store it flat") from None
+
     # ---- secrets ---------------------------------------------------------------------------------------------------
 
     def hide(self, names: Iterable[str]) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import msgspec
-
-from backburner.codec.plain import encode_plain
+from backburner.codec.plain import decode_plain, encode_plain
 from backburner.errors import AlreadyEnded, NotInThisProcess
+from backburner.jobs.call import Call
 from backburner.jobs.child_log import logger_to
 from backburner.jobs.done import DONE
 from backburner.jobs.effects import check_progress
@@ -19,21 +18,21 @@ from backburner.model.ids import Ids
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
-    from backburner.jobs.call import Call
+    from backburner.codec.signature import Signature
     from backburner.jobs.child_pipe import Pipe
     from backburner.jobs.frames import Work
     from backburner.jobs.options import CallOptions
 
 __all__ = ["ChildRun"]
 
-_decode = msgspec.json.Decoder().decode
 _ids = Ids(SystemClock())
 
 
 class ChildRun:
     """Asks the engine's process for what a run may ask of its engine; plain calls, for the job is a `def`."""
 
-    def __init__(self, work: Work, pipe: Pipe) -> None:
+    def __init__(self, work: Work, signature: Signature, pipe: Pipe) -> None:
+        self._signature = signature
         self._work = work
         self._pipe = pipe
         self._checkpoint = work.checkpoint
@@ -55,7 +54,7 @@ class ChildRun:
     @property
     def last_checkpoint(self) -> object:
         """What was saved last."""
-        return None if self._checkpoint is None else _decode(self._checkpoint)
+        return None if self._checkpoint is None else decode_plain(self._checkpoint)
 
     @property
     def state(self) -> object:
@@ -83,7 +82,7 @@ class ChildRun:
 
     def checkpoint(self, value: object, /) -> Awaitable[None]:
         """Save a value for the next run; it is durable when this returns."""
-        text = encode_plain(value, "checkpoint", self._work.result_limit)
+        text = self._signature.saved(encode_plain(value, "checkpoint", self._work.result_limit))
         self._require("a checkpoint")
         self._pipe.ask(Checkpoint(text))
         self._checkpoint = text
@@ -91,6 +90,9 @@ class ChildRun:
 
     def then(self, call: Call[Any], options: CallOptions, /) -> str:
         """Have a follow-up stored with its completion."""
+        if type(call) is Call:
+            # It may be of a job that no engine of this process knows.
+            call.definition.signature.hide(self._work.secrets)
         job = self._orders.follow_up(call, options, self)
         self._require("then")
         self._pipe.ask(Then(job))

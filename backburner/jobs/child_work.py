@@ -69,10 +69,10 @@ class Child:
         if isinstance(found, BaseException):
             # What a failed import left half-way does not stay for the next try.
             return Error(report(found, self._clock.now(), main), last=True)
-        run = ChildRun(work, self._pipe)
+        found.signature.hide(work.secrets)
+        run = ChildRun(work, found.signature, self._pipe)
         current_run.set(run)
         try:
-            found.signature.hide(work.secrets)
             text = self._call(found, work)
         except BaseException as error:  # noqa: BLE001 - every way a job can end is reported
             run.over = True

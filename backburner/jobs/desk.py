@@ -136,7 +136,7 @@ class Desk:
 
     def checkpoint(self, run: Run, value: object) -> Awaitable[None]:
         """Save a value for the next run."""
-        text = encode_plain(value, "checkpoint", self._limit)
+        text = run.definition.signature.saved(encode_plain(value, "checkpoint", self._limit))
         if get_ident() == self._thread:
             return self.save(run, text)
         blocked: Future[None] = Future()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from backburner.codec.plain import decode_plain
 from backburner.log import get_logger
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Run", "Why"]
 
 _decode_headers = msgspec.json.Decoder(dict[str, str]).decode
-_decode = msgspec.json.Decoder().decode
 
 
 class Why(Enum):
@@ -109,7 +109,7 @@ class Run(msgspec.Struct, eq=False):
         text = self.claim.checkpoint
         if self.effects is not None and self.effects.checkpoint is not None:
             text = self.effects.checkpoint
-        return None if text is None else _decode(text)
+        return None if text is None else decode_plain(text)
 
     @property
     def state(self) -> object:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from backburner.codec.marks import masked
 from backburner.model.clock import from_micros
 from backburner.model.query import Shown, shown
 
@@ -57,7 +58,7 @@ class JobStatus:
     node: str | None
     #: What its runs told last; None before the first word.
     progress: Progress | None
-    #: What its runs saved last, as JSON gives it back; None before.
+    #: What its runs saved last, as JSON gives it back, ``***`` for secrets; None before.
     checkpoint: Any
     #: The id of the job in whose run it was stored.
     parent: str | None
@@ -86,7 +87,7 @@ def status_of(record: JobRecord, now: int) -> JobStatus:
         error=f"{record.error}: {record.message}" if record.error else None,
         node=record.node,
         progress=None if record.done is None else Progress(record.done, record.total),
-        checkpoint=None if record.checkpoint is None else _decode(record.checkpoint),
+        checkpoint=None if record.checkpoint is None else _decode(masked(record.checkpoint)),
         parent=record.parent,
         headers={} if record.headers is None else _decode_headers(record.headers),
     )

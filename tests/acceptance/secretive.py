@@ -99,6 +99,27 @@ async def end(number: Annotated[str, Secret], how: str) -> None:
 
 
 @jobs.job
+async def remember(account: dict[str, Any]) -> str:
+    """Save a secret for the next run."""
+    job = current_job()
+    if job.attempt == 1:
+        await job.checkpoint(account)
+        raise Retry("once more", delay=0)
+    return f"remembered {job.last_checkpoint == account}"
+
+
+@jobs.job(executor="process")
+def remember_elsewhere(account: dict[str, Any]) -> str:
+    """Save a secret from another process."""
+    job = current_job()
+    if job.attempt == 1:
+        job.checkpoint(account)
+        raise Retry("once more", delay=0)
+    job.then(log_in(account))
+    return f"remembered {job.last_checkpoint == account}"
+
+
+@jobs.job
 async def issue(number: Annotated[str, Secret]) -> Card:
     """Return a secret."""
     return Card(number, "Ada")

@@ -34,6 +34,8 @@ from tests.acceptance.secretive import (
     jobs,
     log_in,
     misissue,
+    remember,
+    remember_elsewhere,
 )
 from tests.stores import SHARED
 
@@ -160,6 +162,11 @@ async def test_nothing_shows_a_canary(
         said += [repr(await bb.dlq.get(letter.id)), repr(await bb.dlq.groups()), repr(await bb.dlq.survey())]
         said += [repr(each) async for each in bb.dlq.find()]
         said += [repr(await handle.status()) for handle in handles]
+        for remembering in (remember, remember_elsewhere):
+            remembered = await bb.create_task(remembering({"token": canary(), "name": "ada"}))
+            assert await remembered == "remembered True"
+            assert (await remembered.status()).checkpoint == {"token": "***", "name": "ada"}
+            handles.append(remembered)
         issued = await bb.create_task(issue(card := canary()))
         # The one who is to have it does.
         assert await issued == Card(card, "Ada")
@@ -170,11 +177,11 @@ async def test_nothing_shows_a_canary(
         assert await bb.handle(letter.id, charge) == "charged 0"
     said += ears.heard
     said.append(logged())
-    died = [handle.id for handle in handles if handle.id != letter.id][:1]
+    died = handles[3].id
     for arguments in (
         *(["jobs", "show", handle.id] for handle in (*handles, hung, issued)),
         *(["jobs", "list"], ["dlq", "list"], ["dlq", "groups"], ["replays", "list"], ["schedules", "list"]),
-        *(["dlq", "show", died[0]], ["schedules", "show", "later"]),
+        *(["dlq", "show", died], ["schedules", "show", "later"]),
         ["dlq", "export", "--all", "--secrets", "mask"],
     ):
         for more in ([], ["--json"]) if arguments[1] != "export" else ([],):
