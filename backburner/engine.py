@@ -39,8 +39,13 @@ from backburner.jobs.standing import build, order
 from backburner.jobs.worker import LAST_WRITES, Plan, Worker
 from backburner.model.clock import LONGEST, SECOND
 from backburner.model.ids import Ids
-from backburner.model.lane import Limit, lane_name
+from backburner.model.lane import Limit, lane_name, limit_name
+from backburner.model.telling import tell
 from backburner.model.times import moment
+from backburner.observability.alerts.budgets import Budgets
+from backburner.observability.alerts.readings import Readings
+from backburner.observability.alerts.untold import Untold
+from backburner.observability.alerts.watcher import Watcher
 from backburner.observability.sampling import Sampler
 from backburner.observability.vitals import LoopVitals, Vitals
 from backburner.ports.backend import Finding, Hint, Level
@@ -68,6 +73,8 @@ if TYPE_CHECKING:
     from backburner.jobs.options import TaskOptions
     from backburner.jobs.registry import Kinds
     from backburner.model.job import NewJob
+    from backburner.observability.alerts.counts import Counts
+    from backburner.observability.alerts.rule import Rules
     from backburner.observability.sampling import Sample
     from backburner.ports.backend import SchemaState
     from backburner.scheduler.declared import Declarations
@@ -83,6 +90,8 @@ RESULT_LIMIT = 1024 * 1024
 #: The limit under which a handler's jobs about one subject run one after another, and what it allows each of them.
 EVENT_LIMIT = "event"
 ONE_AT_A_TIME = Limit(slots=1)
+#: What the names of retry budgets' limits begin with.
+BUDGET = limit_name("budget", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +100,9 @@ class Extras:
 
     declarations: Declarations
     subscribers: Subscribers
+    alerts: Rules
+    #: What they look back on.
+    counts: Counts
     listening: Listening
     close_sinks: Callable[[], Awaitable[None]]
     lifespan: Callable[[], AbstractAsyncContextManager[object]] | None
@@ -151,6 +163,7 @@ class Engine:
         self.locks = Locks(
             self._backend.leases,
             freed=lambda: self._tell(Hint.LOCK),
+            lost=self._lock_lost,
             clock=kit.clock,
             random=kit.random,
         )
@@ -187,7 +200,7 @@ class Engine:
         )
         self._scheduler = self._make_scheduler()
         self._ticking = Loop("schedules", self._tick, kit=kit)
-        self._bell = Bell()
+        self._bell = Bell(kit.clock)
         self._hints.told = self._written
         self._publishing = Loop("publisher", lambda: self._publisher.step(), kit=kit)  # noqa: PLW0108 - it is made below
         self._publisher = Publisher(
@@ -198,6 +211,9 @@ class Engine:
         )
         self._relay = self._make_relay()
         self._relaying = Loop("events", self._hand_over, kit=kit)
+        self._watching = Loop("alerts", self._watch, kit=kit)
+        self._untold = Untold(self._backend.events, self._ids, wake=self._watching.wake, told=self._told_events)
+        self._watcher = self._make_watcher()
         self._exit = AsyncExitStack()
         self._started = False
 
@@ -226,6 +242,8 @@ class Engine:
             # Also where nothing runs: what is published here is kept for the handlers elsewhere.
             await self._backend.limits.declare({EVENT_LIMIT: ONE_AT_A_TIME})
             await self._relay.start()
+        ending(self._watching.stop)
+        self._watching.start()
         if self._worker is not None:
             ending(self._worker.stop)
             await self._worker.start()
@@ -243,6 +261,10 @@ class Engine:
             ending(self._relaying.stop)
             self._relaying.start()
             self._relaying.wake()
+        # Also where nothing runs: somebody has to see that nobody else does.
+        self._extras.alerts.changed.add(self._watching.wake)
+        self._exit.callback(self._extras.alerts.changed.discard, self._watching.wake)
+        self._watching.wake()
         self._started = True
         self._kit.listener(
             Signal.ENGINE_STARTED,
@@ -514,9 +536,12 @@ class Engine:
         wait = await self._relay.step()
         return beat if wait is None else min(wait, beat)
 
-    def _handle(self, subscriber: Subscriber, event: Event) -> NewJob:
+    def _handle(self, subscriber: Subscriber, event: Event) -> NewJob | None:
         """Make the job of a handler and an event; it always has the same id, and runs beside none of its subject's."""
-        call = cast("Call[object]", subscriber.call(event))
+        made = subscriber.call(event)
+        if made is None:
+            return None
+        call = cast("Call[object]", made)
         log, _, number = event.cursor.partition("-")
         # Those that are due at once are claimed by their ids: in the order of their events.
         job_id = Ids.numbered(moment(event.time, "time"), int(number), log, subscriber.name)
@@ -530,6 +555,53 @@ class Engine:
         self._bell.ring()
         if self._extras.subscribers:
             self._relaying.wake()
+
+    def _told_events(self) -> None:
+        """Let the nodes know that there are events, this one too."""
+        self._hints.tell(Hint.JOBS)
+
+    # ---- alerts ----------------------------------------------------------------------------------------------------
+
+    def _make_watcher(self) -> Watcher:
+        backend, listener = self._backend, self._kit.listener
+        budgets = Budgets(self._budgets, backend.limits, backend.cells, told=self._told_events, listener=listener)
+        return Watcher(
+            self._extras.alerts,
+            self._extras.counts,
+            readings=Readings(
+                reader=backend.reader,
+                nodes=backend.nodes,
+                schedules=backend.schedules,
+                events=backend.event_reader,
+                breakers=self.breakers.list,
+            ),
+            budgets=budgets,
+            untold=self._untold,
+            cells=backend.cells,
+            interval=self._settings.lease / SECOND / BEATS,
+            tidy=self._worker is not None,
+            told=self._told_events,
+            clock=self._kit.clock,
+            listener=listener,
+        )
+
+    async def _watch(self) -> float | None:
+        """Look at what alerts and budgets tell of, and tell of locks that were lost."""
+        if self._extras.subscribers:
+            # Whoever is to hear of what fires now has to ask for it first, also where code declares it later.
+            await self._relay.start()
+        return await self._watcher.step()
+
+    def _budgets(self) -> tuple[str, ...]:
+        """Return the limits of the retry budgets that jobs here name; where nothing runs, others look at them."""
+        if self._worker is None:
+            return ()
+        return tuple(name for name in self._kinds.policies.limits() if name.startswith(BUDGET))
+
+    def _lock_lost(self, name: str) -> None:
+        node = self._node.id
+        self._kit.listener(Signal.LOCK_LOST, lock=name, node=node)
+        self._untold.tell(tell("lock.lost", name, node=node))
 
     # ---- what the parts ask of the others ----------------------------------------------------------------------------
 

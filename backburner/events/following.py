@@ -28,6 +28,9 @@ __all__ = ["Following"]
 BATCH = 100
 #: Seconds after which a reader looks although nothing rang.
 LOOK = 1.0
+#: Events that were not asked for, or seconds, after which the subscription is moved on past them.
+SKIPPED = 1_000
+STANDING = 10.0
 #: Microseconds for which a nameless reader that died is remembered.
 NAMELESS = 10 * 60 * SECOND
 #: A subscription is entered anew so many times in its ttl, so that it is not forgotten.
@@ -65,6 +68,7 @@ class Following:
         self._entered_at = 0.0
         #: Where the subscription stands, and the last event that its reader is done with.
         self._cursor = self._done = 0
+        self._moved_at = clock.monotonic()
 
     async def events(self) -> AsyncGenerator[Event]:
         """Yield events as they come, each confirmed once the next is asked for; ends only when it is closed."""
@@ -78,13 +82,18 @@ class Following:
                     if self._subject is None or record.subject == self._subject:
                         yield event_of(log, record)
                     self._done = record.number
-                self._done = received.upto
+                if received.events or received.upto - received.cursor >= SKIPPED or self._stood_for() > STANDING:
+                    self._done = received.upto
                 if self._done > self._cursor:
                     await self._confirm()
                 if len(received.events) < BATCH:
                     await self._bell.wait(LOOK)
         finally:
             await to_the_end(self._leave())
+
+    def _stood_for(self) -> float:
+        """Return for how many seconds the subscription has not been moved on."""
+        return self._clock.monotonic() - self._moved_at
 
     async def _start(self) -> int | None:
         """Return the number to begin after; raises `InvalidCursor`, and `InvalidOption` for a handler's subscription."""
@@ -125,6 +134,7 @@ class Following:
         # Outrun, it stands where another reader of its name has moved it, and goes on from there.
         await self._store.confirm((Confirmation(name=self._name, cursor=self._cursor, upto=self._done),))
         self._cursor = self._done
+        self._moved_at = self._clock.monotonic()
 
     async def _leave(self) -> None:
         # Should the store be out of reach: a nameless reader is forgotten after a while, and what a named one was done
