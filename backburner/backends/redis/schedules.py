@@ -81,7 +81,7 @@ class RedisScheduleStore:
 
 def _size(change: ScheduleChange) -> int:
     """Return how much a change writes."""
-    return 1 + len(change.ticks) + len(change.jobs)
+    return 1 + len(change.ticks) + len(change.jobs) + len(change.events)
 
 
 def _answer(held: list[bytes] | None) -> ChangeAnswer:
