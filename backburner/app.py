@@ -13,14 +13,17 @@ from backburner.errors import AlreadyRunning, BackburnerError, InvalidOption, No
 from backburner.events.listening import Listening
 from backburner.events.naming import check_patterns
 from backburner.events.subscribers import Subscribers
-from backburner.handling import Handling, Sinks
+from backburner.handling import Handling, Sinks, told_of
 from backburner.jobs.blocking import Blocking
 from backburner.jobs.call import take
 from backburner.jobs.group import TaskGroup
+from backburner.jobs.job import Job
 from backburner.jobs.kit import Kit
 from backburner.jobs.process_loading import refuse_in_child
 from backburner.jobs.registry import Kinds, check_registries
 from backburner.model.clock import SECOND, SystemClock
+from backburner.observability.alerts.counts import Counts
+from backburner.observability.alerts.rule import Rules, make_rule
 from backburner.observability.correlation import Correlation, uncorrelated
 from backburner.observability.health import Health
 from backburner.observability.hearing import guard, guarded
@@ -51,7 +54,6 @@ if TYPE_CHECKING:
     from backburner.jobs.definition import Definition
     from backburner.jobs.executor import Around
     from backburner.jobs.handle import JobHandle
-    from backburner.jobs.job import Job
     from backburner.jobs.limits import Limits
     from backburner.jobs.options import BatchOptions, TaskOptions
     from backburner.jobs.queues import KindPauses, Queues
@@ -172,11 +174,14 @@ class Backburner(Periodic, Handling, Generic[S]):
         self._declarations = Declarations()
         self._subscribers = Subscribers()
         self._sinks = Sinks(self)
+        self._alerts, self._counts = Rules(), Counts()
         clock = options.pop("clock", None) or SystemClock()
         self._listening = Listening(clock)
         self._extras = Extras(
             declarations=self._declarations,
             subscribers=self._subscribers,
+            alerts=self._alerts,
+            counts=self._counts,
             listening=self._listening,
             close_sinks=self._close_sinks,
             lifespan=_callable(lifespan, "lifespan"),
@@ -401,6 +406,44 @@ class Backburner(Periodic, Handling, Generic[S]):
 
         return listening
 
+    # ---- alerts ------------------------------------------------------------------------------------------------
+
+    def alert(
+        self,
+        when: str,
+        to: Sink | Job[..., Any] | Sequence[Sink | Job[..., Any]] | None = None,
+        *,
+        name: str | None = None,
+        at_most_every: timedelta | float | str = "1h",
+        resolved: bool = True,
+    ) -> None:
+        """Watch a condition: ``bb.alert(when="dlq.count > 100 for 5m", to=webhook("https://…"), at_most_every="1h")``.
+
+        All engines that declare it look at the store every few seconds and share what they see. Once it has held for as
+        long as it says, one of them publishes ``alert.fired``, in the log as an error; once it holds no more,
+        ``alert.resolved``. Those events are handed to each of ``to``, a sink or a job that takes the event, without the
+        second unless ``resolved``. It fires no sooner than ``at_most_every`` after it last did, and then only if it still
+        holds. Its ``name``, the subject of its events, is else its condition.
+
+        Raises `InvalidAlert`, which shows where the condition cannot be read, `InvalidOption`, and what `on` raises.
+        """
+        rule = make_rule(when, name, at_most_every)
+        self._alerts.check(rule)
+        targets = () if to is None else to if isinstance(to, list | tuple) else (to,)
+        told = [told_of(rule.name, self._told_job(each), resolved=resolved) for each in targets]
+        for subscriber in told:
+            self._subscribe(subscriber)
+        for comparison in rule.condition.comparisons:
+            self._counts.ask(comparison.measure, self._kit.hooks)
+        self._alerts.add(rule)
+
+    def _told_job(self, target: object) -> Job[..., Any]:
+        if isinstance(target, Job):
+            return cast("Job[..., Any]", target)
+        if callable(target) and not hasattr(target, "send"):
+            raise InvalidOption(f"to={target!r} is a plain function: decorate it with @bb.job", option="to")
+        return self._sinks.job(cast("Sink", target))
+
     # ---- limits and locks ----------------------------------------------------------------------------------------
 
     @property
@@ -548,6 +591,8 @@ class Backburner(Periodic, Handling, Generic[S]):
             Extras(
                 declarations=self._declarations,
                 subscribers=Subscribers(),
+                alerts=Rules(),
+                counts=Counts(),
                 listening=self._listening,
                 close_sinks=self._close_sinks,
                 lifespan=None,

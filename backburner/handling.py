@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overl
 from backburner.errors import CallRefused, InvalidArguments, InvalidOption
 from backburner.events.event import Event
 from backburner.events.naming import check_patterns
+from backburner.events.sinks.sink import named
 from backburner.events.subscribers import Subscriber
 from backburner.jobs.declaring import Declares
 from backburner.jobs.job import Job
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from backburner.events.sinks.sink import Sink
 
-__all__ = ["Handling", "On", "Sinks"]
+__all__ = ["Handling", "On", "Sinks", "told_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -132,6 +133,23 @@ class Sinks:
                 await sink.close()
             except Exception:
                 _logger.exception("sink %s failed to close", sink.name)
+
+
+def told_of(alert: str, target: Job[..., Any], *, resolved: bool) -> Subscriber:
+    """Return what has a job stored for what becomes of one alert; raises `InvalidArguments`."""
+    _check_takes_event(target)
+    definition = target.definition
+
+    def call(event: Event) -> object:
+        return target(event) if event.subject == alert else None
+
+    return Subscriber(
+        name=named(None, "alert", f"{definition.kind}:{alert}"),
+        patterns=("alert.fired", "alert.resolved") if resolved else ("alert.fired",),
+        kind=definition.kind,
+        place=f"{definition.place}, told of alert {alert!r}",
+        call=call,
+    )
 
 
 def _check_takes_event(job: Job[..., Any]) -> None:

@@ -45,7 +45,7 @@ _STATES = {
     JobState.DEAD: "job.dead",
 }
 #: Which field of a signal names what it tells of.
-_SUBJECTS = ("id", "schedule", "breaker", "lock", "subscription", "node")
+_SUBJECTS = ("id", "schedule", "breaker", "budget", "lock", "alert", "subscription", "node")
 
 
 def settled_as(settlement: Settlement) -> str:

@@ -32,8 +32,10 @@ BATCH = 500
 PAUSE = 0.02
 #: A subscription is entered anew so many times in its ttl, so that it is not forgotten.
 RENEWALS = 8
-#: Seconds after which a node looks who else handles events.
+#: Seconds after which a node looks who else handles events, and moves subscriptions past what they do not ask for.
 LOOK = 10.0
+#: Events that a subscription does not ask for, after which it is moved on at once.
+SKIPPED = 1_000
 
 
 class Relay:
@@ -41,7 +43,7 @@ class Relay:
 
     Every node that declares a handler looks, makes jobs, and moves the subscription on where it stands as it was found,
     in one step with the jobs. So one of them is heard and the others were outrun; a node that dies between leaves
-    nothing behind, and another does it again. ``build`` makes the job of a handler and an event, under an id of the two;
+    nothing behind, and another does it again. ``build`` makes the job of a handler and an event, under an id of the two, or none;
     ``stored`` is told of jobs that were stored.
     """
 
@@ -52,7 +54,7 @@ class Relay:
         reader: EventReader,
         *,
         ttl: int,
-        build: Callable[[Subscriber, Event], NewJob],
+        build: Callable[[Subscriber, Event], NewJob | None],
         stored: Callable[[Sequence[NewJob], int], None],
         clock: Clock,
         listener: Listener,
@@ -71,6 +73,8 @@ class Relay:
         self._handling: frozenset[str] = frozenset()
         self._known_at = float("-inf")
         self._looked_at = float("-inf")
+        #: When each subscription was moved on last, as far as this node knows, likewise.
+        self._moved_at: dict[str, float] = {}
 
     async def start(self) -> None:
         """Enter what code asks for: what happens from now on is kept for it. Raises `StoreError`."""
@@ -90,7 +94,7 @@ class Relay:
         known = {received.name for received in pulled.received}
         for name in self._entered.keys() - known:
             del self._entered[name]  # somebody has removed it; it is entered anew, from now on
-        made = [self._made(pulled, received) for received in pulled.received if received.upto > received.cursor]
+        made = [self._made(pulled, received) for received in pulled.received if self._moves(received)]
         if not made:
             return 0 if len(known) < len(self._subscribers) else None
         await self._tell_lost(pulled)
@@ -101,8 +105,10 @@ class Relay:
                 more = True
             elif group.refused is not None:
                 more = await self._one_by_one(confirmation, numbers) or more
-            elif confirmation.jobs:
-                self._stored(confirmation.jobs, answer.now)
+            else:
+                self._moved_at[confirmation.name] = self._looked_at
+                if confirmation.jobs:
+                    self._stored(confirmation.jobs, answer.now)
         return 0 if more or any(len(each.events) == BATCH for each in pulled.received) else PAUSE
 
     async def _enter(self) -> None:
@@ -121,6 +127,13 @@ class Relay:
             own = {each.kind for each in self._subscribers}
             self._handling = frozenset({each.kind for each in known if each.kind is not None} | own)
             self._known_at = now
+
+    def _moves(self, received: Received) -> bool:
+        """Tell whether a subscription is to be moved on: past what it does not ask for only now and then."""
+        if received.events or received.lost is not None:
+            return True
+        skipped = received.upto - received.cursor
+        return skipped >= SKIPPED or (skipped > 0 and self._looked_at - self._moved_at.get(received.name, 0.0) > LOOK)
 
     def _made(self, pulled: Pulled, received: Received) -> tuple[Confirmation, list[int]]:
         """Return what is confirmed, and of each of its jobs the number of the event."""

@@ -52,6 +52,12 @@ class Signal(StrEnum):
     BREAKER_CLOSED = "breaker.closed"
     #: A breaker opened on this node alone: the store, where all nodes share it, cannot be asked.
     BREAKER_ALONE = "breaker.alone"
+    #: A retry budget has run out; retries wait.
+    BUDGET_DRY = "budget.dry"
+    #: No retry waits for it any more.
+    BUDGET_REFILLED = "budget.refilled"
+    #: A lock's lease was over, or could not be renewed, while its holder worked here.
+    LOCK_LOST = "lock.lost"
     #: A tick was decided upon long after its time, or skipped since that had passed.
     SCHEDULE_MISSED = "schedule.missed"
     #: A tick was skipped: its predecessor's job, or another with its unique key, has not ended.
@@ -68,6 +74,10 @@ class Signal(StrEnum):
     EVENT_REFUSED = "event.refused"
     #: Events went, their time being over, before a subscription was handed them.
     EVENTS_LOST = "events.lost"
+    #: An alert's condition holds, and has for as long as it says.
+    ALERT_FIRED = "alert.fired"
+    #: An alert that fired holds no more.
+    ALERT_RESOLVED = "alert.resolved"
     #: The node takes no more work, and ends what it runs.
     NODE_DRAINING = "node.draining"
     #: The node's lease was over, or let go since the loop was silent for so long; what it ran may run elsewhere.

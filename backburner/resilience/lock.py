@@ -38,10 +38,20 @@ _WAIT = exponential(0.05, factor=2, cap=1, jitter="equal")
 class Locks:
     """Makes the locks of one engine, and wakes those that wait."""
 
-    def __init__(self, store: LeaseStore, *, freed: Callable[[], None], clock: Clock, random: Random) -> None:
+    def __init__(
+        self,
+        store: LeaseStore,
+        *,
+        freed: Callable[[], None],
+        lost: Callable[[str], None],
+        clock: Clock,
+        random: Random,
+    ) -> None:
         self.store = store
         #: Tells other nodes that a lock came free.
         self.freed = freed
+        #: Told the name of a lock that was lost while it was held.
+        self.lost = lost
         self.clock = clock
         self.random = random
         self._waiting: set[asyncio.Event] = set()
@@ -238,6 +248,7 @@ class Lock:
             self._beating.cancel()
         if self._guarded is not None:
             self._guarded[0].cancel()
+        self._locks.lost(self.name)
 
     def _end(self) -> None:
         self._holder, self._token, self._lost = "", None, False

@@ -59,7 +59,9 @@ class Stage:
         self.backend = MemoryBackend(self.clock)
         self.store = Told(self.backend)
         self.freed = 0
-        self.locks = Locks(self.store, freed=self._freed, clock=self.clock, random=seeded())
+        #: The names of those that were told to be lost.
+        self.lost: list[str] = []
+        self.locks = Locks(self.store, freed=self._freed, lost=self.lost.append, clock=self.clock, random=seeded())
 
     def _freed(self) -> None:
         self.freed += 1
@@ -81,7 +83,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 async def test_a_lock_is_lost_once(stage: Stage) -> None:
-    """Refused by the store, then out of time: the block is asked to end once, however long it takes to tidy up."""
+    """Refused by the store, then out of time: the block is asked to end once, and it is told once, however long that takes."""
     tidied = False
 
     async def hold() -> None:
@@ -102,6 +104,7 @@ async def test_a_lock_is_lost_once(stage: Stage) -> None:
     with pytest.raises(LockLost):
         await task
     assert tidied
+    assert stage.lost == ["import"]
     assert task.cancelling() == 0
 
 
