@@ -8,7 +8,7 @@ The context travels in the job's headers, by the app's own propagator: W3C's ``t
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -32,6 +32,7 @@ from backburner.observability.otel_instruments import PROCESS, SEND, Instruments
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.propagators.textmap import TextMapPropagator
@@ -46,6 +47,15 @@ _SCOPE: Final = "backburner"
 #: Characters that a job carries for tracing; what a client sends as baggage may be more than a job's headers hold.
 _ROOM: Final = 4096
 _decode = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class _Carried(NamedTuple):
+    """What a job's headers carry."""
+
+    headers: Mapping[str, str]
+    parent: Context
+    #: The span that stored the job.
+    creation: trace.SpanContext
 
 
 class Instrumented(Protocol):
@@ -80,6 +90,10 @@ class OpenTelemetry(Telemetry):
         self._sending: dict[int, Span] = {}
         #: Recording spans of runs, by job and token: they stay open until it is known how the run ended.
         self._runs: dict[tuple[str, int], Span] = {}
+        #: What was injected last, and of which context.
+        self._injected: tuple[Context | None, Mapping[str, str]] = None, {}
+        #: What was extracted last, and of which headers.
+        self._extracted: tuple[str | None, _Carried] = "", _Carried({}, Context(), trace.INVALID_SPAN_CONTEXT)
         bb.instrument(self)
 
     @property
@@ -90,11 +104,15 @@ class OpenTelemetry(Telemetry):
 
     def headers(self) -> Mapping[str, str]:
         """Return the current context, as far as there is room: what takes the least goes first."""
-        carrier: dict[str, str] = {}
-        self._propagator.inject(carrier)  # pyright: ignore[reportArgumentType] - of a setter that the API itself defaults to
-        if sum(map(len, carrier.values())) > _ROOM:
-            return _fitting(carrier)
-        return carrier
+        current = context.get_current()
+        if current is not self._injected[0]:
+            carrier: dict[str, str] = {}
+            self._propagator.inject(carrier)  # pyright: ignore[reportArgumentType] - of a setter that the API itself defaults to
+            if sum(map(len, carrier.values())) > _ROOM:
+                carrier = _fitting(carrier)
+            # Many calls are stored within one span.
+            self._injected = current, carrier
+        return self._injected[1]
 
     @contextmanager
     def storing(self, calls: int) -> Generator[None]:
@@ -128,17 +146,25 @@ class OpenTelemetry(Telemetry):
         """Count what was stored, and tell the span of the call that stored it, if it has one."""
         self._instruments.sent(jobs)
         if self._sending and jobs:
-            span = self._sending.get(self._carried(_headers(jobs[0].headers))[1].span_id)
+            span = self._sending.get(self._carried(jobs[0].headers).creation.span_id)
             if span is not None:
                 _describe(span, jobs)
 
     # ---- what runs ---------------------------------------------------------------------------------------------
 
+    def running(self, claim: Claim) -> AbstractContextManager[None]:
+        """Surround a run by a span, in the trace of what stored the job; without one it begins a trace.
+
+        Where that trace is not sampled the run has no span of its own, and what it calls is not sampled either.
+        """
+        carried = self._carried(claim.headers)
+        if carried.creation.is_valid and not carried.creation.trace_flags.sampled:
+            return _Attached(carried.parent)
+        return self._traced(claim, carried)
+
     @contextmanager
-    def running(self, claim: Claim) -> Generator[None]:
-        """Surround a run by a span, in the trace of what stored the job; without one it begins a trace."""
-        headers = _headers(claim.headers)
-        parent, creation = self._carried(headers)
+    def _traced(self, claim: Claim, carried: _Carried) -> Generator[None]:
+        headers, parent, creation = carried
         span = self._tracer.start_span(
             f"process {claim.kind}",
             parent,
@@ -178,11 +204,32 @@ class OpenTelemetry(Telemetry):
             span.set_status(Status(StatusCode.ERROR, f"{end.error}: {settlement.message}"))
         span.end()
 
-    def _carried(self, headers: Mapping[str, str]) -> tuple[Context, trace.SpanContext]:
-        """Return the context that headers carry, whatever the current one is, and that of the span in it."""
-        # A context of its own: an engine may have been started within somebody's span.
-        carried = self._propagator.extract(headers, Context())
-        return carried, trace.get_current_span(carried).get_span_context()
+    def _carried(self, text: str | None) -> _Carried:
+        """Return what headers carry, whatever the current context is."""
+        known, carried = self._extracted
+        if known != text:
+            headers: Mapping[str, str] = {} if text is None else _decode(text)
+            # A context of its own: an engine may have been started within somebody's span.
+            parent = self._propagator.extract(headers, Context())
+            carried = _Carried(headers, parent, trace.get_current_span(parent).get_span_context())
+            # Jobs that were stored together carry the same.
+            self._extracted = text, carried
+        return carried
+
+
+class _Attached:
+    """Surrounds a run by a context."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, surrounding: Context) -> None:
+        self._context = surrounding
+
+    def __enter__(self) -> None:
+        self._token = context.attach(self._context)
+
+    def __exit__(self, *_: object) -> None:
+        context.detach(self._token)
 
 
 #: Headers of a job that its run's span shows.
@@ -190,10 +237,6 @@ _TOLD: Final = {
     CORRELATION_HEADER: "messaging.message.conversation_id",
     SCHEDULE_HEADER: "backburner.schedule",
 }
-
-
-def _headers(text: str | None) -> Mapping[str, str]:
-    return {} if text is None else _decode(text)
 
 
 def _fitting(carrier: Mapping[str, str]) -> dict[str, str]:
