@@ -26,7 +26,7 @@ BEGIN
             UPDATE log SET pruned = upto;
         END IF;
     END IF;
-    gone := ARRAY(SELECT name FROM subscriptions WHERE seen_at <= moment - ttl FOR UPDATE SKIP LOCKED);
+    gone := ARRAY(SELECT name FROM subscriptions WHERE seen_at + ttl <= moment FOR UPDATE SKIP LOCKED);
     IF cardinality(gone) > 0 THEN
         DELETE FROM patterns WHERE subscription = ANY (gone);
         DELETE FROM subscriptions WHERE name = ANY (gone);

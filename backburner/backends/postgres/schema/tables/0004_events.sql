@@ -1,5 +1,5 @@
 -- Events, who asks for them, and which nodes were told of as lost.
--- functions: fcf11cf32d077d600541892ce2f0e7e57f2df6a14b66527f78b7bd2e3efae060
+-- functions: 4405b736967d2a211b3c6e416a067482d69cab35115cf0c5f4d14e119ad5a505
 
 -- The log: its name among all there are, the number given last, and the greatest that was deleted. Numbers are given without
 -- a gap, and deleted from the front: those above `pruned`, up to `last`, are all there.
@@ -61,9 +61,12 @@ CREATE TABLE {schema}.subscriptions (
     created_at bigint NOT NULL,
     seen_at    bigint NOT NULL
 ) WITH (
-    -- Confirmed again and again.
+    -- Confirmed again and again: with room on the page no index is touched.
     fillfactor = 25
 );
+
+-- When each is forgotten.
+CREATE INDEX subscriptions_ending ON {schema}.subscriptions ((seen_at + ttl));
 
 -- What is asked for, and by whom: what writers look at. Apart, since these rows hardly ever change.
 CREATE TABLE {schema}.patterns (
