@@ -286,7 +286,7 @@ class Engine:
 
     async def publish(self, name: str, data: object, *, subject: str, event_id: str | None, tx: object) -> str:
         """Publish an event, in the caller's transaction where one is given; return its id."""
-        event = published(name, data, subject, event_id)
+        event = published(name, data, subject, event_id, secrets=self._settings.secrets)
         if tx is not None:
             self._backend.transactions.is_open(tx)
             event_id = await self._publisher.publish_in(tx, event)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from backburner.codec.payloads import UNFIT, decoder, has_nul, write
 from backburner.codec.plain import encode_plain
+from backburner.codec.secrecy import hidden
+from backburner.codec.values import same
 from backburner.errors import ArgumentNotStorable, InvalidEvent, NotRunning, StoreError, StoreRefused
 from backburner.events.naming import check_published
 from backburner.model.event import NewEvent
 from backburner.model.names import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from backburner.model.ids import Ids
     from backburner.ports.events import EventStore
@@ -100,23 +104,50 @@ class Publisher:
                 self._stored()
 
 
-def published(name: object, data: object, subject: object, event_id: object) -> NewEvent:
-    """Return what is published, checked; raises `InvalidEvent` or `InvalidOption`."""
+def published(
+    name: object, data: object, subject: object, event_id: object, *, secrets: Iterable[str] = ()
+) -> NewEvent:
+    """Return what is published, checked, its secrets hidden for good: those that its type says, and those named.
+
+    Raises `InvalidEvent` or `InvalidOption`.
+    """
     checked = check_published(name)
     if subject:
         check_name(subject, "subject")
     if event_id is not None:
         check_name(event_id, "id")
     try:
-        text = encode_plain({} if data is None else data, "data", DATA_LIMIT)
+        text = hidden(_written({} if data is None else data), secrets, _kind(data))
     except ArgumentNotStorable as error:
-        raise InvalidEvent(f"{checked} cannot be published: {error}") from error
+        raise InvalidEvent(f"{checked} cannot be published: {error}") from None
     if not text.startswith("{"):
         raise InvalidEvent(
             f"{checked} cannot be published: its data is an object, values by name, such as "
             f'{{"total": 12}}, not {type(data).__name__}'
         )
     return NewEvent(name=checked, subject=str(subject or ""), data=text, id=None if event_id is None else str(event_id))
+
+
+def _kind(data: object) -> object:
+    """Return the type that says of data what is secret."""
+    return Any if isinstance(data, Mapping) else type(data)
+
+
+def _written(data: object) -> str:
+    """Return data as JSON text; raises `ArgumentNotStorable` for what would not come back equal."""
+    if isinstance(data, Mapping):
+        return encode_plain(cast("Mapping[str, object]", data), "data", DATA_LIMIT)
+    try:
+        raw = write(data)
+        # What has a type comes back as that: a dataclass, a struct, a model.
+        fits = same(data, decoder(type(data)).decode(raw))
+    except UNFIT:
+        fits, raw = False, b""
+    text = raw.decode()
+    if not fits or has_nul(text) or len(raw) > DATA_LIMIT:
+        # Says what is wrong with it, and where.
+        return encode_plain(data, "data", DATA_LIMIT)
+    return text
 
 
 def _fail(waiting: Iterable[asyncio.Future[None]], error: Exception) -> None:
