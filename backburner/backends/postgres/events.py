@@ -14,6 +14,7 @@ from backburner.ports.events import LOOKED_AT, Appended, Pulled, Subscribed
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from backburner.backends.postgres.link import Link
     from backburner.backends.postgres.session import Session
     from backburner.backends.postgres.transactions import PostgresTransactions
     from backburner.model.event import NewEvent, NewSubscription
@@ -28,7 +29,10 @@ _decode_pulled = msgspec.json.Decoder(Pulled).decode
 
 
 class PostgresEventStore:
-    """An `EventStore`. Events are written without a number; whoever pulls gives one to what is committed by then."""
+    """An `EventStore`. Events are written without a number; whoever pulls gives one to what is committed by then.
+
+    That is done on the connection that reads, so that very many events hold up no job.
+    """
 
     __slots__ = ("_session", "_transactions")
 
@@ -52,7 +56,7 @@ class PostgresEventStore:
         if flaw is not None:
             raise StoreRefused(f"The subscription cannot be stored: {flaw}", stored="no")
         document = _encode({"now": session.now, **msgspec.structs.asdict(subscription)})
-        return _decode_subscribed(await session.call(session.intake, "subscribe", document))
+        return _decode_subscribed(await session.call(self._numbering(), "subscribe", document))
 
     async def unsubscribe(self, name: str) -> bool:
         """Forget a subscription; False when there is none."""
@@ -60,17 +64,17 @@ class PostgresEventStore:
         return await session.intake.value(session.statement("unsubscribe"), name) is not None
 
     async def pull(self, names: Collection[str], *, limit: int) -> Pulled:
-        """Hand subscriptions what they ask for, each from where it stands, at most ``limit`` events each.
-
-        On the connection that reads, so that very many events hold up no job.
-        """
+        """Hand subscriptions what they ask for, each from where it stands, at most ``limit`` events each."""
         session = self._session
-        # Opened for reading, a store numbers nothing.
-        _ = session.intake
         document = _encode({"now": session.now, "names": [*names], "limit": limit, "looked": LOOKED_AT})
-        return _decode_pulled(await session.call(session.reads, "pull", document))
+        return _decode_pulled(await session.call(self._numbering(), "pull", document))
 
     async def confirm(self, confirmations: Sequence[Confirmation]) -> Confirmed:
         """Move subscriptions on, each with its jobs, where it stands as its confirmation says."""
         session = self._session
         return await confirm(confirmations, session.now, lambda each: session.call(session.intake, "confirm", each))
+
+    def _numbering(self) -> Link:
+        """Return the connection that numbers; raises `StoreReadOnly` where the store was opened for reading."""
+        _ = self._session.intake
+        return self._session.reads
