@@ -9,7 +9,7 @@ import click
 from backburner.cli import render
 from backburner.cli.exits import Exit, Failed
 
-__all__ = ["confirm"]
+__all__ = ["ask", "confirm"]
 
 
 def confirm(matched: str, verb: str, done: str) -> None:
@@ -17,13 +17,18 @@ def confirm(matched: str, verb: str, done: str) -> None:
 
     Says ``verb``s of what --yes does, and ``done`` of what was not.
     """
+    ask(f"{matched}; {verb} them?", f"{matched}; --yes {verb}s them, --dry-run only counts", f"nothing was {done}")
+
+
+def ask(question: str, unasked: str, refused: str) -> None:
+    """Ask; the command ends, and says ``refused``, unless the answer is yes; ``unasked`` where nobody can be asked."""
     if not render.is_interactive():
-        raise Failed(f"{matched}; --yes {verb}s them, --dry-run only counts", Exit.REFUSED)
+        raise Failed(unasked, Exit.REFUSED)
     # The loop's own handler would cancel this task, which hears nothing while it reads a person's answer.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        sure = click.confirm(f"{matched}; {verb} them?", err=True)
+        sure = click.confirm(question, err=True)
     finally:
         signal.signal(signal.SIGINT, before)
     if not sure:
-        raise Failed(f"nothing was {done}", Exit.REFUSED)
+        raise Failed(refused, Exit.REFUSED)

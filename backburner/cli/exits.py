@@ -14,6 +14,7 @@ from backburner.errors import (
     SchemaTooNew,
     SchemaTooOld,
     StoreError,
+    SubscriptionNotFound,
 )
 
 __all__ = ["Exit", "Failed", "exit_of"]
@@ -51,7 +52,7 @@ def exit_of(error: BackburnerError) -> Exit:
             return Exit.SCHEMA
         case StoreError():
             return Exit.STORE
-        case NothingMatches() | OperationNotFound() | ScheduleNotFound():
+        case NothingMatches() | OperationNotFound() | ScheduleNotFound() | SubscriptionNotFound():
             return Exit.NOTHING
         case _:
             return Exit.REFUSED

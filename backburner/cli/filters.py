@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from backburner.cli.moments import past
 from backburner.cli.reading import each, reading
-from backburner.cli.render import note
-from backburner.cli.times import Moment, iso, moment
+from backburner.cli.times import Moment, moment
 from backburner.model.query import JobFilter, Shown, parse_condition
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class Filters:
             error=self.error,
             fingerprint=self.fingerprint,
             tags=self.tag,
-            since=_understood("since", self.since, now),
-            until=_understood("until", self.until, now),
+            since=None if self.since is None else past("since", self.since, now),
+            until=None if self.until is None else past("until", self.until, now),
             where=self.where,
         )
 
@@ -128,12 +128,3 @@ async def pages(reader: JobReader, where: JobFilter, limit: int | None) -> Async
             return
         after = page.after
         left = None if left is None else left - len(page.jobs)
-
-
-def _understood(name: str, moment: Moment | None, now: int) -> int | None:
-    if moment is None:
-        return None
-    instant = moment.at(now)
-    if moment.spoken:
-        note(f"--{name} {moment.text} is {iso(instant)}")
-    return instant

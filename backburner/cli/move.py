@@ -37,9 +37,9 @@ def command(*, source: str, target: str, everything: bool, dry_run: bool, force:
     Stop your app, move, change its URL, start it. What waits is carried with its history, place in line and unique
     key; so is what ran, as given back, what is dead, and what ended and still matters: it holds a unique key, or its
     parent may look for it. --all carries everything that ended. Schedules come along with what their ledgers tell; one
-    whose name the target has stays behind, and is told of. The source is read, never changed; the target's schema
-    is made or upgraded. Interrupted, run it again: what is there already is left as it is. A URL of - is read from
-    stdin.
+    whose name the target has stays behind, and is told of. Events, and who asks for them, stay behind: the target keeps
+    a log of its own. The source is read, never changed; the target's schema is made or upgraded. Interrupted, run it
+    again: what is there already is left as it is. A URL of - is read from stdin.
 
     Exits with 1 if a job is missing in the end, or another job of the target holds its unique key.
     """

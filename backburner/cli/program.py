@@ -78,6 +78,14 @@ _SCHEDULES: Mapping[str, Entry] = {
     "ticks": Entry("backburner.cli.schedules.ticks", "List what became of ticks: fired, skipped and why, how late."),
     "backfill": Entry("backburner.cli.schedules.backfill", "Store jobs for ticks of the past that had none."),
 }
+_EVENTS: Mapping[str, Entry] = {
+    "list": Entry("backburner.cli.events.list", "List events, newest first: what happened, who did what, and why."),
+    "tail": Entry("backburner.cli.events.tail", "Show events as they come."),
+    "subscriptions": Entry(
+        "backburner.cli.events.subscriptions", "List who asks for events, and how far behind they are."
+    ),
+    "unsubscribe": Entry("backburner.cli.events.unsubscribe", "Forget who asks for events."),
+}
 _NODES: Mapping[str, Entry] = {
     "list": Entry("backburner.cli.nodes.list", "List the nodes: who runs which queues, and who died."),
     "drain": Entry("backburner.cli.nodes.drain", "Let a node take no new work and end what it runs."),
@@ -99,6 +107,7 @@ _PROGRAM: Mapping[str, Entry | click.Group] = {
     "breakers": LazyGroup("breakers", _BREAKERS, help="Look at circuit breakers and open them."),
     "limits": LazyGroup("limits", _LIMITS, help="Look at limits and change them."),
     "schedules": LazyGroup("schedules", _SCHEDULES, help="Look at schedules and their ticks, and change them."),
+    "events": LazyGroup("events", _EVENTS, help="Look at events, follow them, and see who asks for them."),
     "nodes": LazyGroup("nodes", _NODES, help="Look at nodes and drain them."),
     "db": LazyGroup("db", _DB, help="Look after the store's schema."),
     "move": Entry("backburner.cli.move", "Carry the jobs and schedules of one store into another."),

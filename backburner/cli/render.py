@@ -23,6 +23,7 @@ __all__ = [
     "Mode",
     "View",
     "counted",
+    "following",
     "is_terminal",
     "json_option",
     "listing",
@@ -128,6 +129,22 @@ async def listing(how: Mode, pages: AsyncIterable[Sequence[T]], view: View[T]) -
     return count
 
 
+async def following(how: Mode, pages: AsyncIterable[Sequence[T]], view: View[T]) -> None:
+    """Write what comes, as it comes: on a terminal in columns that only grow wider."""
+    if how is not Mode.TABLE:
+        await listing(how, pages, view)
+        return
+    widths = [0] * len(view.titles)
+    async for page in pages:
+        if not page:
+            continue
+        rows = [*map(view.cells, page)]
+        heading = not any(widths)
+        lengths = zip(widths, view.titles, *rows, strict=True)
+        widths = [max(before, *map(cell_len, column)) for before, *column in lengths]
+        _console().print(_table(view.titles, rows, widths[:-1], heading=heading))
+
+
 async def page(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
     """Bring a list that is all there."""
     yield items
@@ -192,11 +209,15 @@ def _fitting(view: View[T], rows: Sequence[Sequence[str]], width: int) -> tuple[
     return [view.titles[at] for at in chosen], [[row[at] for at in chosen] for row in rows]
 
 
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+def _table(
+    titles: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int] = (), *, heading: bool = True
+) -> Table:
+    """Make a table, its first columns at least as wide as ``widths`` say."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=heading)
     for position, title in enumerate(titles):
         # Only the last column gives way; its cells are cut, not wrapped.
-        table.add_column(title, no_wrap=position < len(titles) - 1, overflow="ellipsis")
+        least = widths[position] if position < len(widths) else None
+        table.add_column(title, no_wrap=position < len(titles) - 1, overflow="ellipsis", min_width=least)
     for row in rows:
         table.add_row(*(_cell(text, last=position == len(row) - 1) for position, text in enumerate(row)))
     return table

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from backburner.ports.backend import Backend
 
-__all__ = ["connected", "given", "opened", "unopened", "url_option"]
+__all__ = ["check_schema", "connected", "given", "opened", "unopened", "url_option"]
 
 #: Seconds a command waits for the store to take a write.
 _WRITE_TIMEOUT = 5.0
@@ -64,10 +64,15 @@ async def opened(url: str | None, *, write: bool = False) -> AsyncGenerator[Back
     Without ``write`` a read-only file, a copy or a role without rights will do.
     """
     async with connected(url, write=write) as backend:
-        state = await backend.schema.state()
-        if state.pending:
-            raise SchemaTooOld(
-                f"{backend.address} has schema {state.current}, this backburner wants {state.wanted}: "
-                "run `backburner db upgrade`"
-            )
+        await check_schema(backend)
         yield backend
+
+
+async def check_schema(backend: Backend) -> None:
+    """Raise `SchemaTooOld`, or what `Schema.state` raises, unless an open store's schema is current."""
+    state = await backend.schema.state()
+    if state.pending:
+        raise SchemaTooOld(
+            f"{backend.address} has schema {state.current}, this backburner wants {state.wanted}: "
+            "run `backburner db upgrade`"
+        )

@@ -14,9 +14,11 @@ from backburner.cli.outcomes import OUTCOMES
 from backburner.cli.reading import reading
 from backburner.cli.render import Mode, json_option, listing, mode, note, progress
 from backburner.cli.store import opened, url_option
+from backburner.cli.who import audit_options
 from backburner.jobs.identity import Identity
 from backburner.model.clock import SECOND, SystemClock
 from backburner.model.duration import parse, short
+from backburner.model.telling import tell
 from backburner.ports.backend import Hint
 
 if TYPE_CHECKING:
@@ -43,10 +45,19 @@ _NAMED = 3
     callback=reading(parse),
     help=f"With --wait: at most so long.  [default: {short(_TIMEOUT)}]",
 )
+@audit_options
 @json_option
 @url_option
 def command(
-    *, node_id: str | None, here: bool, wait: bool, timeout: int | None, as_json: bool, url: str | None
+    *,
+    node_id: str | None,
+    here: bool,
+    wait: bool,
+    timeout: int | None,
+    reason: str | None,
+    by: str | None,
+    as_json: bool,
+    url: str | None,
 ) -> None:
     """Drain a node, by its id or the beginning of it: it takes no new work, and ends what it runs.
 
@@ -59,14 +70,20 @@ def command(
     if timeout is not None and not wait:
         raise click.UsageError("--timeout says how long to --wait: give both")
     patience = None if not wait else _TIMEOUT if timeout is None else timeout
-    asyncio.run(_drain(node_id, mode(as_json=as_json), url, patience))
+    asyncio.run(_drain(node_id, (reason, by), mode(as_json=as_json), url, patience))
 
 
-async def _drain(node_id: str | None, how: Mode, url: str | None, patience: int | None) -> None:
+async def _drain(
+    node_id: str | None,
+    audit: tuple[str | None, str | None],
+    how: Mode,
+    url: str | None,
+    patience: int | None,
+) -> None:
     async with opened(url, write=True) as backend:
         nodes = await backend.nodes.find()
         chosen = of_host(nodes, Identity().host) if node_id is None else (by_id(nodes, node_id),)
-        outcomes = {node.id: await _ask(backend, node.id) for node in chosen}
+        outcomes = {node.id: await _ask(backend, node.id, audit) for node in chosen}
         await backend.notifier.notify(Hint.CONTROL)
         if patience is None:
             note("no new work is taken there, and what runs is ended; --wait waits for that")
@@ -79,9 +96,11 @@ async def _drain(node_id: str | None, how: Mode, url: str | None, patience: int 
         raise click.exceptions.Exit(Exit.PARTLY)
 
 
-async def _ask(backend: Backend, node: str) -> str:
+async def _ask(backend: Backend, node: str, audit: tuple[str | None, str | None]) -> str:
+    reason, by = audit
+    told = tell("operator.node.drained", node, by=by, reason=reason)
     # Alive when it was chosen, it may have died since.
-    return "draining" if await backend.nodes.drain(node) else "dead"
+    return "draining" if await backend.nodes.drain(node, (told,)) else "dead"
 
 
 async def _wait(backend: Backend, nodes: Sequence[str], seconds: float) -> Mapping[str, str]:

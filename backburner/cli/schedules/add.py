@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from backburner import config
+from backburner.cli.moments import ahead, named
 from backburner.cli.reading import each, reading
 from backburner.cli.render import Mode, json_option, mode, note, one
 from backburner.cli.schedules.arguments import arguments, check_arguments
 from backburner.cli.schedules.block import block
 from backburner.cli.schedules.coming import COMING, Coming, coming
 from backburner.cli.schedules.desk import Desk, desk
-from backburner.cli.schedules.moments import ahead, named
 from backburner.cli.schedules.record import Row, read_row, schedule_json
 from backburner.cli.schedules.timing import Timing, timing_options
 from backburner.cli.store import url_option
+from backburner.cli.who import audit_options
 from backburner.dlq.preparing import living_signatures
 from backburner.errors import ScheduleNotFound
 from backburner.jobs.limits import near
@@ -77,6 +78,16 @@ class _Job:
     unchecked: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is to be put, beside when it fires; and who asks for it, and why."""
+
+    policies: _Policies
+    job: _Job
+    reason: str | None
+    by: str | None
+
+
 @click.command("add")
 @click.argument("name")
 @click.argument("kind")
@@ -107,6 +118,7 @@ class _Job:
 @click.option(
     "--tolerance", metavar="DURATION", callback=reading(parse), help="Overdue by more it is missed.  [default: 1m]"
 )
+@audit_options
 @json_option
 @url_option
 def command(
@@ -126,6 +138,8 @@ def command(
     overlap: Overlap | None,
     jitter: int | None,
     tolerance: int | None,
+    reason: str | None,
+    by: str | None,
     as_json: bool,
     url: str | None,
 ) -> None:
@@ -146,17 +160,19 @@ def command(
         jitter=jitter,
         tolerance=tolerance,
     )
-    asyncio.run(_add(check_schedule_name(name), timing, policies, job, mode(as_json=as_json), url=url))
+    asked = _Asked(policies=policies, job=job, reason=reason, by=by)
+    asyncio.run(_add(check_schedule_name(name), timing, asked, mode(as_json=as_json), url=url))
 
 
-async def _add(name: str, timing: Timing, policies: _Policies, job: _Job, how: Mode, *, url: str | None) -> None:
+async def _add(name: str, timing: Timing, asked: _Asked, how: Mode, *, url: str | None) -> None:
+    job = asked.job
     async with desk(url, write=True) as opened:
         home = opened.homes.get(job.kind, DEFAULT_QUEUE)
         stored = order_unseen(job.kind, job.args, queue=job.queue, priority=job.priority, home=home)
-        rule = _rule(timing, policies, await opened.now())
+        rule = _rule(timing, asked.policies, await opened.now())
         await _check(opened, job)
         before = await _find(opened, name)
-        await opened.schedules.put(name, rule, job.kind, stored)
+        await opened.schedules.put(name, rule, job.kind, stored, by=asked.by, reason=asked.reason)
         row = await read_row(opened, name)
     days = agenda(name, row.record.rule)
     _tell(row, _done(before, row.record), coming(days, islice(days.upcoming(row.now), _SHOWN)), how)

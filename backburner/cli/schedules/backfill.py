@@ -9,11 +9,11 @@ import click
 
 from backburner.cli.asking import confirm
 from backburner.cli.exits import Exit, Failed
+from backburner.cli.moments import past
 from backburner.cli.reading import reading
 from backburner.cli.render import Mode, json_option, mode, note, one
 from backburner.cli.schedules.desk import desk
 from backburner.cli.schedules.job import warn
-from backburner.cli.schedules.moments import past
 from backburner.cli.schedules.record import read_row
 from backburner.cli.store import url_option
 from backburner.cli.times import Moment, moment

@@ -10,11 +10,11 @@ import click
 
 from backburner import config
 from backburner.cli.exits import Exit, Failed
+from backburner.cli.moments import past
 from backburner.cli.reading import reading
 from backburner.cli.render import Mode, json_option, listing, mode, note, one, page
 from backburner.cli.schedules.coming import COMING, Coming, coming
 from backburner.cli.schedules.desk import desk
-from backburner.cli.schedules.moments import past
 from backburner.cli.schedules.record import read_row
 from backburner.cli.schedules.timing import Timing, timing_options
 from backburner.cli.store import url_option

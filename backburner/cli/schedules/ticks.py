@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from backburner.cli.exits import Exit, Failed
+from backburner.cli.moments import past
 from backburner.cli.reading import each, reading
 from backburner.cli.render import Mode, json_option, listing, mode, note
 from backburner.cli.schedules.desk import Desk, desk
-from backburner.cli.schedules.moments import past
 from backburner.cli.schedules.tick import TICKS
 from backburner.cli.store import url_option
 from backburner.cli.times import Moment, moment

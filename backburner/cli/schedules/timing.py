@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from backburner.cli.moments import ahead, named
 from backburner.cli.reading import reading
-from backburner.cli.schedules.moments import ahead, named
 from backburner.model.clock import SECOND, from_micros
 from backburner.model.duration import parse, short
 from backburner.scheduler import zones

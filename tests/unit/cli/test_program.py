@@ -70,7 +70,8 @@ def test_every_command_loads() -> None:
         "ticks",
         "backfill",
     )
-    work = (*jobs, *dlq, *queues, *kinds, *guards, *schedules, *nodes)
+    events = ("events", "list", "tail", "subscriptions", "unsubscribe")
+    work = (*jobs, *dlq, *queues, *kinds, *guards, *schedules, *events, *nodes)
     assert [name for name, _ in found] == ["demo", "run", *work, *db, "move", "backoff", "doctor"]
     assert all(command.name == name and command.help for name, command in found)
 
@@ -109,6 +110,10 @@ def test_a_full_disk_is_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) 
         (errors.InvalidSetting(), Exit.REFUSED),
         (errors.InvalidSchedule(), Exit.REFUSED),
         (errors.ScheduleNotFound(), Exit.NOTHING),
+        (errors.SubscriptionNotFound(), Exit.NOTHING),
+        (errors.UnknownEvent("no", option="names"), Exit.REFUSED),
+        (errors.InvalidCursor(), Exit.REFUSED),
+        (errors.EventsGone(after="k3v9-7"), Exit.REFUSED),
         (errors.StoreUnavailable(), Exit.STORE),
         (errors.StoreBusy(), Exit.STORE),
         (errors.StoreReadOnly(), Exit.STORE),

@@ -1,4 +1,4 @@
-"""Moments that options of schedules name, as instants."""
+"""Moments that options name, as instants."""
 
 from __future__ import annotations
 
