@@ -271,8 +271,9 @@ def _zone(value: object) -> str:
 
 
 def _secrets(value: object) -> tuple[str, ...]:
-    names = () if isinstance(value, str) or not isinstance(value, Collection) else cast("Collection[object]", value)
-    if not all(isinstance(name, str) and all(name.split(".")) for name in names) or names == ():
+    names = cast("Collection[object]", value)
+    listed = isinstance(value, Collection) and not isinstance(value, str)
+    if not listed or not all(isinstance(name, str) and all(name.split(".")) for name in names):
         raise InvalidOption(
             'secrets is names of fields, and paths into arguments, in a list: ["password", "card.number"], not '
             f"{value!r}",

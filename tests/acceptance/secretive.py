@@ -6,8 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from backburner import Registry, Reject, Retry, Snooze, current_job
-from backburner.codec.secret import Secret
+from backburner import Registry, Reject, Retry, Secret, Snooze, current_job
 
 __all__ = ["Card", "Customer", "Declined", "jobs"]
 

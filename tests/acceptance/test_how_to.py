@@ -54,6 +54,7 @@ def test_every_page_with_python_is_tried() -> None:
         "locks.md",
         "outages.md",
         "schedules.md",
+        "secrets.md",
         "transactions.md",
     }
 

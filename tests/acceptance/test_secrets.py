@@ -11,6 +11,7 @@ import traceback
 import warnings
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,6 @@ from tests.stores import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from backburner import Backburner, Call
     from backburner.ports.telemetry import Listener
@@ -258,3 +258,30 @@ async def test_an_export_says_what_becomes_of_them(bb: Backburner, url: str, can
         (shown,) = await told(url, "jobs", "show", handle.id)
         assert shown["args"] == {"number": "***", "amount": 0}
     assert secret in whole.read_text()
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_the_page(url: str, canary: Canaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python of docs/how-to/secrets.md does what the page says."""
+    monkeypatch.setenv("BACKBURNER_URL", url)
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "secrets.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    names: dict[str, Any] = {"__name__": "how_to"}
+    exec(compile(block, "how-to", "exec", dont_inherit=True), names)  # noqa: S102 - the page's own code
+    async with names["bb"] as bb:
+        handle = await bb.create_task(names["charge"](names["Card"](number := canary(), "Ada"), canary()))
+        assert await handle == f"receipt for {number}"
+    (shown,) = await told(url, "jobs", "show", handle.id)
+    assert shown["args"] == {"card": {"number": "***", "holder": "Ada"}, "token": "***"}
+    assert shown["result"] == "***"
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_where_does_not_look_inside(bb: Backburner, url: str, canary: Canaries) -> None:
+    """A secret is not found by its value; what stands beside it is."""
+    async with bb:
+        await (await bb.create_task(charge(number := canary(), 0)))
+    assert len(await told(url, "jobs", "list", "--where", "args.amount=0")) == 1
+    for condition in (f'args.number="{number}"', 'args.number~"canary"'):
+        code, out, _ = await command(url, "jobs", "list", "--where", condition)
+        assert (code, out) == (3, "")

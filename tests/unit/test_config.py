@@ -245,3 +245,18 @@ def test_queue_slots() -> None:
 
 def _given(environ: Mapping[str, str], **given: Any) -> Settings:  # noqa: ANN401 - bad ones on purpose
     return load(environ, **given)
+
+
+def test_secrets() -> None:
+    """Names and paths, given or by the variable."""
+    assert load({}, secrets=["password", "card.number", "password"]).secrets == ("card.number", "password")
+    assert load({"BACKBURNER_SECRETS": "password, card.number"}).secrets == ("card.number", "password")
+    assert load({}, secrets=()).secrets == ()
+
+
+@pytest.mark.parametrize("given", ["password", [""], ["card..number"], [7]], ids=["text", "empty", "dots", "number"])
+def test_no_secrets(given: object) -> None:
+    """A text alone would be taken for its letters."""
+    with pytest.raises(InvalidOption, match="secrets is names of fields") as refused:
+        load({}, secrets=given)  # type: ignore[arg-type]
+    assert refused.value.option == "secrets"
