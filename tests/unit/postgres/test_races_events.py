@@ -10,10 +10,12 @@ import asyncpg  # type: ignore[import-untyped]  # it brings no types
 import pytest
 
 from backburner.backends.postgres.place import PostgresPlace
+from backburner.errors import StoreFull
 from backburner.model.clock import SECOND
 from backburner.model.job import JobState
-from backburner.ports.jobs import Keep
-from backburner.testing.contracts.making import add, add_claimed, new, publish, settle
+from backburner.ports.events import Confirmation
+from backburner.ports.jobs import GroupAnswer, Keep
+from backburner.testing.contracts.making import add, add_claimed, keyed, new, publish, settle
 from backburner.testing.contracts.telling import append, confirm, event, kept, last, log, names, pull, subscribe
 from tests.servers import postgres
 from tests.unit.postgres.stranger import stranger
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 
 #: As many as one sealing numbers, and some.
 VERY_MANY = 20_010
+#: Takes no job of one key.
+FAILING = """
+    CREATE FUNCTION {schema}.fill() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN IF new.unique_key = 'y7' THEN RAISE disk_full; END IF; RETURN new; END $$;
+    CREATE TRIGGER fill BEFORE INSERT ON {schema}.jobs FOR EACH ROW EXECUTE FUNCTION {schema}.fill();
+"""
 #: Notes each statement that writes events.
 NOTING = """
     CREATE TABLE {schema}.written (x int);
@@ -250,6 +258,29 @@ async def test_a_job_that_cannot_be_stored_yet(backend: PostgresBackend, place: 
         await app.connection.execute("ROLLBACK")
     assert await confirm(backend, received, job) is not None
     assert (await pull(backend)).cursor == received.upto
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_very_many_keys(backend: PostgresBackend, place: PostgresPlace, *, fails: bool) -> None:
+    """Confirmations of very many unique keys are several writes; where a later one fails, some may have been heard."""
+    if fails:
+        async with stranger(place) as them:
+            await them.connection.execute(FAILING.replace("{schema}", place.schema))
+            await them.commit()
+    given: list[Confirmation] = []
+    for name in "xyz":
+        cursor = (await subscribe(backend, name=name)).last
+        jobs = tuple([new(unique=keyed(f"{name}{number}")) for number in range(300)])
+        given.append(Confirmation(name=name, cursor=cursor, upto=cursor + 1, jobs=jobs))
+    if fails:
+        with pytest.raises(StoreFull) as caught:
+            await backend.events.confirm(given)
+        assert caught.value.stored == "unknown"
+    else:
+        assert (await backend.events.confirm(given)).groups == (GroupAnswer(),) * 3
+    found = (await backend.event_reader.subscriptions()).subscriptions
+    moved = [each.cursor - confirmation.cursor for each, confirmation in zip(found, given, strict=True)]
+    assert moved == ([1, 0, 0] if fails else [1, 1, 1])
 
 
 async def test_two_recover_from_one_node(backend: PostgresBackend, place: PostgresPlace, clock: FakeClock) -> None:

@@ -139,4 +139,6 @@ async def _read(replica: str) -> None:
     await heard.wait()
     with pytest.raises(StoreReadOnly):
         await reader.queues.set(QueueRecord(name="queue"))
+    with pytest.raises(StoreReadOnly):
+        await reader.events.pull(["subscription"], limit=1)
     await reader.close()
