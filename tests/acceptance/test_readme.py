@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PROMISES = ROOT / "docs" / "promises.md"
-IDEMPOTENT, APP, LIFESPAN, MORE, FAMILY, SCHEDULED, WRONG = re.findall(
+IDEMPOTENT, APP, LIFESPAN, MORE, FAMILY, SCHEDULED, WRONG, SEEN = re.findall(
     r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL
 )
 
@@ -155,6 +155,25 @@ async def test_what_holds_jobs_back_is_there() -> None:
             "concurrency:statement",
             "rate:statement",
         }
+
+
+async def test_an_engine_can_be_seen_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's app handles its own events, and answers with metrics and whether it is ready."""
+    monkeypatch.setenv("PAGER_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")
+    names = execute(SEEN)
+    app: FastAPI = names["app"]
+    transport = httpx.ASGITransport(app)
+    done = asyncio.Event()
+    names["bb"].listen("job.completed")(lambda event: done.set() if event.data["kind"] == "receipt" else None)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://app", follow_redirects=True) as client,
+    ):
+        assert (await client.get("/health/ready")).json()["ok"]
+        assert (await client.get("/health/live")).json()["ok"]
+        assert (await client.post("/orders/42/paid")).status_code == 200
+        await done.wait()
+        assert 'backburner_jobs_stored_total{kind="receipt"' in (await client.get("/metrics")).text
 
 
 def test_the_condition_on_the_command_line_is_one() -> None:
