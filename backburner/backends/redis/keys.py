@@ -66,7 +66,7 @@ class Keys:
 
     @property
     def logging(self) -> tuple[bytes, ...]:
-        """The keys of ``lua/events.lua``, the first of every script that includes it."""
+        """The keys of ``lua/logging.lua``, the first of every script that includes it."""
         return self._up_to("once")
 
     @property

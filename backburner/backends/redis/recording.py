@@ -1,4 +1,4 @@
-"""Events and subscriptions as Redis keeps them; the forms are told at the heads of ``lua/events.lua`` and ``lua/subscribing.lua``."""
+"""Events and subscriptions as Redis keeps them; the forms are told at the heads of ``lua/logging.lua`` and ``lua/subscribing.lua``."""
 
 from __future__ import annotations
 

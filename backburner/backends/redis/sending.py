@@ -114,7 +114,7 @@ def letter(found: Letter) -> tuple[Argument, ...]:
 
 
 def events(new: Sequence[NewEvent]) -> bytes:
-    """Return events as ``events.lua`` takes them; raises `StoreRefused` for what cannot be kept."""
+    """Return events as ``logging.lua`` takes them; raises `StoreRefused` for what cannot be kept."""
     if not new:
         return b""
     flaw = events_flaw(new)

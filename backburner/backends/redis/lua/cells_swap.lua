@@ -1,6 +1,6 @@
 -- Write a cell if its version is the one given, and declare a limit of its name with it. KEYS: those of tables, and cells.
--- ARGV: now, name, value, version, limit (JSON; empty: none), channel, hint, events. Answers: now, 1 if it was written, and as
--- limits_declare. A cell is kept as its version, in digits, a NUL and its value.
+-- ARGV: now, name, value, version, limit (JSON; empty: none), channel, hint, events. Answers: now, 1 if it was written,
+-- and as limits_declare. A cell is kept as its version, in digits, a NUL and its value.
 -- include tables
 -- include lanes
 -- include limiting

@@ -1,5 +1,5 @@
--- Move subscriptions on, and store jobs. KEYS: those of tables, and subscriptions. ARGV: now, then of each confirmation: name,
--- where it stood, where it stands from now on, how many jobs, and those (see inserting). Answers: now, and of each
+-- Move subscriptions on, and store jobs. KEYS: those of tables, and subscriptions. ARGV: now, then of each confirmation:
+-- name, where it stood, where it stands from now on, how many jobs, and those (see inserting). Answers: now, and of each
 -- confirmation: nothing if it stood elsewhere, else of those jobs that were not just stored their places from 0, and after
 -- each "duplicate", or the id of who holds its key behind "=".
 -- include tables

@@ -1,6 +1,6 @@
--- Enter a subscription, or take one up. KEYS: those of events, subscriptions, leases. ARGV: now, name, patterns and kind (each
--- msgpack), ttl, the number to stand behind (empty: where it stands, or at the end). Answers: now, the name of the log, the
--- number of its newest event, and the subscription.
+-- Enter a subscription, or take one up. KEYS: those of logging, subscriptions, leases. ARGV: now, name, patterns and kind
+-- (each msgpack), ttl, the number to stand behind (empty: where it stands, or at the end). Answers: now, the name of the
+-- log, the number of its newest event, and the subscription.
 
 -- include subscribing
 

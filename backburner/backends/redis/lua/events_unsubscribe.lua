@@ -1,4 +1,4 @@
--- Forget a subscription. KEYS: those of events, subscriptions, leases. ARGV: now, name. Answers 1 if there was one.
+-- Forget a subscription. KEYS: those of logging, subscriptions, leases. ARGV: now, name. Answers 1 if there was one.
 
 -- include subscribing
 

@@ -1,6 +1,6 @@
--- Write a kind's pause, or forget it, and tell.
--- KEYS: those of events, kinds, leases. ARGV: now, kind, packed pause (empty: none), channel, hint, events.
--- include events
+-- Write a kind's pause, or forget it, and tell. KEYS: those of logging, kinds, leases. ARGV: now, kind, packed pause
+-- (empty: none), channel, hint, events.
+-- include logging
 
 local KINDS, LEASES = unpack(KEYS, 5)
 even_if_full(LEASES)

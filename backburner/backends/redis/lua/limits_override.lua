@@ -1,5 +1,5 @@
--- Write what an operator sets in place of a declared limit. ARGV: now, channel, hint, name, and limit (JSON), by and reason,
--- each msgpack, and events. Answers as limits_declare.
+-- Write what an operator sets in place of a declared limit. ARGV: now, channel, hint, name, and limit (JSON), by and
+-- reason, each msgpack, and events. Answers as limits_declare.
 -- include tables
 -- include lanes
 -- include limiting

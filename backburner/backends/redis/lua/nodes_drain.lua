@@ -1,6 +1,6 @@
 -- Ask a live node to drain; answer 1, or 0 when no live node has this id.
--- KEYS: those of events, nodes, leases. ARGV: now, node, channel, hint, events.
--- include events
+-- KEYS: those of logging, nodes, leases. ARGV: now, node, channel, hint, events.
+-- include logging
 
 local NODES, LEASES = unpack(KEYS, 5)
 local known = redis.call("HGET", NODES, ARGV[2])

@@ -1,7 +1,6 @@
--- Enter a node, or change what it says of itself; that it was asked to drain stays.
--- KEYS: those of events, nodes, leases. ARGV: now, node, packed record, length of the lease in microseconds, events for one
--- that is new.
--- include events
+-- Enter a node, or change what it says of itself; that it was asked to drain stays. KEYS: those of logging, nodes, leases.
+-- ARGV: now, node, packed record, length of the lease in microseconds, events for one that is new.
+-- include logging
 
 local NODES, LEASES = unpack(KEYS, 5)
 local known = redis.call("HGET", NODES, ARGV[2])

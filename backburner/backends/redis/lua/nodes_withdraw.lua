@@ -1,6 +1,6 @@
 -- Strike a node; tell that it died if it still holds claims.
--- KEYS: those of events, nodes, leases, held. ARGV: now, node, channel, hint, events for one that was there.
--- include events
+-- KEYS: those of logging, nodes, leases, held. ARGV: now, node, channel, hint, events for one that was there.
+-- include logging
 
 local NODES, LEASES, HELD = unpack(KEYS, 5)
 if redis.call("HDEL", NODES, ARGV[2]) == 1 then

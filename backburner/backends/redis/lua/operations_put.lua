@@ -1,7 +1,6 @@
--- Write a new operation, and tell. KEYS: those of events, and see operating. ARGV: now, operation (msgpack), channel, hint,
--- events. Answers 1, or 0 when
--- the id exists.
--- include events
+-- Write a new operation, and tell. KEYS: those of logging, and see operating. ARGV: now, operation (msgpack), channel,
+-- hint, events. Answers 1, or 0 when the id exists.
+-- include logging
 -- include operating
 
 local at = now()

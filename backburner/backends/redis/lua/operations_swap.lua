@@ -1,6 +1,6 @@
--- Write state and active of an operation if its version is the one sent. KEYS: those of events, and see operating. ARGV:
+-- Write state and active of an operation if its version is the one sent. KEYS: those of logging, and see operating. ARGV:
 -- now, operation (msgpack: id, version, state, active), events. Answers 1 if it was.
--- include events
+-- include logging
 -- include operating
 
 local operation = next_of(cmsgpack.unpack(ARGV[2]))

@@ -1,7 +1,8 @@
 -- Delete ended jobs, lines of ledgers, events and subscriptions, whose time has passed. ARGV: now, limit, and for how many
--- microseconds the completed, the cancelled, the dead, lines and events are kept (empty: for ever). Answers: how many rows changed, and 1 if it is
--- to be called again since it stopped short of the limit: what is passed over changes no row, but takes its time. KEYS:
--- those of tables, of locking, ticks, ledger, lines and aging (see scheduling), subscriptions, and those of operating.
+-- microseconds the completed, the cancelled, the dead, lines and events are kept (empty: for ever). Answers: how many rows
+-- changed, and 1 if it is to be called again since it stopped short of the limit: what is passed over changes no row, but
+-- takes its time. KEYS: those of tables, of locking, ticks, ledger, lines and aging (see scheduling), subscriptions, and
+-- those of operating.
 -- include tables
 -- include uniques
 -- include deleting

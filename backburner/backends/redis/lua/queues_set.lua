@@ -1,7 +1,7 @@
--- Write a queue's settings, in place of those before, and tell; what was used of another rate is forgotten.
--- KEYS: those of events, queues, leases, meters, filling. ARGV: now, queue, packed settings, its rate as text (empty: none),
--- channel, hint, events.
--- include events
+-- Write a queue's settings, in place of those before, and tell; what was used of another rate is forgotten. KEYS: those of
+-- logging, queues, leases, meters, filling. ARGV: now, queue, packed settings, its rate as text (empty: none), channel,
+-- hint, events.
+-- include logging
 
 local QUEUES, LEASES, METERS, FILLING = unpack(KEYS, 5)
 even_if_full(LEASES)

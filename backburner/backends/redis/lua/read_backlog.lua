@@ -1,8 +1,8 @@
--- Count what each queue holds, by ranges. KEYS: line, held, retrying, letters, dead, parked, waiting. ARGV: now.
--- Answers: now; of each queue that has somebody in the line or at its gates there: name, waiting, when the first of those was
--- due (nothing: none waits), later, those of them that have failed before, at gates; runs and letters: queues and
--- how many, in turns; of unknown kinds: kinds and how many; 1 if letters are missing, of those that died before there were
--- any; how many stand at lanes, and wait for keys.
+-- Count what each queue holds, by ranges. KEYS: line, held, retrying, letters, dead, parked, waiting. ARGV: now. Answers:
+-- now; of each queue that has somebody in the line or at its gates there: name, waiting, when the first of those was due
+-- (nothing: none waits), later, those of them that have failed before, at gates; runs and letters: queues and how many, in
+-- turns; of unknown kinds: kinds and how many; 1 if letters are missing, of those that died before there were any; how
+-- many stand at lanes, and wait for keys.
 local LINE, HELD, RETRYING, LETTERS, DEAD, PARKED, WAITING = unpack(KEYS)
 local sub, find = string.sub, string.find
 local at = now()

@@ -1,5 +1,5 @@
--- Count who stands at lanes: queues and how many, in turns, of a thousand lanes' queues at most.
--- KEYS: parked. ARGV: now, where to begin as ZRANGEBYLEX has it. Answers: where to go on (nothing: those were all), then those.
+-- Count who stands at lanes: queues and how many, in turns, of a thousand lanes' queues at most. KEYS: parked. ARGV: now,
+-- where to begin as ZRANGEBYLEX has it. Answers: where to go on (nothing: those were all), then those.
 local MOST = 1000
 local answer = { false }
 local from = ARGV[2]

@@ -1,8 +1,9 @@
--- Write schedules, lines of their ledgers, and jobs. KEYS: those of tables, and of scheduling. ARGV: now, channel, hint, then
--- of each change: name, version and when it was created (8 bytes each; 0: whichever), when it is due (8 bytes; empty: never), last job (empty: none), the record, the
--- events, how many ticks and how many jobs, the ticks, and the jobs (see inserting). A tick: id, schedule, when it is written (8 bytes;
--- empty: now), its job (empty: none), what became of it, the rest. Answers: now, and of each change: nothing if it was
--- outrun, else the ids of those jobs that were not stored since their key is held, each followed by that of who holds it.
+-- Write schedules, lines of their ledgers, and jobs. KEYS: those of tables, and of scheduling. ARGV: now, channel, hint,
+-- then of each change: name, version and when it was created (8 bytes each; 0: whichever), when it is due (8 bytes; empty:
+-- never), last job (empty: none), the record, the events, how many ticks and how many jobs, the ticks, and the jobs (see
+-- inserting). A tick: id, schedule, when it is written (8 bytes; empty: now), its job (empty: none), what became of it,
+-- the rest. Answers: now, and of each change: nothing if it was outrun, else the ids of those jobs that were not stored
+-- since their key is held, each followed by that of who holds it.
 -- include tables
 -- include uniques
 -- include lanes

@@ -1,6 +1,6 @@
--- Delete a schedule if its version is the one sent; its ledger stays. KEYS: those of events, and see
--- scheduling. ARGV: now, name, version (8 bytes), events. Answers 1 if it was.
--- include events
+-- Delete a schedule if its version is the one sent; its ledger stays. KEYS: those of logging, and see scheduling. ARGV:
+-- now, name, version (8 bytes), events. Answers 1 if it was.
+-- include logging
 -- include scheduling
 
 local value = redis.call("HGET", SCHEDULES, ARGV[2])

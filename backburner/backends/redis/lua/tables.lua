@@ -1,6 +1,6 @@
 -- Where jobs are kept, and in which form. Included by every script that touches one.
 --
--- KEYS: those of events, and those named below.
+-- KEYS: those of logging, and those named below.
 --
 -- Hashes by id: jobs, what was handed in; runs, what changes. By name: nodes, their records; queues, their settings; kinds,
 -- those that are paused; limits and meters (see lanes).
@@ -46,7 +46,7 @@ local NOW = now()
 local NOW8 = pack(">I8", NOW)
 
 -- include numbers
--- include events
+-- include logging
 -- include writing
 
 -- ---- jobs and runs ----------------------------------------------------------------------------------------------
