@@ -17,7 +17,7 @@ from backburner.codec.scrubber import Scrubber
 from backburner.codec.values import spell
 from backburner.errors import ArgumentNotStorable, InvalidArguments, UnknownPath
 
-__all__ = ["check", "found", "patch"]
+__all__ = ["check", "found", "mark", "patch"]
 
 #: What reading JSON may raise.
 _BROKEN = (msgspec.DecodeError, UnicodeError, RecursionError)
@@ -33,6 +33,16 @@ _FORMATS: dict[str, type] = {
 #: So many names a refusal lists, and so many characters it quotes.
 _NAMES = 20
 _QUOTED = 500
+
+
+class _Property(msgspec.Struct):
+    """A parameter, as a signature publishes it."""
+
+    secret: bool = msgspec.field(name="writeOnly", default=False)
+
+
+class _Schema(msgspec.Struct):
+    properties: dict[str, _Property] = {}
 
 
 class _Number(Decimal):
@@ -74,6 +84,22 @@ def found(args: str, path: str) -> str:
             parts, hidden = parts_of(secret), True
         raw = parts[int(step)] if isinstance(parts, list) else (parts or {})[step]
     return bytes(wrap(raw) if hidden else raw).decode()
+
+
+def mark(args: str, schema: str) -> str:
+    """Return arguments that a person wrote with the secrets marked that a published signature has among its parameters.
+
+    Raises `InvalidArguments` for arguments that are no JSON object.
+    """
+    try:
+        known = msgspec.json.decode(schema, type=_Schema).properties
+        parts = msgspec.json.decode(args, type=dict[str, msgspec.Raw])
+    except _BROKEN as error:
+        raise InvalidArguments(f"the arguments cannot be compared with the signature: {error}") from None
+    for name, part in parts.items():
+        if name in known and known[name].secret and secret_of(parts_of(part)) is None:
+            parts[name] = wrap(part)
+    return msgspec.json.encode(parts).decode()
 
 
 def check(args: str, schema: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from backburner.codec.annotations import NOTHING
-from backburner.codec.marks import Marks, masked, secrets_in, unmarked
+from backburner.codec.marks import Marks, marked_like, masked, secrets_in, unmarked
 from backburner.codec.payloads import UNFIT, write
 from backburner.codec.places import Place, places_of, places_of_type
 from backburner.codec.scrubber import Scrubber
@@ -43,6 +45,11 @@ class Secrecy:
             return Scrubber([*secrets_in(args), *secrets_in(self.arguments.mark(plain))])
         except UNFIT:  # broken: what can be found in it has been
             return Scrubber(secrets_in(args))
+
+    def marked(self, args: str) -> str:
+        """Return stored arguments with these secrets marked beside those that are."""
+        anew = self.arguments.mark(unmarked(args))
+        return bytes(marked_like(msgspec.Raw(anew.encode()), msgspec.Raw(args.encode()))).decode()
 
     def shown(self, bound: Mapping[str, object]) -> Mapping[str, str]:
         """Return how arguments may be shown: as Python, or as JSON where a part of one is hidden."""

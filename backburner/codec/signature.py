@@ -256,6 +256,18 @@ class Signature:
         where = spell(path)
         return ResultNotStorable(f"{self._kind}(): the {where} {why}", path=where)
 
+    def marked(self, text: str) -> str:
+        """Return stored arguments with the secrets marked that this signature has too: whoever wrote them may not know it.
+
+        Raises `PayloadNotReadable`.
+        """
+        if self._secrecy is None:
+            return text
+        try:
+            return self._secrecy.marked(text)
+        except UNFIT as error:
+            raise self._not_readable(text, error) from None
+
     def saved(self, text: str) -> str:
         """Return what is stored of plain JSON text that a run saves: a checkpoint. Raises `ArgumentNotStorable`."""
         try:

@@ -130,7 +130,8 @@ def build(
 def _declared(job: NewJob, definition: Definition, said: tuple[str, ...]) -> NewJob:
     """Return the job as its declaration has it now, but for what was said of it."""
     declared = definition.options
-    changes: dict[str, Any] = {"kind": definition.kind}
+    # A person may have put it, whose command knows nothing of what is nested.
+    changes: dict[str, Any] = {"kind": definition.kind, "args": definition.signature.marked(job.args)}
     if "queue" not in said:
         changes["queue"] = declared.queue
     if "priority" not in said:

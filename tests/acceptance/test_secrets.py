@@ -285,3 +285,22 @@ async def test_where_does_not_look_inside(bb: Backburner, url: str, canary: Cana
     for condition in (f'args.number="{number}"', 'args.number~"canary"'):
         code, out, _ = await command(url, "jobs", "list", "--where", condition)
         assert (code, out) == (3, "")
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_a_schedule_that_a_person_put(bb: Backburner, url: str, canary: Canaries) -> None:
+    """The command line knows what nodes publish of a kind; what is nested in it, whoever fires the job does."""
+    number, nested, known = canary(), canary(), {"$secret": canary()}
+    customer = {"name": known, "cards": [{"number": nested, "holder": "Ada"}], "keys": {}}
+    async with bb:
+        at = ("--at", "2200-01-01T00:00Z", "--args")
+        for kind, args in (("charge", {"number": number}), ("charge_any", {"customer": customer})):
+            code, _, err = await command(url, "schedules", "add", kind, f"shop.{kind}", *at, json.dumps(args))
+            assert code == 0, err
+        (shown,) = await told(url, "schedules", "show", "charge")
+        assert shown["job"]["args"] == {"number": "***"}
+        code, _, err = await command(url, "schedules", "add", "x", "shop.charge", *at, json.dumps({"number": [number]}))
+        assert (code, canary.seen(err)) == (2, []), err
+        fired = await bb.schedules.trigger("charge_any")
+    (job,) = await told(url, "jobs", "show", fired)
+    assert job["args"]["customer"] == {"name": "***", "cards": [{"number": "***", "holder": "Ada"}], "keys": {}}

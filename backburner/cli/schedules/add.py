@@ -14,7 +14,7 @@ from backburner import config
 from backburner.cli.moments import ahead, named
 from backburner.cli.reading import each, reading
 from backburner.cli.render import Mode, json_option, mode, note, one
-from backburner.cli.schedules.arguments import arguments, check_arguments
+from backburner.cli.schedules.arguments import arguments, check_arguments, marked_arguments
 from backburner.cli.schedules.block import block
 from backburner.cli.schedules.coming import COMING, Coming, coming
 from backburner.cli.schedules.desk import Desk, desk
@@ -168,9 +168,9 @@ async def _add(name: str, timing: Timing, asked: _Asked, how: Mode, *, url: str 
     job = asked.job
     async with desk(url, write=True) as opened:
         home = opened.homes.get(job.kind, DEFAULT_QUEUE)
-        stored = order_unseen(job.kind, job.args, queue=job.queue, priority=job.priority, home=home)
+        args = await _checked(opened, job)
+        stored = order_unseen(job.kind, args, queue=job.queue, priority=job.priority, home=home)
         rule = _rule(timing, asked.policies, await opened.now())
-        await _check(opened, job)
         before = await _find(opened, name)
         await opened.schedules.put(name, rule, job.kind, stored, by=asked.by, reason=asked.reason)
         row = await read_row(opened, name)
@@ -199,16 +199,18 @@ def _rule(timing: Timing, policies: _Policies, now: int) -> Rule:
     return make_rule(timing.trigger(now, start), options, tz=timing.tz or config.time_zone(), now=now)
 
 
-async def _check(opened: Desk, job: _Job) -> None:
-    """Check the arguments; tell of a kind that no living node knows."""
+async def _checked(opened: Desk, job: _Job) -> str:
+    """Return the arguments, checked, their secrets marked; tell of a kind that no living node knows."""
     known = await living_signatures(opened.backend.nodes)
+    args = marked_arguments(job.args, known.get(job.kind, ()))
     if job.kind not in known:
         note(
             f"no living node knows {job.kind}: its jobs wait for one that does, its arguments were not checked"
             f"{near(job.kind, known) if known else ''}"
         )
     elif not job.unchecked:
-        check_arguments(job.kind, job.args, known[job.kind])
+        check_arguments(job.kind, args, known[job.kind])
+    return args
 
 
 async def _find(opened: Desk, name: str) -> ScheduleRecord | None:

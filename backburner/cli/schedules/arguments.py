@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backburner.codec.patching import check
+from backburner.codec.patching import check, mark
 from backburner.codec.payloads import has_nul
 from backburner.engine import ARGUMENT_LIMIT
 from backburner.errors import InvalidArguments
@@ -14,7 +14,7 @@ from backburner.errors import InvalidArguments
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["arguments", "check_arguments"]
+__all__ = ["arguments", "check_arguments", "marked_arguments"]
 
 
 def arguments(text: str) -> str:
@@ -45,3 +45,10 @@ def check_arguments(kind: str, args: str, schemas: Sequence[str]) -> None:
     raise InvalidArguments(
         f"{kind}: {refusal or 'no living node says which arguments it takes'} (--unchecked takes them all the same)"
     ) from refusal
+
+
+def marked_arguments(args: str, schemas: Sequence[str]) -> str:
+    """Return arguments with their secrets marked, as far as signatures tell of them."""
+    for schema in schemas:
+        args = mark(args, schema)
+    return args
