@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from backburner.jobs.vigil import Final
 from backburner.model.clock import SECOND
-from backburner.model.job import Ending, JobState
+from backburner.model.job import CORRELATION_HEADER, Ending, JobState
 from backburner.ports.backend import Hint
 from backburner.ports.telemetry import Signal
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from backburner.model.job import Settlement
 
 __all__ = ["Witness"]
+
+_decode_headers = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Witness:
@@ -67,6 +71,7 @@ class Witness:
                 reason=settlement.reason,
                 cause=_cause(settlement),
                 fingerprint=settlement.fingerprint,
+                **_correlation(job),
             )
         else:
             self._listener(Signal.JOB_CANCELLED, kind=job.kind, id=job.id, reason=settlement.reason)
@@ -89,6 +94,7 @@ class Witness:
                 failures=job.failures + 1,
                 cause=_cause(settlement),
                 delay=settlement.delay / SECOND,
+                **_correlation(job),
             )
         elif settlement.ending is Ending.MISFIT:
             self._listener(Signal.JOB_MISFIT, kind=job.kind, id=job.id, why=settlement.message)
@@ -97,6 +103,14 @@ class Witness:
             self._listener(
                 Signal.JOB_INTERRUPTED, kind=job.kind, id=job.id, attempt=job.attempt, why=settlement.message
             )
+
+
+def _correlation(job: Subject) -> dict[str, Any]:
+    """Return the id of the request that a job is from, if it has one, for the log."""
+    if job.headers is None or CORRELATION_HEADER not in job.headers:
+        return {}
+    carried = _decode_headers(job.headers)
+    return {CORRELATION_HEADER: carried[CORRELATION_HEADER]} if CORRELATION_HEADER in carried else {}
 
 
 def _cause(settlement: Settlement) -> str:

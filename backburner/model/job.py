@@ -8,6 +8,7 @@ import msgspec
 
 __all__ = [
     "CANCELLED",
+    "CORRELATION_HEADER",
     "DEFAULT_PRIORITY",
     "DEFAULT_QUEUE",
     "GROUP_CANCELLED",
@@ -50,6 +51,9 @@ MISFIT_GATE = "misfit:"
 PAUSED_GATE = "paused:"
 #: The gate of follow-ups whose unique key was busy is this and the key.
 UNIQUE_GATE = "unique:"
+
+#: The header by which a job, and what is stored in its runs, know the request that they are from.
+CORRELATION_HEADER = "correlation_id"
 
 #: The reasons of jobs that a person cancelled, and of children whose own group did when it failed.
 CANCELLED = "cancelled"

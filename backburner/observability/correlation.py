@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from backburner.errors import InvalidOption
+from backburner.model.job import CORRELATION_HEADER
 from backburner.ports.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ __all__ = [
     "uncorrelated",
 ]
 
-#: The name of a job's header, and of the field in structlog's context.
-CORRELATION_HEADER = "correlation_id"
 #: What apps call the id that they have bound in structlog's context themselves, the likelier first.
 _BOUND = (CORRELATION_HEADER, "request_id")
 #: What is taken from outside: it ends up in logs, in other systems' headers and beside every job. It fits UUIDs, ULIDs,

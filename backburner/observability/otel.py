@@ -14,8 +14,8 @@ import msgspec
 
 from backburner.model.clock import SystemClock
 from backburner.model.fingerprint import qualified
+from backburner.model.job import CORRELATION_HEADER
 from backburner.model.schedule import SCHEDULE_HEADER
-from backburner.observability.correlation import CORRELATION_HEADER
 from backburner.observability.otel_endings import end_of
 from backburner.ports.telemetry import Telemetry
 

@@ -19,7 +19,16 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from backburner import Backburner, Every, JobCancelled, JobDead, Snooze, current_job
+from backburner import (
+    Backburner,
+    Every,
+    JobCancelled,
+    JobDead,
+    RetryPolicy,
+    Snooze,
+    constant,
+    current_job,
+)
 from backburner.observability.correlation import CorrelationId, correlated, correlation_id
 from backburner.observability.otel import OpenTelemetry
 
@@ -271,6 +280,22 @@ async def test_a_request_and_its_jobs_share_an_id(bb: Backburner) -> None:
         made = other.headers["x-request-id"]
         assert other.text == f"{made},{made}"
         assert made != "abc"
+
+
+async def test_the_log_tells_of_a_job_by_the_id_of_its_request(caplog: pytest.LogCaptureFixture) -> None:
+    """A retry and a death are told with the id that the job was stored under; a job without one, without."""
+    bb = Backburner("memory://", retry=RetryPolicy(attempts=2, backoff=constant(0)))
+
+    @bb.job
+    async def fail() -> None:
+        raise ValueError("no")
+
+    async with bb:
+        with correlated("abc"):
+            await (await bb.create_task(fail())).wait()
+        await (await bb.create_task(fail(), retry="none")).wait()
+    told = [record.getMessage() for record in caplog.records if "job." in record.getMessage()]
+    assert ["correlation_id=abc" in line for line in told] == [True, True, False]
 
 
 async def test_the_page(url: str, traces: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
