@@ -6,8 +6,9 @@ import difflib
 import re
 from typing import Final, Never
 
-from backburner.errors import InvalidAlert
+from backburner.errors import InvalidAlert, InvalidOption
 from backburner.model import duration
+from backburner.model.names import check_name
 from backburner.observability.alerts.condition import OPERATORS, Comparison, Condition, Measure
 from backburner.observability.alerts.metrics import LONGEST_WINDOW, METRICS, SHORTEST_WINDOW, Metric, Unit
 
@@ -98,7 +99,10 @@ class _Reading:
         found = self._take(_NAME)
         if found is None:
             self._refuse(f"expected the name of a {metric.argument} and a ]; one that has a ] is quoted")
-        return found[1] or found[2]
+        try:
+            return check_name(found[1] or found[2], metric.argument)
+        except InvalidOption as error:
+            self._refuse(str(error), found.start())
 
     def _window(self, metric: Metric) -> int | None:
         if self._peek() != "over":

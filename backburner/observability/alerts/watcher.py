@@ -81,7 +81,7 @@ class Watcher:
         """Look once; return the seconds to the next look (None: there is nothing to look at). Raises `StoreError`."""
         began = self._clock.monotonic()
         await self._untold.step()
-        if not (self._rules or self._budgets or self._left_over):
+        if self._idle():
             return None
         cells = await self._cells.load(_CELLS)
         found = {cell.name: cell for cell in cells.cells}
@@ -89,7 +89,11 @@ class Watcher:
         firing = await self._end_abandoned(found, cells.now)
         dry = await self._budgets.step(found)
         self._left_over = firing or dry
-        return max(self._interval, (self._clock.monotonic() - began) / _SHARE)
+        return None if self._idle() else max(self._interval, (self._clock.monotonic() - began) / _SHARE)
+
+    def _idle(self) -> bool:
+        """Whether there is nothing to look at."""
+        return not (self._rules or self._budgets or self._left_over)
 
     async def _watch(self, found: dict[str, Cell], now: int) -> None:
         if not self._rules:
