@@ -200,7 +200,7 @@ class Engine:
         )
         self._scheduler = self._make_scheduler()
         self._ticking = Loop("schedules", self._tick, kit=kit)
-        self._bell = Bell(kit.clock)
+        self._bell = Bell()
         self._hints.told = self._written
         self._publishing = Loop("publisher", lambda: self._publisher.step(), kit=kit)  # noqa: PLW0108 - it is made below
         self._publisher = Publisher(
@@ -233,6 +233,7 @@ class Engine:
         self._handles.start()
         ending(self._intake.close, LAST_WRITES)
         self._intake.start()
+        self._exit.callback(self._bell.close)
         self._exit.callback(self._publisher.close)
         ending(self._publishing.stop)
         self._publishing.start()
