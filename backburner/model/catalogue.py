@@ -53,8 +53,10 @@ EVENTS = (
     _event("job.completed", "It returned", *_JOB, "node"),
     _event("job.retry", "It failed, and runs again later", *_JOB, "node", "error", "message", "fingerprint", "delay"),
     _event("job.snoozed", "It asked to run again later", *_JOB, "node", "message", "delay"),
-    _event("job.interrupted", "Its node had to stop it; nothing is counted against it", *_JOB, "node", "message"),
-    _event("job.crashed", "Its node or its process died; it runs again", *_JOB, "node", "message"),
+    _event(
+        "job.interrupted", "Its node had to stop it; nothing is counted against it", *_JOB, "node", "error", "message"
+    ),
+    _event("job.crashed", "Its node or its process died; it runs again", *_JOB, "node", "error", "message"),
     _event("job.misfit", "Its arguments do not fit the signature there", *_JOB, "node", "error", "message"),
     _event("job.released", "Its claim was given back before it began", *_JOB, "node", "delay"),
     _event("job.cancelled", "It was cancelled, or expired", *_JOB, "node", "reason"),

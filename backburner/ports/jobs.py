@@ -246,7 +246,7 @@ class QueueBacklog(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     #: When the first of those was due; None: none waits.
     oldest: int | None = None
-    #: In the line, due later: never tried, and tried before.
+    #: In the line, due later: never failed, and failed before.
     scheduled: int = 0
     retrying: int = 0
     #: At a gate.
