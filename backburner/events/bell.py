@@ -1,43 +1,41 @@
-"""Rung when something may have been written to the log of events; heard by whoever waits for more, by and by."""
+"""Rung when something may have been written to the log of events; heard by whoever waits for more."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from backburner.model.clock import Clock, Timer
 
 __all__ = ["Bell"]
 
 
-#: Seconds from a ring to its being heard: many writes are followed by one look.
-PAUSE = 0.02
-
-
 class Bell:
-    """Many may wait; a ring that nobody waits for is forgotten."""
+    """Many may wait; whoever says which ring it heard last misses none that comes while it is busy."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
+        #: How often it was rung.
+        self.rung = 0
+        #: Nobody will ring it again: the engine stops.
+        self.closed = False
         self._waiting: set[asyncio.Future[None]] = set()
-        self._timer: Timer | None = None
 
     def ring(self) -> None:
-        """Wake all who wait, in a moment."""
-        if self._waiting and self._timer is None:
-            self._timer = self._clock.call_later(PAUSE, self._wake)
+        """Wake all who wait."""
+        self.rung += 1
+        if self._waiting:
+            waiting, self._waiting = self._waiting, set()
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
 
-    def _wake(self) -> None:
-        self._timer = None
-        waiting, self._waiting = self._waiting, set()
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
+    def close(self) -> None:
+        """Wake all who wait, for good."""
+        self.closed = True
+        self.ring()
 
-    async def wait(self, seconds: float) -> None:
-        """Wait for a ring, or so long."""
+    async def wait(self, heard: int, seconds: float) -> None:
+        """Wait for a ring after the one numbered ``heard``, or so long."""
+        if self.rung != heard or self.closed:
+            return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         try:

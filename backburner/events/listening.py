@@ -68,7 +68,7 @@ class Listening:
 
     def add(self, patterns: tuple[str, ...], fn: Callable[[Event], object]) -> Callable[[], None]:
         """Have a function called for what matches; returns what ends that. Raises `InvalidOption`."""
-        if not callable(fn) or inspect.iscoroutinefunction(fn):
+        if not callable(fn) or inspect.iscoroutinefunction(fn):  # type: ignore[redundant-expr]  # as given
             raise InvalidOption(
                 f"{fn!r} cannot listen: a listener is a plain function, called on the loop, that must not block; "
                 "for work write @bb.on(…), whose handlers are jobs",

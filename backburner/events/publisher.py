@@ -46,9 +46,12 @@ class Publisher:
         #: Told of every write that stored something.
         self._stored = stored
         self._waiting: dict[asyncio.Future[None], NewEvent] = {}
+        self._closed = False
 
     async def publish(self, event: NewEvent) -> str:
-        """Write one; returns its id. Raises `StoreError`."""
+        """Write one; returns its id. Raises `StoreError`, and `NotRunning` once it is closed."""
+        if self._closed:
+            raise NotRunning("the engine is stopping: the event is not stored")
         event_id = event.id or self._ids.new()
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[written] = msgspec.structs.replace(event, id=event_id)
@@ -75,10 +78,15 @@ class Publisher:
         except asyncio.CancelledError:
             _fail(batch, NotRunning("the engine stopped while this event was written: it may be stored"))
             raise
+        except Exception as error:
+            # Nobody foresaw it. The loop tells of it and goes on; whoever waits must not do so for ever.
+            _fail(batch, error)
+            raise
         return 0 if self._waiting else None
 
     def close(self) -> None:
-        """Refuse whoever still waits."""
+        """Refuse whoever still waits, and whoever comes."""
+        self._closed = True
         waiting, self._waiting = self._waiting, {}
         _fail(waiting, NotRunning("the engine stopped before this event was stored"))
 
@@ -91,15 +99,14 @@ class Publisher:
             if len(batch) == 1:
                 _fail(batch, error)
                 return
-            # One of them is refused for its content: each stands for itself.
+            # One of them is refused for its content: each stands for itself, as long as somebody waits for it.
             for written, event in batch.items():
-                await self._write({written: event})
+                if not written.done():
+                    await self._write({written: event})
         except StoreError as error:
             _fail(batch, error)
         else:
-            for written in batch:
-                if not written.done():
-                    written.set_result(None)
+            _succeed(batch)
             if answer.stored:
                 self._stored()
 
@@ -112,7 +119,7 @@ def published(
     Raises `InvalidEvent` or `InvalidOption`.
     """
     checked = check_published(name)
-    if subject:
+    if subject != "":
         check_name(subject, "subject")
     if event_id is not None:
         check_name(event_id, "id")
@@ -125,7 +132,7 @@ def published(
             f"{checked} cannot be published: its data is an object, values by name, such as "
             f'{{"total": 12}}, not {type(data).__name__}'
         )
-    return NewEvent(name=checked, subject=str(subject or ""), data=text, id=None if event_id is None else str(event_id))
+    return NewEvent(name=checked, subject=str(subject), data=text, id=None if event_id is None else str(event_id))
 
 
 def _kind(data: object) -> object:
@@ -148,6 +155,12 @@ def _written(data: object) -> str:
         # Says what is wrong with it, and where.
         return encode_plain(data, "data", DATA_LIMIT)
     return text
+
+
+def _succeed(waiting: Iterable[asyncio.Future[None]]) -> None:
+    for written in waiting:
+        if not written.done():
+            written.set_result(None)
 
 
 def _fail(waiting: Iterable[asyncio.Future[None]], error: Exception) -> None:

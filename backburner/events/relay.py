@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from backburner.model.clock import Clock
     from backburner.model.job import NewJob
     from backburner.ports.events import EventReader, EventStore, Pulled, Received
+    from backburner.ports.jobs import GroupAnswer
     from backburner.ports.telemetry import Listener
 
 __all__ = ["Relay"]
@@ -107,8 +108,7 @@ class Relay:
                 more = await self._one_by_one(confirmation, numbers) or more
             else:
                 self._moved_at[confirmation.name] = self._looked_at
-                if confirmation.jobs:
-                    self._stored(confirmation.jobs, answer.now)
+                self._tell_stored(confirmation, group, answer.now)
         return 0 if more or any(len(each.events) == BATCH for each in pulled.received) else PAUSE
 
     async def _enter(self) -> None:
@@ -173,17 +173,29 @@ class Relay:
                 self._listener(Signal.EVENT_REFUSED, subscription=one.name, job=job.id, why=group.refused)
                 (group,) = (await self._store.confirm((structs.replace(one, jobs=()),))).groups
             elif group is not None and not group.busy:
-                self._stored((job,), answer.now)
+                self._tell_stored(one, group, answer.now)
             if group is None or group.busy:
                 return True
             cursor = number
         (group,) = (await self._store.confirm((structs.replace(confirmation, cursor=cursor, jobs=()),))).groups
         return group is None
 
+    def _tell_stored(self, confirmation: Confirmation, group: GroupAnswer, now: int) -> None:
+        there = {*group.duplicates, *group.holders}
+        stored = [job for job in confirmation.jobs if job.id not in there]
+        if stored:
+            self._stored(stored, now)
+
     async def _tell_lost(self, pulled: Pulled) -> None:
         lost = [received for received in pulled.received if received.lost is not None]
         for received in lost:
             self._listener(Signal.EVENTS_LOST, subscription=received.name, upto=received.lost)
         if lost:
-            told: list[NewEvent] = [tell("events.lost", each.name, upto=each.lost) for each in lost]
+            # Whoever is outrun says it too: of one id the store keeps one.
+            told: list[NewEvent] = [
+                structs.replace(
+                    tell("events.lost", each.name, upto=each.lost), id=f"lost:{pulled.log}-{each.lost}:{each.name}"
+                )
+                for each in lost
+            ]
             await self._store.append(told)
