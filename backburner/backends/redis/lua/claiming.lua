@@ -2,7 +2,7 @@
 
 local claim
 
--- A script has two hundred names at most: of those below nobody else needs any.
+-- A script has two hundred names at most: of those from here to the end nobody else needs any.
 do
 -- include opening
 -- include judging

@@ -14,7 +14,7 @@ do
     -- Events that one command writes.
     local MOST_WRITTEN = 2000
     local anybody
-    local asked_for, added, ids = {}, {}, {}
+    local asked_for, added, ids, texts = {}, {}, {}, {}
 
     local function is_asked(pattern)
         return redis.call("HEXISTS", ASKED, pattern) == 1
@@ -36,6 +36,16 @@ do
 
     local function is_stored(id)
         return ids[id] or redis.call("HEXISTS", ONCE, id) == 1
+    end
+
+    -- A text as JSON; many events say the same.
+    local function json(text)
+        local known = texts[text]
+        if not known then
+            known = cjson.encode(text)
+            texts[text] = known
+        end
+        return known
     end
 
     -- Whether a subscription asks for a name. Where there is none, a script looks once, whatever it does.
@@ -74,15 +84,14 @@ do
     -- Add one about a job; behind its attempt stand names and values, in turns, of what else there is to say, a delay as
     -- the text of a number.
     function events.of_job(name, job, attempt, ...)
-        local data = { '{"kind":', cjson.encode(job.kind), ',"queue":', cjson.encode(job.queue), ',"attempt":', attempt }
+        local data = '{"kind":' .. json(job.kind) .. ',"queue":' .. json(job.queue) .. ',"attempt":' .. attempt
         for at = 1, select("#", ...), 2 do
             local field, value = select(at, ...)
             if value and value ~= "" then
-                data[#data + 1] = ',"' .. field .. '":' .. (field == "delay" and value or cjson.encode(value))
+                data = data .. ',"' .. field .. '":' .. (field == "delay" and value or json(value))
             end
         end
-        data[#data + 1] = "}"
-        events.add(name, job.id, table.concat(data))
+        events.add(name, job.id, data .. "}")
     end
 
     -- Number what was added, and write it.
