@@ -7,16 +7,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backburner.errors import StoreRefused
 from backburner.model.job import PRIORITIES, JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backburner.model.event import NewEvent, NewSubscription
     from backburner.model.job import Attempt, JobImage, NewJob, Settlement
     from backburner.model.schedule import ScheduleChange, ScheduleRecord, TickRecord
     from backburner.ports.jobs import Letter
 
-__all__ = ["change_flaw", "due_at", "expires_at", "image_flaw", "job_flaw", "letter_flaw", "settlement_flaw"]
+__all__ = [
+    "change_flaw",
+    "due_at",
+    "event_flaw",
+    "expires_at",
+    "image_flaw",
+    "job_flaw",
+    "letter_flaw",
+    "refuse_events",
+    "refuse_subscription",
+    "settlement_flaw",
+]
 
 _LAST = (1 << 63) - 1
+#: Bytes: it has an entry in an index, which in PostgreSQL has an end.
+_LONGEST_EVENT_ID = 2_600
 #: The fields of a record that are text, and those that are numbers, whether there is one or not.
 _TEXTS = (
     *("id", "kind", "queue", "gate", "args", "result", "reason", "node", "retry", "headers", "parent", "unique"),
@@ -162,6 +179,29 @@ def _attempt_flaw(attempt: Attempt) -> str | None:
         traceback=attempt.traceback,
         fingerprint=attempt.fingerprint,
     ) or _number_flaw(attempt=attempt.attempt, started_at=attempt.started_at, ended_at=attempt.ended_at)
+
+
+def event_flaw(event: NewEvent) -> str | None:
+    """Say what is wrong with an event; None for nothing."""
+    flaw = _text_flaw(name=event.name, subject=event.subject, data=event.data, id=event.id, job=event.job)
+    if flaw is None and event.id is not None and len(event.id.encode()) > _LONGEST_EVENT_ID:
+        return f"id is longer than {_LONGEST_EVENT_ID:,} bytes"
+    return flaw
+
+
+def refuse_events(events: Sequence[NewEvent]) -> None:
+    """Raise `StoreRefused` if one of some events cannot be stored."""
+    for event in events:
+        flaw = event_flaw(event)
+        if flaw is not None:
+            raise StoreRefused(f"The event {event.name!r}: {flaw}", stored="no")
+
+
+def refuse_subscription(subscription: NewSubscription) -> None:
+    """Raise `StoreRefused` if a subscription cannot be stored."""
+    flaw = _text_flaw(name=subscription.name, kind=subscription.kind, patterns="".join(subscription.patterns))
+    if flaw is not None:
+        raise StoreRefused(f"The subscription {subscription.name!r}: {flaw}", stored="no")
 
 
 def _text_flaw(**texts: str | None) -> str | None:

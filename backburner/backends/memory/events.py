@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backburner.backends.content import refuse_events, refuse_subscription
 from backburner.backends.memory import transactions
 from backburner.backends.memory.eventlog import fits
-from backburner.backends.memory.flaws import refuse_events, refuse_subscription
 from backburner.backends.memory.inserting import insert
 from backburner.ports.backend import Hint
 from backburner.ports.events import Appended, Confirmed, EventPage, Pulled, Received, Subscribed, Subscriptions

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backburner.backends.memory.flaws import refuse_events
+from backburner.backends.content import refuse_events
 from backburner.model.lane import Cell, LaneRecord, Limit
 from backburner.ports.backend import Hint
 from backburner.ports.limits import Cells, Lanes, Swapped

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.content import refuse_events
 from backburner.backends.memory.claiming import require_lease
 from backburner.backends.memory.database import Node
-from backburner.backends.memory.flaws import refuse_events
 from backburner.ports.backend import Hint
 from backburner.ports.nodes import Beat, Held
 

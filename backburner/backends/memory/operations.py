@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backburner.backends.memory.flaws import refuse_events
+from backburner.backends.content import refuse_events
 from backburner.ports.backend import Hint
 from backburner.ports.operations import Operations
 

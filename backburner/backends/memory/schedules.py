@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backburner.backends.content import change_flaw
-from backburner.backends.memory.flaws import event_flaw, refuse_events
+from backburner.backends.content import change_flaw, event_flaw, refuse_events
 from backburner.backends.memory.inserting import insert
 from backburner.model.schedule import UNIQUE, Outcome
 from backburner.ports.backend import Hint
