@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
@@ -37,9 +37,11 @@ def _second(at: int) -> str:
 
 
 def _short(data: str) -> str:
-    """Write data in a line: ``kind=charge attempt=2``."""
-    fields = msgspec.json.decode(data, type=dict[str, Any])
-    return " ".join(f"{name}={_word(value)}" for name, value in fields.items())
+    """Write data in a line: ``kind=charge attempt=2``; where all of it is secret, only that is left to be said."""
+    fields: object = msgspec.json.decode(data)
+    if not isinstance(fields, dict):
+        return _word(fields)
+    return " ".join(f"{name}={_word(value)}" for name, value in cast("dict[str, Any]", fields).items())
 
 
 def _word(value: object) -> str:

@@ -51,7 +51,8 @@ async def _unsubscribe(name: str, how: Mode, url: str | None, *, yes: bool) -> N
 def _said(standing: Standing) -> str:
     record = standing.record
     handler = "a reader" if record.kind is None else f"handled by {record.kind}"
-    return f"{record.name}, {handler}, asks for {', '.join(record.patterns)} and is {standing.behind:,} events behind"
+    behind = f"{standing.behind:,} {'event' if standing.behind == 1 else 'events'} behind"
+    return f"{record.name}, {handler}, asks for {', '.join(record.patterns)} and is {behind}"
 
 
 def _told(standing: Standing) -> str:
