@@ -62,7 +62,7 @@ def text_flaw(**texts: str | None) -> str | None:
 
 
 def _flaw(event: NewEvent) -> str | None:
-    flaw = text_flaw(name=event.name, subject=event.subject, data=event.data, id=event.id)
+    flaw = text_flaw(name=event.name, subject=event.subject, data=event.data, id=event.id, job=event.job)
     if flaw is None and event.id is not None and len(event.id.encode()) > _LONGEST_ID:
         return f"id is longer than {_LONGEST_ID} bytes"
     return flaw

@@ -1,9 +1,10 @@
 -- Apply changes of schedules, each of another one: {"schedules": [schedule, its version the one that the change was made from],
 -- "ticks": [line, with the change's number as its owner], "lanes", "head": [job], "owners", "tail": [job], "tail_owners"}, the
 -- jobs as `store` has them, with the numbers of their changes, from 0. `wary` looks for job ids stored before; without it one
--- ends the write. `asked_for` are the events about jobs that somebody asks for; "events" are told of the changes themselves, by
--- their numbers in "event_owners". A change whose schedule is of another version, or has a key that another transaction decides
--- about, is left out whole. Answers {"outrun": [number], "busy": [number], "holders": {number: {job id: holder}}}.
+-- ends the write. `asked_for` are the events about jobs that somebody asks for; "events" are told of the changes themselves, as
+-- `told_of_changes` has them, by their numbers in "event_owners". A change whose schedule is of another version, or has a key
+-- that another transaction decides about, is left out whole. Answers {"outrun": [number], "busy": [number], "holders": {number:
+-- {job id: holder}}}.
 CREATE OR REPLACE FUNCTION {schema}.change_part(part json, wary boolean, asked_for text[], moment bigint) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
     given record;
@@ -92,7 +93,7 @@ BEGIN
     WHERE t.owner <> ALL (outrun || busy)
     ON CONFLICT (id) DO NOTHING;
     IF given.events IS NOT NULL THEN
-        PERFORM append_events(without(given.events, given.event_owners, outrun || busy), moment);
+        PERFORM append_events(told_of_changes(given.events, given.event_owners, outrun || busy, holders), moment);
     END IF;
     RETURN json_build_object('outrun', outrun, 'busy', busy, 'holders', holders);
 END

@@ -58,7 +58,7 @@ BEGIN
     INTO found
     USING above, upto, given.subject, likes(given.patterns), given.since, given.until, given."limit";
     IF found.number >= given."limit" THEN
-        upto := CASE WHEN given.newest THEN found.first ELSE found.last END;
+        upto := CASE WHEN given.newest THEN coalesce(found.first, upto + 1) ELSE coalesce(found.last, above) END;
     ELSIF given.newest THEN
         upto := least(above + 1, newest_number);
     ELSE

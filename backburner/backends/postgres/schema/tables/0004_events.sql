@@ -1,5 +1,5 @@
 -- Events, who asks for them, and which nodes were told of as lost.
--- functions: 4405b736967d2a211b3c6e416a067482d69cab35115cf0c5f4d14e119ad5a505
+-- functions: 51f934499a4d660be0900761f36a7b87c841ea1cffd51a9c90b32536b3a00964
 
 -- The log: its name among all there are, the number given last, and the greatest that was deleted. Numbers are given without
 -- a gap, and deleted from the front: those above `pruned`, up to `last`, are all there.
