@@ -11,7 +11,7 @@ from backburner.errors import StoreRefused
 from backburner.model.job import PRIORITIES, JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from backburner.model.event import NewEvent, NewSubscription
     from backburner.model.job import Attempt, JobImage, NewJob, Settlement
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "change_flaw",
     "due_at",
-    "event_flaw",
+    "events_flaw",
     "expires_at",
     "image_flaw",
     "job_flaw",
@@ -181,27 +181,34 @@ def _attempt_flaw(attempt: Attempt) -> str | None:
     ) or _number_flaw(attempt=attempt.attempt, started_at=attempt.started_at, ended_at=attempt.ended_at)
 
 
-def event_flaw(event: NewEvent) -> str | None:
-    """Say what is wrong with an event; None for nothing."""
+def events_flaw(events: Iterable[NewEvent]) -> str | None:
+    """Say which of some events is wrong, and what; None for nothing."""
+    for event in events:
+        flaw = _event_flaw(event)
+        if flaw is not None:
+            return f"event {event.name!r}: {flaw}"
+    return None
+
+
+def _event_flaw(event: NewEvent) -> str | None:
     flaw = _text_flaw(name=event.name, subject=event.subject, data=event.data, id=event.id, job=event.job)
     if flaw is None and event.id is not None and len(event.id.encode()) > _LONGEST_EVENT_ID:
         return f"id is longer than {_LONGEST_EVENT_ID:,} bytes"
     return flaw
 
 
-def refuse_events(events: Sequence[NewEvent]) -> None:
+def refuse_events(events: Iterable[NewEvent]) -> None:
     """Raise `StoreRefused` if one of some events cannot be stored."""
-    for event in events:
-        flaw = event_flaw(event)
-        if flaw is not None:
-            raise StoreRefused(f"The event {event.name!r}: {flaw}", stored="no")
+    flaw = events_flaw(events)
+    if flaw is not None:
+        raise StoreRefused(flaw, stored="no")
 
 
 def refuse_subscription(subscription: NewSubscription) -> None:
     """Raise `StoreRefused` if a subscription cannot be stored."""
     flaw = _text_flaw(name=subscription.name, kind=subscription.kind, patterns="".join(subscription.patterns))
     if flaw is not None:
-        raise StoreRefused(f"The subscription {subscription.name!r}: {flaw}", stored="no")
+        raise StoreRefused(f"subscription {subscription.name!r}: {flaw}", stored="no")
 
 
 def _text_flaw(**texts: str | None) -> str | None:

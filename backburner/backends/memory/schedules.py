@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backburner.backends.content import change_flaw, event_flaw, refuse_events
+from backburner.backends.content import change_flaw, events_flaw, refuse_events
 from backburner.backends.memory.inserting import insert
 from backburner.model.schedule import UNIQUE, Outcome
 from backburner.ports.backend import Hint
@@ -130,7 +130,7 @@ def _runs(database: MemoryDatabase, job_id: str | None) -> bool:
 
 
 def _change(database: MemoryDatabase, change: ScheduleChange, now: int) -> ChangeAnswer:
-    flaw = change_flaw(change, now) or next(filter(None, map(event_flaw, change.events)), None)
+    flaw = change_flaw(change, now) or events_flaw(change.events)
     if flaw is not None:
         return ChangeAnswer(refused=flaw)
     schedule = change.schedule

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from backburner.backends.content import job_flaw
+from backburner.backends.content import job_flaw, refuse_events, refuse_subscription
 from backburner.backends.redis import packing, recording, sending
 from backburner.backends.redis.following import Follower, follow
 from backburner.backends.redis.portions import in_portions
 from backburner.backends.redis.transactions import refuse
-from backburner.errors import StoreRefused
 from backburner.ports.events import Appended, Confirmed, Pulled, Subscribed
 from backburner.ports.jobs import GroupAnswer
 
@@ -38,9 +37,7 @@ class RedisEventStore:
     async def append(self, events: Sequence[NewEvent], tx: object = None) -> Appended:
         """Store those that are asked for, or kept: of very many in portions, since others wait for a script to end."""
         refuse(tx)
-        flaw = sending.events_flaw(events)
-        if flaw is not None:
-            raise StoreRefused(flaw, stored="no")
+        refuse_events(events)
         appended = await in_portions(events, _one, self._append)
         return Appended(appended[-1].now, sum(portion.stored for portion in appended))
 
@@ -51,9 +48,7 @@ class RedisEventStore:
 
     async def subscribe(self, subscription: NewSubscription) -> Subscribed:
         """Enter a subscription, or take up the one of this name."""
-        flaw = recording.subscription_flaw(subscription)
-        if flaw is not None:
-            raise StoreRefused(f"subscription {subscription.name!r}: {flaw}", stored="no")
+        refuse_subscription(subscription)
         keys = self._session.keys
         after = "" if subscription.after is None else str(subscription.after)
         sent = (sending.pack(subscription.patterns), sending.pack(subscription.kind), str(subscription.ttl), after)

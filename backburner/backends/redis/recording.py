@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import secrets
 import string
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from backburner.model.event import EventRecord, SubscriptionRecord
 
-if TYPE_CHECKING:
-    from backburner.model.event import NewEvent, NewSubscription
-
-__all__ = ["event", "event_flaw", "log_name", "subscription", "subscription_flaw"]
+__all__ = ["event", "log_name", "subscription"]
 
 _LETTERS = string.digits + string.ascii_lowercase
 _NAME = 8
@@ -57,24 +53,3 @@ def subscription(name: str, value: bytes) -> SubscriptionRecord:
         created_at=kept.created_at,
         seen_at=kept.seen_at,
     )
-
-
-def event_flaw(new: NewEvent) -> str | None:
-    """Say what keeps an event from being stored; None for nothing."""
-    return _text_flaw(name=new.name, subject=new.subject, data=new.data, id=new.id or "", job=new.job or "")
-
-
-def subscription_flaw(new: NewSubscription) -> str | None:
-    """Say what keeps a subscription from being stored; None for nothing."""
-    return _text_flaw(name=new.name, kind=new.kind or "", patterns="".join(new.patterns))
-
-
-def _text_flaw(**texts: str) -> str | None:
-    for name, text in texts.items():
-        if "\0" in text:
-            return f"{name} contains NUL"
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            return f"{name} is not Unicode text, at character {error.start}"
-    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backburner.backends.content import change_flaw
+from backburner.backends.content import change_flaw, events_flaw
 from backburner.backends.redis import packing, sending, ticking
 from backburner.backends.redis.portions import in_portions
 from backburner.ports.backend import Hint
@@ -57,7 +57,7 @@ class RedisScheduleStore:
     async def _change(self, changes: Sequence[ScheduleChange]) -> Changed:
         keys = self._session.keys
         now = self._session.clock.now()
-        flaws = [change_flaw(change, now) or sending.events_flaw(change.events) for change in changes]
+        flaws = [change_flaw(change, now) or events_flaw(change.events) for change in changes]
         args = [
             arg for change, flaw in zip(changes, flaws, strict=True) if flaw is None for arg in ticking.change(change)
         ]

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from backburner.backends.content import refuse_events
 from backburner.backends.redis.packing import LETTERS, eight
-from backburner.backends.redis.recording import event_flaw
 from backburner.backends.splitting import is_plain
-from backburner.errors import StoreRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +26,6 @@ __all__ = [
     "Argument",
     "counter_flaw",
     "events",
-    "events_flaw",
     "image",
     "job",
     "letter",
@@ -117,19 +115,8 @@ def events(new: Sequence[NewEvent]) -> bytes:
     """Return events as ``logging.lua`` takes them; raises `StoreRefused` for what cannot be kept."""
     if not new:
         return b""
-    flaw = events_flaw(new)
-    if flaw is not None:
-        raise StoreRefused(flaw, stored="no")
+    refuse_events(new)
     return pack([(each.name, each.subject, each.data, each.kept, each.held, each.id, each.job) for each in new])
-
-
-def events_flaw(new: Iterable[NewEvent]) -> str | None:
-    """Say which of some events cannot be kept for its content, and why; None for none."""
-    for each in new:
-        flaw = event_flaw(each)
-        if flaw is not None:
-            return f"event {each.name!r}: {flaw}"
-    return None
 
 
 def operation(seen: OperationRecord) -> bytes:
