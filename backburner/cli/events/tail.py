@@ -38,9 +38,10 @@ def command(
     """Show events as they come, the oldest first, until Ctrl-C.
 
     It asks for them meanwhile, under a subscription of its own, so that they are stored; --since and --after begin with
-    what was stored before, since somebody else asked for it. Where the store may not be written to, that is all it
-    shows. Piped, a line is as in `events list`. Exits with 2 if events were deleted before they were shown, with 1 if
-    its subscription was removed.
+    what was stored before, since somebody else asked for it. Without --name that is all, every step of every job too,
+    and a busy store writes it all down: name what you look for. Where the store may not be written to, only what others
+    ask for is shown. Piped, a line is as in `events list`. Exits with 2 if events were deleted before they were shown,
+    with 1 if its subscription was removed.
     """
     asyncio.run(_tail(check_patterns(names), subject, (since, after), mode(as_json=as_json), url))
 
