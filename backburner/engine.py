@@ -579,7 +579,6 @@ class Engine:
             budgets=budgets,
             untold=self._untold,
             cells=backend.cells,
-            interval=self._settings.lease / SECOND / BEATS,
             tidy=self._worker is not None,
             told=self._told_events,
             clock=self._kit.clock,

@@ -21,7 +21,7 @@ _MOST: Final = 1_000
 
 
 class Untold:
-    """Keeps them until the store has taken them: they mostly happen because it is away.
+    """Keeps them until the store has taken them: they mostly happen because it is away. In the log they stand at once.
 
     ``wake`` has `step` called; ``told`` is called when an event was stored.
     """

@@ -34,13 +34,16 @@ _ALERTS: Final = "alert/"
 _COUNTED: Final = "alert.counted"
 #: How often what was counted is tried to be written at once, where other nodes write too.
 _TRIES: Final = 5
-#: A look takes no more of the time than this.
+#: Seconds between two looks: looking takes no more than so much of the time, unless that were too seldom for conditions
+#: that are to hold for a while.
+_INTERVAL: Final = 10.0
 _SHARE: Final = 0.1
+_LONGEST: Final = 60.0
 _SIGNALS: Final = {Turn.FIRED: Signal.ALERT_FIRED, Turn.RESOLVED: Signal.ALERT_RESOLVED}
 
 
 class Watcher:
-    """Looks every ``interval`` seconds, as long as there is anything to look at.
+    """Looks every ten seconds, as long as there is anything to look at.
 
     Each alert is a cell that nodes change by comparing; the event is stored in the very step of the change. So whichever
     node sees first that a condition holds begins its time, whichever sees first that this is over tells, and no two do.
@@ -58,7 +61,6 @@ class Watcher:
         budgets: Budgets,
         untold: Untold,
         cells: CellStore,
-        interval: float,
         tidy: bool,
         told: Callable[[], None],
         clock: Clock,
@@ -70,7 +72,6 @@ class Watcher:
         self._budgets = budgets
         self._untold = untold
         self._cells = cells
-        self._interval = interval
         #: There may be something to end that is not of this node.
         self._left_over = tidy
         self._told = told
@@ -89,7 +90,8 @@ class Watcher:
         firing = await self._end_abandoned(found, cells.now)
         dry = await self._budgets.step(found)
         self._left_over = firing or dry
-        return None if self._idle() else max(self._interval, (self._clock.monotonic() - began) / _SHARE)
+        took = self._clock.monotonic() - began
+        return None if self._idle() else min(max(_INTERVAL, took / _SHARE), _LONGEST)
 
     def _idle(self) -> bool:
         """Whether there is nothing to look at."""

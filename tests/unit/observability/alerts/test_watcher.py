@@ -83,7 +83,6 @@ class Node:
             budgets=Budgets(lambda: (), stage.backend.limits, cells, told=stage.told.set, listener=self.ear),
             untold=Untold(stage.backend.events, Ids(stage.clock), wake=lambda: None, told=stage.told.set),
             cells=cells,
-            interval=BEAT,
             tidy=tidy,
             told=stage.told.set,
             clock=stage.clock,
@@ -264,17 +263,18 @@ async def test_where_there_is_nothing_to_watch_the_store_is_asked_once(stage: St
     assert [node.cells.loads for node in (running, storing)] == [1, 0]
 
 
-async def test_a_slow_store_is_asked_less_often(stage: Stage) -> None:
-    """Looking takes a tenth of the time at most."""
+@pytest.mark.parametrize(("took", "wait"), [(0.5, BEAT), (5, 50), (30, 60)])
+async def test_a_slow_store_is_asked_less_often(stage: Stage, took: float, wait: float) -> None:
+    """Looking takes a tenth of the time, as long as that is not too seldom."""
     node = Node(stage, LETTERS)
     assert await node.look() == BEAT
 
     async def slow(*_: object) -> dict[Measure, float | None]:
-        stage.clock.move(5)
+        stage.clock.move(took)
         return {}
 
     node.take = slow  # type: ignore[assignment,method-assign]
-    assert await node.look() == 50
+    assert await node.look() == wait
 
 
 # ---- what nodes count ------------------------------------------------------------------------------------------------
