@@ -40,13 +40,13 @@ class CellsAside:
 
     def __init__(self, backend: MemoryBackend) -> None:
         self._cells = backend.cells
-        self.away = self.mute = False
+        self.away = self.mute = self.deaf = False
         self.loads = self.swaps = 0
         #: Called before each write.
         self.before: list[Any] = []
 
     async def load(self, prefix: str) -> Cells:
-        if self.away:
+        if self.away or self.deaf:
             raise StoreUnavailable("away", stored="no")
         self.loads += 1
         return await self._cells.load(prefix)
@@ -348,6 +348,25 @@ async def test_an_outage_counts_everything_once(stage: Stage, failure: str) -> N
     setattr(node.cells, failure, False)
     await node.look()
     assert sum(bucket.runs[""][0] for bucket in node.shared.buckets.values()) == 10
+
+
+async def test_one_that_is_outrun_and_then_cut_off_forgets_nothing(stage: Stage) -> None:
+    """What it counted is known not to be written."""
+    node, quicker = Node(stage, RATIO), Node(stage, RATIO)
+    count(node, 10, 10)
+    count(quicker, 10, 0)
+
+    async def outrun() -> None:
+        node.cells.before.clear()
+        await quicker.look()
+        node.cells.deaf = True
+
+    node.cells.before.append(outrun)
+    with pytest.raises(StoreUnavailable):
+        await node.look()
+    node.cells.deaf = False
+    await node.look()
+    assert node.shared.failure_ratio(None, 300 * SECOND, stage.clock.now()) == 50
 
 
 async def test_what_only_this_version_can_read_begins_anew(stage: Stage) -> None:
