@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from backburner.backends.content import change_flaw
-from backburner.backends.postgres.appending import documents_of, events_flaw
+from backburner.backends.content import change_flaw, events_flaw
+from backburner.backends.postgres.appending import documents_of
 from backburner.backends.postgres.failures import is_locked
 from backburner.backends.postgres.inserting import MOST_KEYS, document_of, lanes_of
 from backburner.errors import StoreBusy, StoreError, StoreRefused

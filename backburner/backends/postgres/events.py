@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backburner.backends.postgres.appending import documents_of, text_flaw
+from backburner.backends.content import refuse_subscription
+from backburner.backends.postgres.appending import documents_of
 from backburner.backends.postgres.confirming import confirm
-from backburner.errors import StoreRefused
 from backburner.ports.events import LOOKED_AT, Appended, Pulled, Subscribed
 
 if TYPE_CHECKING:
@@ -51,10 +51,7 @@ class PostgresEventStore:
     async def subscribe(self, subscription: NewSubscription) -> Subscribed:
         """Enter a subscription, or take up the one of this name."""
         session = self._session
-        texts = {f"pattern {number}": text for number, text in enumerate(subscription.patterns, 1)}
-        flaw = text_flaw(name=subscription.name, kind=subscription.kind, **texts)
-        if flaw is not None:
-            raise StoreRefused(f"The subscription cannot be stored: {flaw}", stored="no")
+        refuse_subscription(subscription)
         document = _encode({"now": session.now, **msgspec.structs.asdict(subscription)})
         return _decode_subscribed(await session.call(self._numbering(), "subscribe", document))
 
