@@ -138,6 +138,10 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=
     #: The lanes that a claim has to ask, in order.
     lanes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        # Without what it carries: that may hold secrets, and a report of an error shows the variables of its frames.
+        return f"<{type(self).__name__} {self.id} of {self.kind}>"
+
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A job handed to a node. The field order is the column order of a store's claim."""
@@ -169,6 +173,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     #: JSON text: what an earlier run saved.
     checkpoint: str | None = None
     lanes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # Without what it carries: that may hold secrets, and a report of an error shows the variables of its frames.
+        return f"<{type(self).__name__} {self.id} of {self.kind}, attempt {self.attempt}>"
 
 
 class Cause(StrEnum):
@@ -248,6 +256,10 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     #: Follow-ups, stored in the same step if, and only if, this settlement is applied.
     jobs: tuple[NewJob, ...] = ()
 
+    def __repr__(self) -> str:
+        # Without what it carries: that may hold secrets, and a report of an error shows the variables of its frames.
+        return f"<{type(self).__name__} of {self.id} to {self.state}>"
+
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A job as it is read. The field order is the column order of a store's reads."""
@@ -295,6 +307,10 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     done: int | None = None
     total: int | None = None
     lanes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # Without what it carries: that may hold secrets, and a report of an error shows the variables of its frames.
+        return f"<{type(self).__name__} {self.id} of {self.kind}, {self.state}>"
 
 
 class JobImage(msgspec.Struct, frozen=True, kw_only=True):

@@ -117,7 +117,7 @@ class Telemetry:
         """Hear of jobs that were stored from here: called, followed up, fired by a schedule, made of an event."""
 
     def running(self, claim: Claim) -> AbstractContextManager[object]:
-        """Surround a run, in its own task and context; what it raises passes through."""
+        """Surround a run, in its own task and context; what it raises passes through, as it is: with its secrets."""
         del claim
         return nullcontext()
 
