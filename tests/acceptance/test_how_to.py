@@ -1,4 +1,4 @@
-"""The Python of docs/how-to, run; that of alembic.md, which needs a project of its own, in test_alembic.py."""
+"""The Python of docs/how-to, run; that of some pages, which need more around them, beside the tests of what they are about."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiosqlite
 import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from backburner import Backburner, JobDead
+from tests.acceptance.eventful import Told, reading
 
 if TYPE_CHECKING:
     from tests.servers.postgres import Postgres
@@ -28,6 +30,7 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (PAGES / page).read_text("utf-8"), re.DOTALL)
 
 
+HANDLING, JOINING, FOLLOWING, CATCHING_UP, LISTENING = blocks("events.md")
 (GROWING,) = blocks("grow.md")
 (LETTERS,) = blocks("dead-letters.md")
 (LIMITS,) = blocks("limits.md")
@@ -47,14 +50,19 @@ def execute(block: str, **names: object) -> dict[str, Any]:
 def test_every_page_with_python_is_tried() -> None:
     """A page that is added is run here, or wherever its tests are."""
     assert {page.name for page in PAGES.glob("*.md") if blocks(page.name)} == {
-        "alembic.md",
+        "alembic.md",  # test_alembic.py
+        "alerts.md",  # test_alerts.py
         "dead-letters.md",
+        "events.md",
         "grow.md",
         "limits.md",
         "locks.md",
+        "monitor.md",  # unit/observability/test_monitor_page.py
         "outages.md",
         "schedules.md",
-        "secrets.md",
+        "secrets.md",  # test_secrets.py
+        "sinks.md",  # unit/events/sinks/test_page.py
+        "trace.md",  # test_tracing.py and test_sentry.py
         "transactions.md",
     }
 
@@ -170,6 +178,48 @@ async def test_schedules(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         jobs = await names["customers"]("acme", date(2026, 3, 4))
         mornings = [datetime(2026, 3, day, 21, tzinfo=UTC) for day in (1, 2, 3)]
         assert [await bb.handle(job, names["report"]) for job in jobs] == [f"acme of {each}" for each in mornings]
+
+
+async def test_events(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is published is handled, followed, caught up with, and listened to."""
+    monkeypatch.setenv("BACKBURNER_URL", url)
+    names: dict[str, Any] = {}
+    for block in (HANDLING, FOLLOWING, CATCHING_UP, LISTENING):
+        names = execute(block, **names)
+    bb: Backburner = names["bb"]
+
+    @bb.job(retry="none")
+    async def fail() -> None:
+        raise ValueError
+
+    told = Told()
+    bb.listen("job.completed", "job.dead")(told.add)
+    async with bb:
+        async with reading(bb, "order.*", subscription="billing") as read:
+            await names["pay"](7, 12.5)
+            cursor = (await read.count(1))[0].cursor
+            await bb.publish("order.refunded", {"total": 1}, subject="order/7")
+            last = (await read.count(2))[1].cursor
+        assert await names["catch_up"](cursor) == last
+        await bb.publish("order.shipped", subject="order/7")
+        assert await names["follow"](1) == ["order.shipped order/7"]
+        job = await bb.create_task(fail())
+        invoices = [each for each in await told.count(4) if each.data["kind"] == "write_invoice"]
+        results = [await bb.handle(each.subject, names["write_invoice"]) for each in invoices]
+        assert results == ["order/7: 12.5", "order/7: 1"]
+    shown = capsys.readouterr().out
+    assert f"job.dead {job.id}" in shown
+    assert f"fail {job.id}: exhausted" in shown
+
+
+async def test_events_in_a_transaction(sqlite: Database) -> None:
+    """An event is published with the row that it tells of."""
+    names = execute(JOINING, **execute(HANDLING.replace("Backburner()", f"Backburner({sqlite.url!r})")))
+    bb = names["bb"]
+    async with bb, reading(bb, "order.*") as read, aiosqlite.connect(sqlite.path) as connection:
+        await names["settle"](connection, 7)
+        assert (await read.count(1))[0].subject == "order/7"
+    assert sqlite.run("SELECT id FROM orders") == [(7,)]
 
 
 class Database:
