@@ -211,6 +211,7 @@ class Engine:
         )
         self._relay = self._make_relay()
         self._relaying = Loop("events", self._hand_over, kit=kit)
+        self._ordered = False
         self._watching = Loop("alerts", self._watch, kit=kit)
         self._untold = Untold(self._backend.events, self._ids, wake=self._watching.wake, told=self._told_events)
         self._watcher = self._make_watcher()
@@ -241,7 +242,7 @@ class Engine:
         await self._open_resources()
         if self._extras.subscribers:
             # Also where nothing runs: what is published here is kept for the handlers elsewhere.
-            await self._backend.limits.declare({EVENT_LIMIT: ONE_AT_A_TIME})
+            await self._declare_order()
             await self._relay.start()
         ending(self._watching.stop)
         self._watching.start()
@@ -534,8 +535,15 @@ class Engine:
     async def _hand_over(self) -> float:
         """Make jobs of the events that code asks for; then sleep until something is written, or for a beat."""
         beat = self._settings.lease / SECOND / BEATS
+        if self._extras.subscribers and not self._ordered:
+            await self._declare_order()
         wait = await self._relay.step()
         return beat if wait is None else min(wait, beat)
+
+    async def _declare_order(self) -> None:
+        """Have jobs of one handler about one subject run one after another, before any is stored."""
+        await self._backend.limits.declare({EVENT_LIMIT: ONE_AT_A_TIME})
+        self._ordered = True
 
     def _handle(self, subscriber: Subscriber, event: Event) -> NewJob | None:
         """Make the job of a handler and an event; it always has the same id, and runs beside none of its subject's."""
