@@ -557,13 +557,14 @@ class Backburner(Periodic, Handling, Generic[S]):
     async def _start(self, settings: config.Settings) -> None:
         if self._engine is not None:
             raise AlreadyRunning
+        # Its loops outlive whatever it is entered in.
         with uncorrelated():
             engine = self._engine = Engine(settings, self._kinds, self._extras, self._kit, self._told)
-        try:
-            await engine.start()
-        except BaseException:
-            await self._end(engine)
-            raise
+            try:
+                await engine.start()
+            except BaseException:
+                await self._end(engine)
+                raise
 
     async def _stop(self) -> None:
         await self._end(self._running())

@@ -135,6 +135,8 @@ class Engine:
         self._joined = Joined(self._backend.transactions)
         self._ids = Ids(kit.clock)
         self._orders = Orders(kinds, self._ids, argument_limit=ARGUMENT_LIMIT, headers=extras.headers, hooks=kit.hooks)
+        # Without those who watch: a handler's job must not carry the trace of whoever has entered the engine.
+        self._event_orders = Orders(kinds, self._ids, argument_limit=ARGUMENT_LIMIT, headers=extras.headers)
         self._handles = Handles(self._backend.reader, self._cancel, self._joined, kit=kit)
         self._worker = self._make_worker() if settings.run else None
         self.client = Client(
@@ -263,9 +265,10 @@ class Engine:
             ending(self._relaying.stop)
             self._relaying.start()
             self._relaying.wake()
-        # Also where nothing runs: somebody has to see that nobody else does.
-        self._extras.alerts.changed.add(self._watching.wake)
-        self._exit.callback(self._extras.alerts.changed.discard, self._watching.wake)
+        # Also where nothing runs: somebody has to see that nobody else does, and to ask for what handlers are to be told.
+        for changed in (self._extras.alerts.changed, self._extras.subscribers.changed):
+            changed.add(self._watching.wake)
+            self._exit.callback(changed.discard, self._watching.wake)
         self._watching.wake()
         self._started = True
         self._kit.listener(
@@ -554,7 +557,7 @@ class Engine:
         log, _, number = event.cursor.partition("-")
         # Those that are due at once are claimed by their ids: in the order of their events.
         job_id = Ids.numbered(moment(event.time, "time"), int(number), log, subscriber.name)
-        job = self._orders.prepare(call, {"id": job_id})
+        job = self._event_orders.prepare(call, {"id": job_id})
         if not event.subject:
             return job
         return structs.replace(job, lanes=(*job.lanes, lane_name(EVENT_LIMIT, f"{subscriber.name}/{event.subject}")))
