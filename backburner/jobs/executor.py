@@ -183,7 +183,10 @@ class Executor:
         """Give back the job of a run that would not end, once; what it still does is not written."""
         if not run.settled:
             run.settled = True
-            self._settle(run.claim, outcome.interrupted(run.claim, f"{why}; the run did not end in time"))
+            settlement = outcome.interrupted(run.claim, f"{why}; the run did not end in time")
+            # Now, since it may never end.
+            self._tell_ended(run, settlement)
+            self._settle(run.claim, settlement)
 
     def abandon(self) -> None:
         """Give up every run that would not end: the engine stops."""
@@ -324,7 +327,7 @@ class Executor:
 
     def _finish(self, run: Run, settlement: Settlement | None, error: BaseException | None) -> None:
         claim = run.claim
-        if self._hooks.ended:
+        if self._hooks.ended and not run.settled:
             self._tell_ended(run, settlement)
         if run.effects is not None:
             self._desk.close(run)
@@ -343,6 +346,8 @@ class Executor:
         self._freed(suspect)
 
     def _tell_ended(self, run: Run, settlement: Settlement | None) -> None:
+        if run.since is None:
+            return  # it had begun before there was anybody to tell
         if settlement is None and run.effects is not None:
             settlement = run.effects.completion
         seconds = self._clock.monotonic() - run.since
@@ -352,7 +357,7 @@ class Executor:
     def _report(self, run: Run, settlement: Settlement | None, error: BaseException | None) -> None:
         """Tell the guards how a run ended, unless it was ended, crashed, or never was what its arguments say."""
         ended = run.why is None or run.why is Why.TIMEOUT
-        if ended and (settlement is None or settlement.ending in _TOLD):
+        if ended and run.since is not None and (settlement is None or settlement.ending in _TOLD):
             took = self._clock.monotonic() - run.since
             self._guards.ended(run.definition.watched, error, claimed_at=run.claim.claimed_at, took=took)
             if error is not None and self._guards.holds(run.definition.watched):

@@ -59,8 +59,8 @@ class Run(msgspec.Struct, eq=False):
     task: asyncio.Task[None] | None = None
     #: The thread that runs it, while one does.
     thread: int | None = None
-    #: On the clock's monotonic time: when it began, where a guard wants to know.
-    since: float = 0.0
+    #: On the clock's monotonic time: when it began, where a guard or a telemetry wanted to know by then.
+    since: float | None = None
     why: Why | None = None
     #: While it waits for a thread or a process, and nothing of it has begun: ends that wait; False when it is over.
     waiting: Callable[[], bool] | None = None

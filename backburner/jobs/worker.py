@@ -276,7 +276,8 @@ class Worker:
     def running(self) -> dict[tuple[str, str], int]:
         """Return how many runs are under way, by kind and queue."""
         counts: dict[tuple[str, str], int] = {}
-        for run in self._executor.runs.values():
+        # As `Executor.running`: metrics may be collected in another thread.
+        for run in tuple(self._executor.runs.values()):
             counts[run.kind, run.queue] = counts.get((run.kind, run.queue), 0) + 1
         return counts
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
     from contextlib import AbstractContextManager
 
     from backburner.ports.telemetry import Hooks, Listener, Signal
@@ -16,8 +16,6 @@ __all__ = ["guard", "guarded"]
 
 _logger = logging.getLogger("backburner.engine")
 _RAISED = "what watches jobs raised in %s; the engine goes on"
-#: What is answered in place of a telemetry that raised.
-_ANSWERS: dict[str, Any] = {"headers": {}}
 _SURROUNDING = frozenset({"storing", "carrying", "running"})
 
 
@@ -36,45 +34,57 @@ def guarded(listener: Listener, hooks: Hooks) -> Listener:
 
 
 def guard(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a telemetry's method that never raises: what it raises is told to the log."""
+    """Return a telemetry's method that never raises, nor answers what cannot travel: the log is told of both."""
     if name in _SURROUNDING:
 
         def surround(*args: object) -> AbstractContextManager[None]:
-            return _shielded(method, args)
+            return _shielded(name, method, args)
 
         return surround
 
-    def call(*args: object) -> Any:  # noqa: ANN401 - what that method answers
+    def call(*args: object) -> None:
         try:
-            return method(*args)
+            method(*args)
         except Exception:
             _logger.exception(_RAISED, name)
-            return _ANSWERS.get(name)
 
-    return call
+    def headers() -> Mapping[str, str]:
+        try:
+            answer: Mapping[str, str] = method()
+            for header, value in answer.items():
+                if type(header) is not str or type(value) is not str:
+                    raise TypeError(f"headers are texts by name, not {answer!r}")  # noqa: TRY301 - told like all it raises
+        except Exception:
+            _logger.exception(_RAISED, name)
+            return {}
+        return answer
+
+    return headers if name == "headers" else call
 
 
 @contextmanager
-def _shielded(method: Callable[..., AbstractContextManager[object]], args: tuple[object, ...]) -> Generator[None]:
+def _shielded(
+    name: str, method: Callable[..., AbstractContextManager[object]], args: tuple[object, ...]
+) -> Generator[None]:
     """Surround by a manager that may fail, and may not swallow what the body raises."""
     try:
         manager = method(*args)
         manager.__enter__()
     except Exception:
-        _logger.exception(_RAISED, method.__name__)
+        _logger.exception(_RAISED, name)
         yield
         return
     try:
         yield
     except BaseException as error:
-        _leave(manager, error)
+        _leave(name, manager, error)
         raise
-    _leave(manager, None)
+    _leave(name, manager, None)
 
 
-def _leave(manager: AbstractContextManager[object], error: BaseException | None) -> None:
+def _leave(name: str, manager: AbstractContextManager[object], error: BaseException | None) -> None:
     try:
         manager.__exit__(*((None, None, None) if error is None else (type(error), error, error.__traceback__)))
     except Exception as raised:
         if raised is not error:
-            _logger.exception(_RAISED, type(manager).__name__)
+            _logger.exception(_RAISED, name)

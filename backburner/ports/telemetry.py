@@ -127,7 +127,10 @@ class Telemetry:
         return nullcontext()
 
     def ended(self, claim: Claim, settlement: Settlement | None, seconds: float) -> None:
-        """Hear of a run that has ended, and how it will be settled; None: its claim is lost. It took so many seconds."""
+        """Hear of a run that has ended, and how it will be settled; None: its claim is lost. It took so many seconds.
+
+        Also, once, of one that was given up and goes on; not of one that had begun before this telemetry came.
+        """
 
     def settled(self, job: Claim | JobRecord, settlement: Settlement) -> None:
         """Hear of how a claim ended, once that is durable; also of those that were given back without a run."""

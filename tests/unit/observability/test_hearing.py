@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -139,6 +140,37 @@ async def test_a_telemetry_that_raises_hurts_nobody(caplog: pytest.LogCaptureFix
     told = caplog.text
     for method in ("headers", "storing", "running", "ended", "settled", "signal"):
         assert f"RuntimeError: {method}" in told
+
+
+class Careless(Telemetry):
+    """Has jobs carry what cannot travel, and methods without a name."""
+
+    def __init__(self, headers: Any) -> None:  # noqa: ANN401 - anything
+        self._headers = headers
+        setattr(self, "running", partial(self._refuse))  # noqa: B010 - in place of a method
+
+    def headers(self) -> Mapping[str, str]:
+        answer: Mapping[str, str] = self._headers
+        return answer
+
+    def _refuse(self, claim: Claim) -> Generator[None]:
+        raise RuntimeError(f"running {claim.kind}")
+
+
+@pytest.mark.parametrize("headers", [None, {"tenant": 7}, {7: "tenant"}])
+async def test_headers_that_cannot_travel_hurt_nobody(caplog: pytest.LogCaptureFixture, headers: object) -> None:
+    """A telemetry that answers no texts by name is told to the log, and the job is stored without them."""
+    bb = Backburner("memory://")
+    bb.instrument(Careless(headers))
+
+    @bb.job
+    async def work() -> int:
+        return 7
+
+    async with bb:
+        assert await (await bb.create_task(work())) == 7
+    assert "raised in headers" in caplog.text
+    assert "raised in running" in caplog.text
 
 
 def test_what_is_not_defined_is_not_called() -> None:
