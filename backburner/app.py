@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from random import Random
 from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, cast, overload
 
@@ -183,7 +183,7 @@ class Backburner(Periodic, Handling, Generic[S]):
             alerts=self._alerts,
             counts=self._counts,
             listening=self._listening,
-            close_sinks=self._close_sinks,
+            sinks=self._sinks_used,
             lifespan=_callable(lifespan, "lifespan"),
             around=_wrappers(options.pop("around", ())),
             headers=_callable(options.pop("headers", None), "headers"),
@@ -197,6 +197,7 @@ class Backburner(Periodic, Handling, Generic[S]):
         self._kinds = Kinds(self._settings.secrets)
         hooks = Hooks()
         hooks.add(Correlation())
+        self._telemetries: list[Telemetry] = []
         self._kit = Kit(clock, guarded(listener, hooks), Random(), hooks)  # noqa: S311 - jitter
         self._engine: Engine | None = None
         self._health = Health(
@@ -230,11 +231,13 @@ class Backburner(Periodic, Handling, Generic[S]):
     def _sending(self, sink: Sink) -> Job[[Event], None]:
         return self._sinks.job(sink)
 
-    async def _close_sinks(self) -> None:
-        await self._sinks.close()
-        for registry in self._registries:
-            if isinstance(registry, Registry):
-                await registry.sinks.close()
+    @asynccontextmanager
+    async def _sinks_used(self) -> AsyncGenerator[None]:
+        registries = [registry.sinks for registry in self._registries if isinstance(registry, Registry)]
+        async with AsyncExitStack() as stack:
+            for sinks in (self._sinks, *registries):
+                await stack.enter_async_context(sinks.used())
+            yield
 
     # ---- life --------------------------------------------------------------------------------------------------
 
@@ -367,9 +370,16 @@ class Backburner(Periodic, Handling, Generic[S]):
         safely. With ``tx``, your own connection to the same store in a transaction, the event is that transaction's:
         rolled back, it never was.
 
-        Raises `InvalidEvent`, `InvalidOption`, `TransactionRefused`, `StoreError`.
+        Raises `InvalidEvent`, `InvalidOption`, `TransactionRefused`, `StoreError`, and `NotRunning` on another loop than the
+        engine's too.
         """
-        return await self._running().publish(name, data, subject=subject, event_id=id, tx=tx)
+        engine = self._running()
+        if engine.loop is not asyncio.get_running_loop():
+            raise NotRunning(
+                "the engine runs on another event loop than this: publish there, from a thread by "
+                "asyncio.run_coroutine_threadsafe(bb.publish(…), loop)"
+            )
+        return await engine.publish(name, data, subject=subject, event_id=id, tx=tx)
 
     def events(
         self,
@@ -502,6 +512,7 @@ class Backburner(Periodic, Handling, Generic[S]):
     def instrument(self, telemetry: Telemetry) -> None:
         """Have a telemetry watch jobs come and go from now on; what it raises is told to the log, and harms no job.
 
+        One that does so already is told of nothing twice.
         Raises `InvalidOption` for what is none.
         """
         if not isinstance(telemetry, Telemetry):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -509,7 +520,9 @@ class Backburner(Periodic, Handling, Generic[S]):
                 f"{telemetry!r} is no Telemetry: write a class of backburner.ports.telemetry.Telemetry",
                 option="telemetry",
             )
-        self._kit.hooks.add(telemetry, guard)
+        if not any(each is telemetry for each in self._telemetries):
+            self._telemetries.append(telemetry)
+            self._kit.hooks.add(telemetry, guard)
 
     # ---- testing -----------------------------------------------------------------------------------------------
 
@@ -595,7 +608,7 @@ class Backburner(Periodic, Handling, Generic[S]):
                 alerts=Rules(),
                 counts=Counts(),
                 listening=self._listening,
-                close_sinks=self._close_sinks,
+                sinks=nullcontext,
                 lifespan=None,
                 around=(),
                 headers=self._extras.headers,

@@ -60,7 +60,7 @@ from backburner.scheduler.schedules import Schedules
 from backburner.scheduler.zone_watch import ZoneWatch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from backburner.config import Settings
@@ -104,7 +104,8 @@ class Extras:
     #: What they look back on.
     counts: Counts
     listening: Listening
-    close_sinks: Callable[[], Awaitable[None]]
+    #: Entered while handlers may send to sinks, which are closed afterwards.
+    sinks: Callable[[], AbstractAsyncContextManager[object]]
     lifespan: Callable[[], AbstractAsyncContextManager[object]] | None
     around: Sequence[Around]
     headers: Callable[[], Mapping[str, str]] | None
@@ -218,7 +219,7 @@ class Engine:
         self._untold = Untold(self._backend.events, self._ids, wake=self._watching.wake, told=self._told_events)
         self._watcher = self._make_watcher()
         self._exit = AsyncExitStack()
-        self._started = False
+        self._started = self._stopping = False
 
     async def start(self) -> None:
         """Open the store and begin; what was begun before an error is left for `stop`."""
@@ -240,7 +241,7 @@ class Engine:
         self._exit.callback(self._publisher.close)
         ending(self._publishing.stop)
         self._publishing.start()
-        ending(self._extras.close_sinks)
+        await self._exit.enter_async_context(self._extras.sinks())
         await self._open_resources()
         if self._extras.subscribers:
             # Also where nothing runs: what is published here is kept for the handlers elsewhere.
@@ -332,8 +333,8 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """Whether it has started, does not drain and, as far as it knows, reaches its store."""
-        if not self._started or self._intake.away:
+        """Whether it has started, neither drains nor stops and, as far as it knows, reaches its store."""
+        if not self._started or self._stopping or self._intake.away:
             return False
         return self._worker is None or not (self._worker.draining or self._worker.away)
 
@@ -349,7 +350,7 @@ class Engine:
             loops.append(LoopVitals("keeper", keeper.failures, keeper.away, keeper.alive))
         return Vitals(
             started=self._started,
-            draining=worker is not None and worker.draining,
+            draining=self._stopping or (worker is not None and worker.draining),
             store_away=self._intake.away or (worker is not None and worker.away and not worker.lost),
             lease_lost=worker is not None and worker.lost,
             last_beat=None if beaten_at is None else self._kit.clock.monotonic() - beaten_at,
@@ -368,6 +369,7 @@ class Engine:
     async def stop(self) -> None:
         """End, in the order in which nothing is lost: runs, then what is stored, then whoever waits, then the store."""
         began = self._kit.clock.monotonic()
+        self._stopping = True
         await self._exit.aclose()
         if self._started:
             witness = self._worker.witness if self._worker is not None else None
@@ -416,7 +418,7 @@ class Engine:
     async def _open_resources(self) -> None:
         """Open what the app gave as ``lifespan=``; closed once nothing runs any more."""
         home = self._kinds.home
-        self._exit.callback(setattr, home, "client", None)
+        self._exit.callback(self._leave_home)
         home.client = self.client
         lifespan = self._extras.lifespan
         if lifespan is None:
@@ -431,6 +433,11 @@ class Engine:
             raise ResourceFailed(
                 f"lifespan={name} failed to open, so the engine did not start: {type(error).__name__}: {error}"
             ) from error
+
+    def _leave_home(self) -> None:
+        # An engine that only stored for threads may outlast the start of the app's own.
+        if self._kinds.home.client is self.client:
+            self._kinds.home.client = None
 
     async def _prepare_schema(self) -> SchemaState:
         schema = self._backend.schema

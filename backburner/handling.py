@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -17,7 +18,7 @@ from backburner.jobs.job import Job
 from backburner.model.names import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from backburner.events.sinks.sink import Sink
 
@@ -105,6 +106,8 @@ class Sinks:
     def __init__(self, declaring: Declares) -> None:
         self._declaring = declaring
         self._jobs: dict[int, tuple[Sink, Job[[Event], None]]] = {}
+        #: How many engines may send to them.
+        self._users = 0
 
     def job(self, sink: Sink) -> Job[[Event], None]:
         """Return the job that sends to a sink; raises `InvalidOption` for what is none, `DuplicateKind`."""
@@ -126,7 +129,18 @@ class Sinks:
         self._jobs[id(sink)] = sink, job
         return job
 
-    async def close(self) -> None:
+    @asynccontextmanager
+    async def used(self) -> AsyncGenerator[None]:
+        """Let an engine send to them in the block; after the last engine's they are closed."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                await self._close()
+
+    async def _close(self) -> None:
         """Close them all; one that fails to harms no other."""
         for sink, _ in self._jobs.values():
             try:

@@ -31,7 +31,7 @@ class Paced(Generic[T]):
 
     That is ``every`` seconds after the last began, and later where it took long: reading takes no more than ``share`` of
     the time. One that takes longer than ``deadline`` seconds is cancelled, and a `TimeoutError` is its error. Who asks
-    may go away: the reading goes on. Used on one loop.
+    may go away: the reading goes on. Used on one loop at a time.
     """
 
     def __init__(
@@ -49,11 +49,14 @@ class Paced(Generic[T]):
 
     async def get(self) -> Reading[T]:
         """Return the last reading, or a new one where it is time for one; never raises for what reading raised."""
-        if self._task is None:
+        loop = asyncio.get_running_loop()
+        task = self._task
+        # One of another loop is left over: that ended while it read.
+        if task is None or task.get_loop() is not loop:
             if self.last is not None and self._clock.monotonic() < self._next:
                 return self.last
-            self._task = asyncio.get_running_loop().create_task(self._take(), name="backburner.reading")
-        return await asyncio.shield(self._task)
+            task = self._task = loop.create_task(self._take(), name="backburner.reading")
+        return await asyncio.shield(task)
 
     async def _take(self) -> Reading[T]:
         began = self._clock.monotonic()

@@ -115,3 +115,30 @@ async def test_an_error_is_answered() -> None:
     assert (await shared.get()).error is source.error
     assert (await shared.get()).error is source.error
     assert source.reads == 1
+
+
+def test_a_reading_that_another_loop_left_over_holds_nobody_up() -> None:
+    """An engine may be entered again, on another loop, though the one before ended while it read."""
+    clock, source = FakeClock(), Source()
+    reader = paced(source, clock)
+    source.open.clear()
+
+    async def ask() -> int | None:
+        return (await reader.get()).value
+
+    async def begin() -> asyncio.Task[int | None]:
+        asking = asyncio.create_task(ask())
+        while not source.reads:
+            await asyncio.wait([asking], timeout=0)
+        return asking
+
+    loop = asyncio.new_event_loop()
+    left = loop.run_until_complete(begin())
+    source.open = asyncio.Event()
+    source.open.set()
+    assert asyncio.run(ask()) == 2
+    # Nobody else may be told of what is left: it ends with its loop.
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.wait([left]))
+    loop.close()
