@@ -22,7 +22,7 @@ help: ## show this
 demo: $(CORE) ## run real jobs, kill the worker, lose nothing
 	$(BIN)/backburner demo
 
-bench: $(DEV) ## measure the engine and its scheduler beside the raw limit of each store
+bench: $(DEV) ## measure the engine, its scheduler and its events beside the raw limit of each store
 	$(BIN)/python bench/engine.py --store sqlite
 	$(BIN)/python bench/engine.py --store memory
 	$(BIN)/python bench/engine.py --store postgres
@@ -31,6 +31,10 @@ bench: $(DEV) ## measure the engine and its scheduler beside the raw limit of ea
 	$(BIN)/python bench/scheduler.py --store memory
 	$(BIN)/python bench/scheduler.py --store postgres
 	$(BIN)/python bench/scheduler.py --store redis
+	$(BIN)/python bench/events.py --store sqlite
+	$(BIN)/python bench/events.py --store memory
+	$(BIN)/python bench/events.py --store postgres
+	$(BIN)/python bench/events.py --store redis
 
 test: $(DEV) ## run the test suite with coverage
 	$(BIN)/coverage erase

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 from backburner import Backburner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from bench.places import Host, Place, SharedHost, Store
 
-__all__ = ["Stage", "alternate"]
+__all__ = ["Stage", "alternate", "in_turn"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,6 +65,18 @@ def alternate(rounds: int, engine: Callable[[], T], raw: Callable[[], T] | None 
             results.append(side())
         sides.reverse()
     return engines, raws
+
+
+def in_turn(rounds: int, sides: Mapping[str, Callable[[], T]]) -> dict[str, list[T]]:
+    """Run several sides in turn, each round begun by the next of them, as `alternate` does of two."""
+    results: dict[str, list[T]] = {name: [] for name in sides}
+    order = list(sides)
+    for _ in range(rounds):
+        for name in order:
+            gc.collect()
+            results[name].append(sides[name]())
+        order.append(order.pop(0))
+    return results
 
 
 async def _install(url: str) -> None:

@@ -10,9 +10,20 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from pathlib import Path
 
-    from bench.raw import Raw, SharedRaw
+    from bench.raw import Raw, RawTable, SharedRaw
 
-__all__ = ["Counter", "Counts", "Host", "Place", "SharedHost", "SharedPlace", "State", "Store", "open_host"]
+__all__ = [
+    "Counter",
+    "Counts",
+    "Host",
+    "Place",
+    "SharedHost",
+    "SharedPlace",
+    "State",
+    "Store",
+    "TablePlace",
+    "open_host",
+]
 
 Store = Literal["sqlite", "memory", "postgres", "redis"]
 State = Literal["pending", "completed", "dead"]
@@ -55,6 +66,18 @@ class SharedPlace(Place, Protocol):
 
     def raw(self) -> AbstractAsyncContextManager[SharedRaw]:
         """Connect to it without the engine."""
+        ...
+
+
+class TablePlace(Place, Protocol):
+    """One in SQL, whose engine takes part in transactions of others."""
+
+    def raw(self) -> AbstractAsyncContextManager[RawTable]:
+        """Connect to it without the engine."""
+        ...
+
+    def caller(self) -> AbstractAsyncContextManager[object]:
+        """Lend a connection such as an app's own, in a transaction that is committed at the end."""
         ...
 
 

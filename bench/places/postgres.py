@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import asyncpg  # type: ignore[import-untyped]  # it brings no types
 import psycopg
 
 from bench.places import Counts
@@ -16,7 +17,7 @@ from bench.raw.postgres import connected
 from tests.servers.postgres import LaunchedPostgres, Postgres, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from bench.places import State
@@ -51,6 +52,16 @@ class PostgresPlace:
     def raw(self) -> AbstractAsyncContextManager[RawPostgres]:
         """Connect without the engine, to a table of its own in the same schema."""
         return connected(self.server, self.schema)
+
+    @asynccontextmanager
+    async def caller(self) -> AsyncIterator[object]:
+        """Lend a connection such as an app's own, in a transaction that is committed at the end."""
+        connection = await asyncpg.connect(self.server)
+        try:
+            async with connection.transaction():
+                yield connection
+        finally:
+            await connection.close()
 
     def fill(self, state: State, count: int, *, due_in: float = 0) -> None:
         """Store no-op jobs in a state, due so many seconds from now; before those that are stored later."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import aiosqlite
+
 from bench.raw.sqlite import RawSqlite
 
 if TYPE_CHECKING:
@@ -45,6 +47,15 @@ class SqlitePlace:
         """Open the file without the engine, which has made its schema."""
         with RawSqlite(self.path) as store:
             yield store
+
+    @asynccontextmanager
+    async def caller(self) -> AsyncIterator[aiosqlite.Connection]:
+        """Lend a connection such as an app's own, in a transaction that is committed at the end."""
+        async with aiosqlite.connect(self.path, isolation_level=None) as connection:
+            await connection.execute("PRAGMA synchronous = FULL")
+            await connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            await connection.execute("COMMIT")
 
     def fill(self, state: State, count: int, *, due_in: float = 0) -> None:
         """Store no-op jobs in a state, due so many seconds from now; before those that are stored later."""

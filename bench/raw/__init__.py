@@ -8,20 +8,38 @@ from __future__ import annotations
 
 import asyncio
 from time import time_ns
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from backburner.model.clock import SystemClock
 from backburner.model.ids import Ids
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
-__all__ = ["Claim", "Group", "GroupCommit", "Raw", "RawTable", "Row", "SharedRaw", "insert_all", "now", "rows"]
+__all__ = [
+    "Claim",
+    "EventRow",
+    "Group",
+    "GroupCommit",
+    "Raw",
+    "RawTable",
+    "Row",
+    "SharedRaw",
+    "event_rows",
+    "insert_all",
+    "now",
+    "rows",
+]
+
+T = TypeVar("T")
 
 #: id, kind, queue, args, priority, created_at, due_at.
 Row = tuple[str, str, str, str, int, int, int]
 #: id, token, args.
 Claim = tuple[str, int, str]
+#: id, name, subject, time, data.
+EventRow = tuple[str, str, str, int, str]
 
 
 class Group(Protocol):
@@ -47,6 +65,14 @@ class Raw(Protocol):
         """Settle claims and claim the next jobs, in one transaction."""
         ...
 
+    async def append(self, batch: Sequence[EventRow]) -> None:
+        """Store events in one transaction, each under the next number; none of an id that is stored."""
+        ...
+
+    async def follow(self, limit: int) -> Sequence[object]:
+        """Read the next events behind where the one reader stands, and move it on, durably."""
+        ...
+
     async def rest(self) -> None:
         """Do now what the store would do sooner or later with what was inserted, so that it disturbs no measure."""
         ...
@@ -58,6 +84,10 @@ class Raw(Protocol):
 
 class RawTable(Raw, Protocol):
     """One connection to a store in SQL."""
+
+    def transaction(self) -> AbstractAsyncContextManager[object]:
+        """Have all within be one transaction."""
+        ...
 
     async def bury(self, batch: Sequence[Row]) -> None:
         """Store rows as dead ones."""
@@ -84,16 +114,16 @@ class SharedRaw(Raw, Protocol):
         ...
 
 
-class GroupCommit:
+class GroupCommit(Generic[T]):
     """Whatever waits leaves in one insert, on one connection, as soon as the one before is durable."""
 
-    def __init__(self, insert: Callable[[Sequence[Row]], Awaitable[None]]) -> None:
+    def __init__(self, insert: Callable[[Sequence[T]], Awaitable[None]]) -> None:
         self._insert = insert
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[T, asyncio.Future[None]]] = []
         self._sending: asyncio.Task[None] | None = None
 
-    async def insert(self, row: Row) -> None:
+    async def insert(self, row: T) -> None:
         """Store a row; returns once it is durable."""
         future = self._loop.create_future()
         self._waiting.append((row, future))
@@ -125,6 +155,13 @@ def rows(count: int) -> list[Row]:
     new_id = Ids(SystemClock()).new
     moment = now()
     return [(new_id(), "noop", "default", "{}", 5, moment, moment) for _ in range(count)]
+
+
+def event_rows(count: int) -> list[EventRow]:
+    """Make rows of events, as small as those that `bench.asking.EVENT` names."""
+    new_id = Ids(SystemClock()).new
+    moment = now()
+    return [(new_id(), "bench.told", "", moment, "{}") for _ in range(count)]
 
 
 def now() -> int:

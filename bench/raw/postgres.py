@@ -15,8 +15,9 @@ from bench.raw import GroupCommit, now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from contextlib import AbstractAsyncContextManager
 
-    from bench.raw import Claim, Row
+    from bench.raw import Claim, EventRow, Row
 
 __all__ = ["RawPostgres", "connected"]
 
@@ -41,6 +42,16 @@ CREATE TABLE raw_jobs (
 CREATE INDEX ON raw_jobs (queue, priority, due_at, id) WHERE state = 'pending';
 CREATE INDEX ON raw_jobs (node) WHERE state = 'running';
 CREATE INDEX ON raw_jobs (state, ended_at) WHERE ended_at IS NOT NULL;
+CREATE TABLE raw_events (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text COLLATE "C" UNIQUE,
+    name text NOT NULL,
+    subject text NOT NULL,
+    time bigint NOT NULL,
+    data text NOT NULL
+);
+CREATE TABLE raw_reader (cursor bigint NOT NULL) WITH (fillfactor = 25);
+INSERT INTO raw_reader VALUES (0);
 """
 _INSERT = """
 INSERT INTO raw_jobs (id, kind, queue, args, priority, created_at, due_at)
@@ -69,6 +80,19 @@ WITH settled AS (
 _DIE = "UPDATE raw_jobs SET state = 'dead', ended_at = $2 WHERE id = ANY ($1::text[])"
 _REVIVE = """
 UPDATE raw_jobs SET state = 'pending', due_at = $2, ended_at = NULL WHERE id = ANY ($1::text[]) AND state = 'dead'
+"""
+_APPEND = """
+INSERT INTO raw_events (id, name, subject, time, data)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])
+ON CONFLICT DO NOTHING
+"""
+_FOLLOW = """
+WITH page AS MATERIALIZED (
+    SELECT * FROM raw_events WHERE number > (SELECT cursor FROM raw_reader) ORDER BY number LIMIT $1
+), moved AS (
+    UPDATE raw_reader SET cursor = (SELECT max(number) FROM page) WHERE EXISTS (SELECT FROM page)
+)
+SELECT * FROM page
 """
 _SIZE = """
 SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
@@ -107,11 +131,25 @@ class RawPostgres:
         """Make dead rows pending and due, in one transaction."""
         await self._connection.execute(_REVIVE, ids, now())
 
+    async def append(self, batch: Sequence[EventRow]) -> None:
+        """Store events in one statement."""
+        await self._connection.execute(_APPEND, *zip(*batch, strict=True))
+
+    async def follow(self, limit: int) -> Sequence[object]:
+        """Read the next events, and move the reader on, in one statement."""
+        found: list[object] = await self._connection.fetch(_FOLLOW, limit)
+        return found
+
+    def transaction(self) -> AbstractAsyncContextManager[object]:
+        """Have all within be one transaction."""
+        transaction: AbstractAsyncContextManager[object] = self._connection.transaction()
+        return transaction
+
     async def rest(self) -> None:
         """Vacuum, and gather statistics for the planner."""
         await self._connection.execute("VACUUM (ANALYZE) raw_jobs")
 
-    def group(self) -> GroupCommit:
+    def group(self) -> GroupCommit[Row]:
         """Return a group commit on this connection."""
         return GroupCommit(self.insert)
 

@@ -16,11 +16,12 @@ from bench.raw import GroupCommit, now
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from bench.raw import Claim, Row
+    from bench.raw import Claim, EventRow, Row
 
 __all__ = ["RawRedis", "connected"]
 
 _PARTS = ("jobs", "line", "held", "results", "ended")
+_EVENT_PARTS = ("events", "ids", "meta")
 #: ARGV: whether to tell, then id and value of each row, then score and member of each in the line.
 _INSERT = """
 local half = (#ARGV - 1) / 2
@@ -71,9 +72,43 @@ redis.call("ZREM", line, unpack(members))
 redis.call("HSET", held, unpack(claims))
 return { ids, redis.call("HMGET", jobs, unpack(ids)) }
 """
+#: ARGV: id and value of each event. Its number is the count of those before it.
+_APPEND = """
+local events, ids, meta = unpack(KEYS)
+local last = tonumber(redis.call("HGET", meta, "last") or 0)
+local stored = {}
+for at = 1, #ARGV, 2 do
+    if redis.call("HSETNX", ids, ARGV[at], last + 1) == 1 then
+        last = last + 1
+        stored[#stored + 1] = last
+        stored[#stored + 1] = ARGV[at + 1]
+    end
+end
+if #stored > 0 then
+    redis.call("HSET", events, unpack(stored))
+    redis.call("HSET", meta, "last", last)
+end
+"""
+#: ARGV: how many to read.
+_FOLLOW = """
+local events, meta = KEYS[1], KEYS[3]
+local last, cursor = unpack(redis.call("HMGET", meta, "last", "cursor"))
+local first = tonumber(cursor or 0)
+local upto = math.min(tonumber(last or 0), first + tonumber(ARGV[1]))
+local numbers = {}
+for number = first + 1, upto do
+    numbers[#numbers + 1] = number
+end
+if #numbers == 0 then
+    return {}
+end
+redis.call("HSET", meta, "cursor", upto)
+return redis.call("HMGET", events, unpack(numbers))
+"""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[str, str, str, int, int, int]).decode
+_decode_event = msgspec.msgpack.Decoder(tuple[str, str, int, str]).decode
 
 
 class RawRedis:
@@ -82,8 +117,11 @@ class RawRedis:
     def __init__(self, client: Redis, namespace: str) -> None:
         self._client = client
         self._keys = [f"{{{namespace}}}:raw:{part}" for part in _PARTS]
+        self._event_keys = [f"{{{namespace}}}:raw:{part}" for part in _EVENT_PARTS]
         self._insert = client.register_script(_INSERT)
         self._claim_and_settle = client.register_script(_CLAIM_AND_SETTLE)
+        self._append = client.register_script(_APPEND)
+        self._follow = client.register_script(_FOLLOW)
 
     async def insert(self, batch: Sequence[Row]) -> None:
         """Store rows by one call."""
@@ -111,10 +149,21 @@ class RawRedis:
         token = int(moment)
         return [(id.decode(), token, _decode(value)[2]) for id, value in zip(*answer, strict=True)]
 
+    async def append(self, batch: Sequence[EventRow]) -> None:
+        """Store events by one call."""
+        await self._append(
+            keys=self._event_keys, args=[part for id, *values in batch for part in (id, _encode(values))]
+        )
+
+    async def follow(self, limit: int) -> Sequence[object]:
+        """Read the next events, and move the reader on, by one call."""
+        found: Any = await self._follow(keys=self._event_keys, args=[limit])
+        return [_decode_event(value) for value in found]
+
     async def rest(self) -> None:
         """Nothing is left to be done here."""
 
-    def group(self) -> GroupCommit:
+    def group(self) -> GroupCommit[Row]:
         """Return a group commit on this connection."""
         return GroupCommit(self.insert)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import asynccontextmanager
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Self
@@ -16,10 +17,10 @@ import msgspec
 from bench.raw import now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
-    from bench.raw import Claim, Row
+    from bench.raw import Claim, EventRow, Row
 
 __all__ = ["RawSqlite"]
 
@@ -50,6 +51,20 @@ _REVIVE = """
 UPDATE backburner_jobs SET state = 'pending', due_at = ?2, ended_at = NULL
 WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'dead'
 """
+_APPEND = """
+INSERT INTO backburner_events (id, name, subject, time, data)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?) WHERE true
+ON CONFLICT DO NOTHING
+"""
+_READER = """
+INSERT INTO backburner_subscriptions (name, patterns, ttl, cursor, created_at, seen_at) VALUES ('raw', '[]', 1, 0, 0, 0)
+ON CONFLICT DO NOTHING
+"""
+_READ = """
+SELECT number, id, name, subject, time, data FROM backburner_events
+WHERE number > (SELECT cursor FROM backburner_subscriptions WHERE name = 'raw') ORDER BY number LIMIT ?
+"""
+_MOVE = "UPDATE backburner_subscriptions SET cursor = ? WHERE name = 'raw'"
 
 
 class RawSqlite:
@@ -96,6 +111,28 @@ class RawSqlite:
     async def revive(self, ids: Sequence[str]) -> None:
         """Make dead rows pending and due, in one transaction; blocks the loop."""
         self.connection.execute(_REVIVE, (_json(ids), now()))
+
+    async def append(self, batch: Sequence[EventRow]) -> None:
+        """Store events in one statement; blocks the loop."""
+        self.connection.execute(_APPEND, (_json(batch),))
+
+    async def follow(self, limit: int) -> Sequence[object]:
+        """Read the next events, and move the reader on in the same transaction; blocks the loop."""
+        execute = self.connection.execute
+        execute("BEGIN IMMEDIATE")
+        execute(_READER)
+        found: list[tuple[int, ...]] = execute(_READ, (limit,)).fetchall()
+        if found:
+            execute(_MOVE, (found[-1][0],))
+        execute("COMMIT")
+        return found
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[None]:
+        """Have all within be one transaction."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        yield
+        self.connection.execute("COMMIT")
 
     async def rest(self) -> None:
         """Nothing is left to be done here."""
