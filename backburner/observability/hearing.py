@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
+    from types import TracebackType
 
     from backburner.ports.telemetry import Hooks, Listener, Signal
 
@@ -38,7 +38,7 @@ def guard(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     if name in _SURROUNDING:
 
         def surround(*args: object) -> AbstractContextManager[None]:
-            return _shielded(name, method, args)
+            return _Shielded(name, method, args)
 
         return surround
 
@@ -62,29 +62,35 @@ def guard(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     return headers if name == "headers" else call
 
 
-@contextmanager
-def _shielded(
-    name: str, method: Callable[..., AbstractContextManager[object]], args: tuple[object, ...]
-) -> Generator[None]:
-    """Surround by a manager that may fail, and may not swallow what the body raises."""
-    try:
-        manager = method(*args)
-        manager.__enter__()
-    except Exception:
-        _logger.exception(_RAISED, name)
-        yield
-        return
-    try:
-        yield
-    except BaseException as error:
-        _leave(name, manager, error)
-        raise
-    _leave(name, manager, None)
+class _Shielded:
+    """Surrounds by a manager that may fail, and may not swallow what the body raises."""
 
+    __slots__ = ("_args", "_manager", "_method", "_name")
 
-def _leave(name: str, manager: AbstractContextManager[object], error: BaseException | None) -> None:
-    try:
-        manager.__exit__(*((None, None, None) if error is None else (type(error), error, error.__traceback__)))
-    except Exception as raised:
-        if raised is not error:
-            _logger.exception(_RAISED, name)
+    def __init__(
+        self, name: str, method: Callable[..., AbstractContextManager[object]], args: tuple[object, ...]
+    ) -> None:
+        self._name = name
+        self._method = method
+        self._args = args
+        self._manager: AbstractContextManager[object] | None = None
+
+    def __enter__(self) -> None:
+        try:
+            manager = self._method(*self._args)
+            manager.__enter__()
+        except Exception:
+            _logger.exception(_RAISED, self._name)
+        else:
+            self._manager = manager
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        if self._manager is None:
+            return
+        try:
+            self._manager.__exit__(kind, error, trace)
+        except Exception as raised:
+            if raised is not error:
+                _logger.exception(_RAISED, self._name)

@@ -24,6 +24,9 @@ OTHER: Final = "other"
 RUN_BOUNDS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 WAIT_BOUNDS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 
+#: Python looks the members of an enumeration up anew each time; this one is compared with each job's.
+_STATE_COMPLETED: Final = JobState.COMPLETED
+
 _COMPLETED = "completed"
 _DEAD = "dead"
 _RETRY = "retry"
@@ -91,8 +94,13 @@ class Tally(Telemetry):
 
     def stored(self, jobs: Sequence[NewJob]) -> None:
         """Count jobs that were stored from here."""
+        kind = queue = series = None
         for job in jobs:
-            self._of(job.kind, job.queue).stored += 1
+            # Most of those stored together are of one kind.
+            if series is None or job.kind != kind or job.queue != queue:
+                kind, queue = job.kind, job.queue
+                series = self._of(kind, queue)
+            series.stored += 1
 
     def ended(self, claim: Claim, settlement: Settlement | None, seconds: float) -> None:
         """Count a run, and how long it had waited for its claim."""
@@ -105,7 +113,7 @@ class Tally(Telemetry):
     def settled(self, job: Claim | JobRecord, settlement: Settlement) -> None:
         """Count how a claim ended."""
         outcomes = self._of(job.kind, job.queue).outcomes
-        if settlement.state is JobState.COMPLETED:
+        if settlement.state is _STATE_COMPLETED:
             outcomes[_COMPLETED] += 1
         else:
             outcome = _outcome(settlement)

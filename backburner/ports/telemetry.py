@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from types import TracebackType
 
     from backburner.model.job import Claim, JobRecord, NewJob, Settlement
 
@@ -161,25 +162,58 @@ class Hooks:
             if getattr(method, "__func__", method) is not getattr(Telemetry, name):
                 getattr(self, name).append(method if guard is None else guard(name, method))
 
-    def carry(self) -> dict[str, str]:
+    def carry(self) -> Mapping[str, str]:
         """Return what is to travel with what is stored, or run elsewhere, here and now."""
+        known = self.headers
+        # An engine has one by itself, and most have no other.
+        if len(known) == 1:
+            return known[0]()
         carried: dict[str, str] = {}
-        for headers in self.headers:
+        for headers in known:
             carried |= headers()
         return carried
 
-    def around_storing(self, calls: int) -> ExitStack:
+    def around_storing(self, calls: int) -> AbstractContextManager[object]:
         """Return what surrounds the storing of so many calls: the first telemetry is the outermost."""
         return _nested([surround(calls) for surround in self.storing])
 
-    def around_run(self, claim: Claim) -> ExitStack:
+    def around_run(self, claim: Claim) -> AbstractContextManager[object]:
         """Return what surrounds a run."""
         around = self.running if claim.headers is None else (*self.carrying, *self.running)
         return _nested([surround(claim) for surround in around])
 
 
-def _nested(managers: Sequence[AbstractContextManager[object]]) -> ExitStack:
-    with ExitStack() as stack:
-        for manager in managers:
-            stack.enter_context(manager)
-        return stack.pop_all()
+def _nested(managers: Sequence[AbstractContextManager[object]]) -> AbstractContextManager[object]:
+    """Return one manager of several, the first the outermost."""
+    nested: AbstractContextManager[object] | None = None
+    for manager in reversed(managers):
+        # One that does nothing is left out: it would be entered and left for each run.
+        if type(manager) is not nullcontext:
+            nested = manager if nested is None else _Within(manager, nested)
+    return nullcontext() if nested is None else nested
+
+
+class _Within:
+    """A manager within another; it takes a fraction of what an `ExitStack` does."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, outer: AbstractContextManager[object], inner: AbstractContextManager[object]) -> None:
+        self._outer = outer
+        self._inner = inner
+
+    def __enter__(self) -> None:
+        self._outer.__enter__()
+        try:
+            self._inner.__enter__()
+        except BaseException as error:
+            self._outer.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        try:
+            self._inner.__exit__(kind, error, trace)
+        finally:
+            self._outer.__exit__(kind, error, trace)
