@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, cast, 
 
 from backburner import config
 from backburner.engine import Engine, Extras
-from backburner.errors import AlreadyRunning, BackburnerError, InvalidOption, NotRunning
+from backburner.errors import AlreadyRunning, BackburnerError, InvalidOption, NotRunning, UnknownKind
 from backburner.events.listening import Listening
 from backburner.events.naming import check_patterns
 from backburner.events.subscribers import Subscribers
@@ -226,7 +226,16 @@ class Backburner(Periodic, Handling, Generic[S]):
         self._kinds.add(definition)
 
     def _subscribe(self, subscriber: Subscriber) -> None:
+        self._check_handler(subscriber)
         self._subscribers.add(subscriber)
+
+    def _check_handler(self, subscriber: Subscriber) -> None:
+        # It would be found out at the first event, which no job could be made of then.
+        if subscriber.kind not in self._kinds.definitions:
+            raise UnknownKind(
+                f"{subscriber.kind} ({subscriber.place}) is not a job of this engine; decorate it with this engine's "
+                "decorators, or give the engine its Registry"
+            )
 
     def _sending(self, sink: Sink) -> Job[[Event], None]:
         return self._sinks.job(sink)
@@ -570,6 +579,8 @@ class Backburner(Periodic, Handling, Generic[S]):
     async def _start(self, settings: config.Settings) -> None:
         if self._engine is not None:
             raise AlreadyRunning
+        for subscriber in self._subscribers:
+            self._check_handler(subscriber)  # a registry's may be over a job of another
         # Its loops outlive whatever it is entered in.
         with uncorrelated():
             engine = self._engine = Engine(settings, self._kinds, self._extras, self._kit, self._told)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
-from backburner.errors import CallRefused, InvalidArguments, InvalidOption
+from backburner.errors import CallRefused, DuplicateKind, InvalidArguments, InvalidOption
 from backburner.events.event import Event
 from backburner.events.naming import check_patterns
 from backburner.events.sinks.sink import named
@@ -67,7 +67,8 @@ class Handling(Declares):
         been handed. From the first start on, events are kept for it also while no node runs, for as long as events are
         kept (`keep`, 7 days). The jobs of handlers cause events too; those no handler is handed.
 
-        Raises `UnknownEvent`, `InvalidOption`, `InvalidArguments` for what does not take an event, `DuplicateSubscription`.
+        Raises `UnknownEvent`, `InvalidOption`, `InvalidArguments` for what does not take an event, `DuplicateSubscription`,
+        `UnknownKind` for a job of another engine; of another registry, once the engine starts.
         """
         if not names:
             raise InvalidOption('on which events? write @bb.on("job.dead"); "*" is all', option="names")
@@ -76,6 +77,7 @@ class Handling(Declares):
         patterns = check_patterns(names)
 
         def declare(target: Any) -> Any:  # noqa: ANN401 - `On` says what
+            place = "" if to is None else f"the sink {to.name}"
             job = cast("Job[..., Any]", target) if isinstance(target, Job) else self.job(target)
             _check_takes_event(job)
             definition = job.definition
@@ -84,7 +86,7 @@ class Handling(Declares):
                     name=definition.kind if name is None else check_name(name, "name"),
                     patterns=patterns,
                     kind=definition.kind,
-                    place=f"{definition.place}, on {', '.join(patterns)}",
+                    place=f"{place or definition.place}, on {', '.join(patterns)}",
                     call=job,
                 )
             )
@@ -125,7 +127,12 @@ class Sinks:
 
         # The sink gives up by itself, in words of its own; a run that outlives that hangs.
         declare = self._declaring.job(name=sink.name, retry=sink.retry, timeout=2 * sink.timeout, breaker=sink.breaker)
-        job = declare(send)
+        try:
+            job = declare(send)
+        except DuplicateKind:
+            raise DuplicateKind(
+                f'{sink.name} is declared twice: use the one sink for both, or give this one another name: name="…"'
+            ) from None
         self._jobs[id(sink)] = sink, job
         return job
 

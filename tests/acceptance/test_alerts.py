@@ -356,7 +356,8 @@ def test_what_cannot_be_read_is_shown() -> None:
 
 def test_what_is_no_place_to_tell() -> None:
     """A plain function, a text, a job that takes no event, one that is named twice; two alerts of one name."""
-    bb, shop = Backburner("memory://"), Shop()
+    shop = Shop()
+    bb = Backburner("memory://", jobs=[shop.jobs])
 
     async def plain(event: Event) -> None: ...
 
