@@ -29,6 +29,8 @@ __all__ = ["Relay"]
 
 #: Events of one subscription in one step.
 BATCH = 500
+#: Characters of events' data in one step, over all subscriptions: what a store takes long over, it would be given for ever.
+PORTION = 8 * 1024 * 1024
 #: Seconds between two looks: many writes are followed by one.
 PAUSE = 0.02
 #: A subscription is entered anew so many times in its ttl, so that it is not forgotten.
@@ -140,8 +142,15 @@ class Relay:
         subscriber = self._subscribers.get(received.name)
         jobs: list[NewJob] = []
         numbers: list[int] = []
+        upto, done = received.upto, received.cursor
+        room = PORTION // len(pulled.received)
         if subscriber is not None:
             for record in received.events:
+                if room <= 0:
+                    upto = done
+                    break
+                room -= len(record.data)
+                done = record.number
                 event = event_of(pulled.log, record)
                 if record.name.startswith("job.") and event.data.get("kind") in self._handling:
                     continue  # else handlers of `job.*` would feed each other for ever
@@ -149,7 +158,7 @@ class Relay:
                 if job is not None:
                     jobs.append(job)
                     numbers.append(record.number)
-        made = Confirmation(name=received.name, cursor=received.cursor, upto=received.upto, jobs=tuple(jobs))
+        made = Confirmation(name=received.name, cursor=received.cursor, upto=upto, jobs=tuple(jobs))
         return made, numbers
 
     def _job(self, subscriber: Subscriber, event: Event) -> NewJob | None:

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from backburner.backends import urls
 from backburner.errors import CallRefused
+from backburner.events import relay
 from backburner.events.relay import PAUSE, Relay
 from backburner.events.subscribers import Subscriber, Subscribers
 from backburner.model.clock import SECOND
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from backburner.events.event import Event
     from backburner.ports.backend import Backend
+    from backburner.ports.events import Confirmation, Confirmed
 
 
 class Node:
@@ -165,6 +167,28 @@ async def test_more_than_one_step_takes(post: Post) -> None:
     await post.publish(*("order.a" for _ in range(1_200)))
     await node.work()
     assert len(node.stored) == len({*node.stored}) == 1_200
+
+
+async def test_large_events_are_handed_over_in_portions(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a store which takes long over many of them is not given the same again and again."""
+    monkeypatch.setattr(relay, "PORTION", 1_000)
+    node = post.node()
+    await node.relay.start()
+    large = [NewEvent(name="order.a", data=f'{{"text":"{"x" * 400}"}}') for _ in range(5)]
+    await post.backend.events.append([*large, NewEvent(name="order.a", data=f'{{"text":"{"x" * 4_000}"}}')])
+    sizes: list[int] = []
+    store = node.relay._store
+    counting = Overtaken(store, store.pull)
+
+    async def confirm(confirmations: Sequence[Confirmation]) -> Confirmed:
+        sizes.extend(len(each.jobs) for each in confirmations if each.jobs)
+        return await store.confirm(confirmations)
+
+    counting.confirm = confirm
+    node.relay._store = counting  # type: ignore[assignment]
+    await node.work()
+    assert node.stored == ["1", "2", "3", "4", "5", "6"]
+    assert sizes == [3, 3]
 
 
 async def test_lost_events_are_told_once(post: Post) -> None:
