@@ -290,7 +290,6 @@ async def test_handlers_are_not_handed_what_handlers_cause(bb: Backburner) -> No
     assert {event.data["kind"] for event in [*told.events, *other.events] if event.name.startswith("job.")} == {"work"}
 
 
-@pytest.mark.xfail(reason="the limit of a subject's lane is declared at the start alone", strict=True)
 async def test_a_handler_that_comes_while_the_engine_runs(bb: Backburner) -> None:
     """It is entered at once, and its subjects keep their order like those of others."""
     told, gauge = Told(), Gauge()
