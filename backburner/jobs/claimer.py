@@ -31,17 +31,26 @@ class Claimer:
 
     A queue may hold work after a hint, after a job of it was stored here, when the store said so, and when its last
     claim was filled. A request is booked on the slot ledger until its answer comes, so a birth cannot take the same
-    slot. Claims that arrive are started at once.
+    slot. Claims that arrive are started at once. ``ask`` has it asked for a request, ``claimed`` hears that some arrived.
     """
 
     def __init__(
-        self, kinds: Kinds, slots: Slots, executor: Executor, *, node: Identity, ask: Callable[[], None], kit: Kit
+        self,
+        kinds: Kinds,
+        slots: Slots,
+        executor: Executor,
+        *,
+        node: Identity,
+        ask: Callable[[], None],
+        claimed: Callable[[], None],
+        kit: Kit,
     ) -> None:
         self._kinds = kinds
         self._slots = slots
         self._executor = executor
         self._node = node
         self._ask = ask
+        self._claimed = claimed
         self._clock = kit.clock
         self._listener = kit.listener
         self._worth = set(slots.limits)
@@ -131,6 +140,8 @@ class Claimer:
             self._worth.update(request.queues)
             return
         wanted = dict(request.queues)
+        if batch.claims:
+            self._claimed()
         for claim in batch.claims:
             self._slots.take(claim.queue)
             wanted[claim.queue] -= 1

@@ -245,12 +245,15 @@ class Client:
                 midwife.expect(queue, delay)
         if len(born) < len(jobs):
             self._hints.tell(Hint.JOBS)
+        else:
+            self._hints.wrote()
 
     def _tell(self, jobs: Sequence[NewJob], answer: GroupAnswer) -> None:
         """Let those who watch know which jobs of a group are new; in a caller's transaction, which may yet be rolled back."""
         new = [job for job, (_, existed) in zip(jobs, _stored(jobs, answer), strict=True) if not existed]
-        for stored in self._hooks.stored:
-            stored(new)
+        if new:
+            for stored in self._hooks.stored:
+                stored(new)
 
     def dropped(self, jobs: Sequence[NewJob], tokens: Mapping[str, int]) -> None:
         """Hear from the intake that a group was not written."""

@@ -27,7 +27,7 @@ class Hints:
     def __init__(self, notifier: Notifier, kit: Kit) -> None:
         #: Set once, before the start, where this node is to be told too.
         self.heard: Callable[[Hint], None] | None = None
-        #: Likewise told of every hint, at once: something was written here.
+        #: Likewise told, at once, that something was written here: with every hint, and where none is needed.
         self.told: Callable[[], None] | None = None
         self._here: set[Hint] = set()
         self._notifier = notifier
@@ -37,10 +37,14 @@ class Hints:
         self._again: set[Hint] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def tell(self, hint: Hint, *, here: bool = False) -> None:
-        """Send a hint, now or at the end of the pause that the last one began; with ``here``, this node hears it too."""
+    def wrote(self) -> None:
+        """Know that something was written here which no other node waits for."""
         if self.told is not None:
             self.told()
+
+    def tell(self, hint: Hint, *, here: bool = False) -> None:
+        """Send a hint, now or at the end of the pause that the last one began; with ``here``, this node hears it too."""
+        self.wrote()
         if here:
             self._here.add(hint)
         if hint in self._quiet:

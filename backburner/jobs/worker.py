@@ -143,7 +143,9 @@ class Worker:
             result_limit=plan.result_limit,
             kit=kit,
         )
-        self._claimer = Claimer(kinds, slots, self._executor, node=node, ask=self._settler.wake, kit=kit)
+        self._claimer = Claimer(
+            kinds, slots, self._executor, node=node, ask=self._settler.wake, claimed=hints.wrote, kit=kit
+        )
         self._settler.asker = self._claimer
         self.midwife = Midwife(slots, self._executor, self._claimer, node=node, kit=kit)
         self._steward = Steward(

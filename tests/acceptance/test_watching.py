@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
+
+import pytest
 
 from backburner import Backburner, Event, current_job
 from backburner.observability.correlation import correlated, correlation_id
 from backburner.ports.telemetry import Telemetry
+from backburner.testing.clock import FakeClock
 from tests.acceptance.eventful import Told, seen, standing
 
 if TYPE_CHECKING:
@@ -56,3 +60,28 @@ async def test_where_nothing_runs_a_later_handler_is_asked_for_too() -> None:
             return [each.name for each in await standing(bb)] == ["ship"]
 
         await seen(names)
+
+
+@pytest.mark.parametrize(("name", "delay"), [("job.enqueued", 0), ("job.claimed", 0), ("job.claimed", 1)])
+async def test_a_handler_does_not_wait_for_the_next_beat(name: str, delay: float) -> None:
+    """A job that was born running, or claimed alone, is told of at once, though it ends long afterwards."""
+    clock = FakeClock()
+    bb, release = Backburner("memory://", clock=clock), asyncio.Event()
+    told = Told()
+
+    @bb.on(name)
+    async def watch(event: Event) -> None:
+        told.add(event)
+
+    @bb.job
+    async def work() -> None:
+        await release.wait()
+
+    async with bb:
+        await clock.advance(1)
+        await bb.create_task(work(), delay=delay)
+        await clock.advance(delay)
+        for _ in range(20):
+            await clock.advance(0.1)
+        release.set()
+        assert told.names == [name]

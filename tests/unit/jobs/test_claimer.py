@@ -38,19 +38,23 @@ class Counter:
     def __init__(self, stage: Stage, limits: dict[str, int], total: int) -> None:
         self.slots = Slots(limits, total)
         self.executor = Started()
-        self.asks = 0
+        self.asks = self.claims = 0
         self.claimer = Claimer(
             stage.kinds,
             self.slots,
             cast("Executor", self.executor),
             node=stage.node,
             ask=self._ask,
+            claimed=self._know,
             kit=stage.kit,
         )
         self.claimer.start()
 
     def _ask(self) -> None:
         self.asks += 1
+
+    def _know(self) -> None:
+        self.claims += 1
 
     def request(self) -> ClaimRequest:
         request = self.claimer.request()
