@@ -1,7 +1,7 @@
 """Compare what a no-op job costs in machine instructions with another commit: `python bench/instructions.py cbaf107`.
 
-Counted by valgrind (which has to be installed), so that whatever else the machine does is of no matter: a run with few
-jobs and one with many, each in a process of its own; the difference is the jobs' own. Prints a line a store: the
+Counted by valgrind (which has to be installed), so that whatever else the machine does matters little, and from after the
+first jobs on, so that neither the start nor the imports count. Prints a line a store: the
 instructions a job here, those there, and their ratio.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
 COUNTED = HERE / "bench" / "counted.py"
-FEW, MANY = 500, 2_500
+JOBS = 1_000
 #: The least of so many counts: what goes by the clock, a beat or a look at the store, only ever adds to one.
 ROUNDS = 3
 _COUNT = re.compile(r"Collected : (\d+)")
@@ -56,23 +56,23 @@ def per_job(valgrind: str, checkout: Path, store: str, watched: str = "by-nobody
     """Return the instructions of a no-op job, stored and run; ``watched`` as `counted.py` knows it."""
     # The first run compiles what it imports and keeps that; it is not counted.
     _run([], checkout, store, 1, watched)
-    few, many = (min(_count(valgrind, checkout, store, jobs, watched) for _ in range(ROUNDS)) for jobs in (FEW, MANY))
-    return (many - few) / (MANY - FEW)
+    return min(_count(valgrind, checkout, store, watched) for _ in range(ROUNDS)) / JOBS
 
 
-def _count(valgrind: str, checkout: Path, store: str, jobs: int, watched: str) -> int:
-    told = _run([valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"], checkout, store, jobs, watched)
+def _count(valgrind: str, checkout: Path, store: str, watched: str) -> int:
+    counter = [valgrind, "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=/dev/null"]
+    told = _run(counter, checkout, store, JOBS, watched, tool("vgdb"))
     found = _COUNT.search(told)
     assert found is not None, told
     return int(found[1])
 
 
-def _run(counter: list[str], checkout: Path, store: str, jobs: int, watched: str) -> str:
+def _run(counter: list[str], checkout: Path, store: str, jobs: int, *watched: str) -> str:
     """Run the program on a checkout's package, in a new directory; return what was written to stderr."""
     fixed = {"PYTHONPATH": str(checkout), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": ""}
     with tempfile.TemporaryDirectory(prefix="instructions-") as directory:
         done = subprocess.run(
-            [*counter, sys.executable, COUNTED, store, str(jobs), watched],
+            [*counter, sys.executable, COUNTED, store, str(jobs), *watched],
             cwd=directory,
             env=os.environ | fixed,
             stderr=subprocess.PIPE,
