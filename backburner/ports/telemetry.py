@@ -102,7 +102,8 @@ class Listener(Protocol):
 class Telemetry:
     """Watches jobs come and go. What a subclass does not define costs nothing; what it raises is its own loss.
 
-    Everything is called on the engine's loop, on the hot path, and must not block.
+    Everything is called on the engine's loop, on the hot path, and must not block. Where a process stores by ``bb.blocking``
+    alone, that is the loop of a thread of its own.
     """
 
     def headers(self) -> Mapping[str, str]:
