@@ -96,7 +96,14 @@ INIT
 
 
 def run(app: str, folder: Path, *, logging: str, code: int = 0) -> Sequence[dict[str, Any]]:
-    """Run an app's work in a process of its own; return the events that Sentry was sent."""
+    """Run an app's work; return the events that Sentry was sent."""
+    done = perform(app, folder, logging=logging, code=code)
+    events: list[dict[str, Any]] = json.loads(done.stdout) if code == 0 else []
+    return events
+
+
+def perform(app: str, folder: Path, *, logging: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run an app's work in a process of its own, which ends with a code."""
     base = APP.replace("WORK", "work").replace("INIT", indent(INIT, "    "))
     text = f"{LOGGING[logging]}\n{base}\nasync def work():\n{app}\nasyncio.run(main())\n"
     program = folder / "app.py"
@@ -110,8 +117,7 @@ def run(app: str, folder: Path, *, logging: str, code: int = 0) -> Sequence[dict
         timeout=60,
     )
     assert done.returncode == code, done.stderr
-    events: list[dict[str, Any]] = json.loads(done.stdout) if code == 0 else []
-    return events
+    return done
 
 
 DEATHS = """
@@ -149,6 +155,16 @@ def test_one_event_for_each_dead_letter(tmp_path: Path, logging: str) -> None:
         ("error", "backburner.job", ["LookupError"]),
         ("error", "backburner.job", ["Reject"]),
     ]
+
+
+def test_structlog_writes_the_fields(tmp_path: Path) -> None:
+    """What passes through the standard library for Sentry's sake is in the log whole: who died, of what, and where."""
+    done = perform(DEATHS, tmp_path, logging="structlog")
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    deaths = [line for line in lines if line["event"] == "job.dead"]
+    assert [line["kind"] for line in deaths] == ["broken", "broken", "broken_thread", "rejected"]
+    assert all(line["level"] == "error" and line["id"] for line in deaths)
+    assert "no route for 1" in deaths[0]["exception"]
 
 
 @pytest.mark.parametrize("logging", LOGGING)
