@@ -19,11 +19,13 @@ class Concealed(Foreign):
 
     def __init__(self, told: Account, kind: type[BaseException]) -> None:
         super().__init__(told.message, told, kind)
-        self.__cause__ = _Above(told.traceback) if told.traceback else None
+        self.__cause__ = Original(told.traceback) if told.traceback else None
 
 
-class _Above(Exception):
-    """The traceback of the error itself."""
+class Original(Exception):
+    """The traceback of the error itself. Whoever reads a log sees the name."""
+
+    __module__ = "backburner"
 
     def __str__(self) -> str:
         return f"as it was raised, without its secrets:\n\n{self.args[0]}"

@@ -45,6 +45,7 @@ def test_it_says_the_same() -> None:
     shown = "".join(traceback.TracebackException.from_exception(told, capture_locals=True).format())
     assert SECRET not in shown
     assert "in raised" in shown
+    assert shown.startswith("backburner.Original: as it was raised, without its secrets:")
     assert told.__traceback__ is None
     assert told.__context__ is None
 
