@@ -242,11 +242,11 @@ class Engine:
         ending(self._publishing.stop)
         self._publishing.start()
         await self._exit.enter_async_context(self._extras.sinks())
-        await self._open_resources()
         if self._extras.subscribers:
-            # Also where nothing runs: what is published here is kept for the handlers elsewhere.
+            # Also where nothing runs: what is published here is kept for the handlers elsewhere. Resources may publish.
             await self._declare_order()
             await self._relay.start()
+        await self._open_resources()
         ending(self._watching.stop)
         self._watching.start()
         if self._worker is not None:

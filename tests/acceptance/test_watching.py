@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from backburner.testing.clock import FakeClock
 from tests.acceptance.eventful import Told, seen, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
 
 class Traced(Telemetry):
@@ -44,6 +45,26 @@ async def test_handlers_do_not_run_under_what_the_engine_was_entered_in() -> Non
     finally:
         await bb.__aexit__(None, None, None)
     assert carried == [{}]
+
+
+async def test_what_is_published_while_the_engine_starts_is_handled() -> None:
+    """By what ``lifespan=`` opens, at the very first start: the handlers have asked for it by then."""
+    told = Told()
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncGenerator[None]:
+        await bb.publish("shop.opened", {"number": 1})
+        yield
+
+    bb = Backburner("memory://", lifespan=lifespan)
+
+    @bb.on("shop.opened")
+    async def greet(event: Event) -> None:
+        told.add(event)
+
+    async with bb:
+        await told.count(1)
+    assert told.numbers == [1]
 
 
 async def test_where_nothing_runs_a_later_handler_is_asked_for_too() -> None:
