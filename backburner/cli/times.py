@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from backburner.model.clock import from_micros, instant
+from backburner.model.clock import SECOND, from_micros, instant
 from backburner.model.duration import about, parse
 
 if TYPE_CHECKING:
@@ -72,8 +72,10 @@ def iso(at: int | None) -> str:
 
 
 def ago(at: int, now: int) -> str:
-    """Write how far off an instant is: ``2h3m ago``, ``in 30s``."""
-    return f"{about(now - at)} ago" if at <= now else f"in {about(at - now)}"
+    """Write how far off an instant is: ``2h3m ago``, ``in 30s``; milliseconds only below one second."""
+    apart = abs(now - at)
+    told = about(apart if apart < SECOND else apart - apart % SECOND)
+    return f"{told} ago" if at <= now else f"in {told}"
 
 
 def _instant(day: datetime, zone: tzinfo | None) -> int:

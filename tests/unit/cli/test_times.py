@@ -94,3 +94,5 @@ def test_shown() -> None:
     assert iso(None) == ""
     assert ago(_NOW - 90 * SECOND, _NOW) == "1m30s ago"
     assert ago(_NOW + 90 * SECOND, _NOW) == "in 1m30s"
+    assert ago(_NOW - 2 * SECOND - 509_000, _NOW) == "2s ago"
+    assert ago(_NOW - 24_000, _NOW) == "24ms ago"
