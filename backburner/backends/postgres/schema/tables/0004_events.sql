@@ -12,9 +12,7 @@ CREATE TABLE {schema}.log (
     fillfactor = 25
 );
 
-INSERT INTO {schema}.log (name)
-SELECT string_agg(substr('0123456789abcdefghijklmnopqrstuvwxyz', 1 + floor(random() * 36)::integer, 1), '')
-FROM generate_series(1, 8);
+INSERT INTO {schema}.log (name) VALUES (left(gen_random_uuid()::text, 8));
 
 -- Events as they are written, in that order, until `seal` moves them to `events`. In a table of their own, since that costs
 -- writers least: a row without an index but one in their order. To number a row where it lies would write it anew all the
