@@ -132,7 +132,8 @@ class Client:
         parent = self.parent()
         each = cast("TaskOptions", options)
         try:
-            jobs = [self.orders.prepare(call, each, parent) for call in taken]
+            carried = self.orders.carry()
+            jobs = [self.orders.prepare(call, each, parent, carried=carried) for call in taken]
         except BaseException:
             take(taken)
             raise
@@ -250,7 +251,8 @@ class Client:
 
     def _tell(self, jobs: Sequence[NewJob], answer: GroupAnswer) -> None:
         """Let those who watch know which jobs of a group are new; in a caller's transaction, which may yet be rolled back."""
-        new = [job for job, (_, existed) in zip(jobs, _stored(jobs, answer), strict=True) if not existed]
+        known = answer.holders.keys() | set(answer.duplicates)
+        new = [job for job in jobs if job.id not in known] if known else jobs
         if new:
             for stored in self._hooks.stored:
                 stored(new)

@@ -89,9 +89,11 @@ class Orders:
         parent: Parent | None = None,
         *,
         heir: Heir | None = None,
+        carried: Mapping[str, str] | None = None,
     ) -> NewJob:
         """Make the job of a call; a child of ``parent`` has the id that it had in the parent's earlier runs.
 
+        ``carried`` is what `carry` answered, for calls that are prepared together.
         It inherits the headers of its parent, or of the run ``heir`` without being its child. Raises `CallRefused`.
         """
         if type(call) is not Call:
@@ -116,7 +118,8 @@ class Orders:
             )
         declared = definition.options
         headers = None
-        carried = self._hooks.carry()
+        if carried is None:
+            carried = self._hooks.carry()
         if carried or self._headers is not None or parent is not None or heir is not None:
             headers = self._headers_for(heir or parent, carried)
         if not options and parent is None and declared.unique is None and declared.lanes is None:
@@ -131,6 +134,10 @@ class Orders:
                 headers=headers,
             )
         return self._prepare_with(call, args, options, parent, headers)
+
+    def carry(self) -> Mapping[str, str]:
+        """Return what travels with each job that is prepared here and now."""
+        return self._hooks.carry()
 
     def follow_up(self, call: Call[Any], options: CallOptions, run: Heir) -> NewJob:
         """Make the job that follows a run: no child of it, but with the headers that a child would have."""

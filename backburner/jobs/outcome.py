@@ -53,10 +53,13 @@ __all__ = [
     "with_effects",
 ]
 
+#: Python looks the members of an enumeration up anew each time.
+_COMPLETED = JobState.COMPLETED
+
 
 def completed(claim: Claim, result: str) -> Settlement:
     """Settle a run that returned; ``result`` is JSON text."""
-    return Settlement(id=claim.id, token=claim.token, state=JobState.COMPLETED, result=result)
+    return Settlement(id=claim.id, token=claim.token, state=_COMPLETED, result=result)
 
 
 def with_effects(

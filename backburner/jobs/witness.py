@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Witness"]
 
+#: Python looks the members of an enumeration up anew each time.
+_COMPLETED = JobState.COMPLETED
 _decode_headers = msgspec.json.Decoder(dict[str, str]).decode
 
 
@@ -43,9 +45,10 @@ class Witness:
     def settled(self, job: Subject, settlement: Settlement, error: BaseException | None) -> None:
         """Hear of a settlement."""
         state = settlement.state
-        for settled in self._hooks.settled:
-            settled(job, settlement)
-        if state is JobState.COMPLETED:
+        if self._hooks.settled:
+            for settled in self._hooks.settled:
+                settled(job, settlement)
+        if state is _COMPLETED:
             self.completed += 1
             if settlement.jobs:
                 for stored in self._hooks.stored:

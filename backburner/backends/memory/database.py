@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["Ear", "MemoryDatabase", "Node"]
 
 
+#: Python looks the members of an enumeration up anew each time.
+_DEAD = JobState.DEAD
+
+
 class Node:
     """A published node, the moment its lease ends, whether it was asked to drain, and whether it is known to have died."""
 
@@ -167,7 +171,7 @@ class MemoryDatabase:
 
     def file(self, row: Row, now: int) -> None:
         """Enter an ended row among those to be pruned."""
-        if row.state is JobState.DEAD:
+        if row.state is _DEAD:
             self.letters[row.job.id] = row
         self._stamp = row.stamp = stamp = self._stamp + 1
         self.ended[row.state].put((row.ended_at or now, row.job.id, stamp, row), now)
