@@ -51,7 +51,8 @@ UNBOUNDED = re.compile(r'redis\.call\(\s*"Z(REV)?RANGEBY(LEX|SCORE)"(?![^\n]*"LI
 #: there are; and one tries every command to no effect.
 WHOLE = {
     *("nodes_beat.lua", "read_export.lua", "queues_list.lua", "nodes_find.lua", "try.lua"),
-    *("read_limits.lua", "read_cells.lua", "read_locks.lua", "read_subscriptions.lua"),
+    *("read_limits.lua", "read_cells.lua", "read_locks.lua"),
+    *("read_subscriptions.lua", "subscribing.lua"),
 }
 
 

@@ -123,14 +123,7 @@ end
 
 -- Forget the subscriptions under whose name nobody subscribed for so long as they said.
 local function prune_subscriptions()
-    local names = {}
-    local all = redis.call("HGETALL", SUBSCRIPTIONS)
-    for at = 1, #all, 2 do
-        local subscription = cmsgpack.unpack(all[at + 1])
-        if subscription.seen_at <= NOW - subscription.ttl then
-            names[#names + 1] = all[at]
-        end
-    end
+    local names = forgotten(SUBSCRIPTIONS, NOW)
     for _, name in ipairs(names) do
         redis.call("HDEL", SUBSCRIPTIONS, name)
     end

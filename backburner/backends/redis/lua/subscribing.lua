@@ -20,3 +20,16 @@ local function ask_anew(asked, subscriptions)
         redis.call("HSET", asked, pattern, "")
     end
 end
+
+-- Return the names under which nobody subscribed for so long as they said.
+local function forgotten(subscriptions, moment)
+    local names = {}
+    local all = redis.call("HGETALL", subscriptions)
+    for at = 1, #all, 2 do
+        local subscription = cmsgpack.unpack(all[at + 1])
+        if subscription.seen_at <= moment - subscription.ttl then
+            names[#names + 1] = all[at]
+        end
+    end
+    return names
+end

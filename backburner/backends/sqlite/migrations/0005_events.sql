@@ -37,8 +37,7 @@ CREATE TABLE backburner_log (
 ) STRICT;
 
 INSERT INTO backburner_log (one, name, pruned)
-SELECT 1, group_concat(substr('0123456789abcdefghijklmnopqrstuvwxyz', 1 + abs(random() % 36), 1), ''), 0
-FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 8) SELECT i FROM n);
+VALUES (1, lower(hex(randomblob(4))), 0);
 
 -- It was told that the node is lost.
 ALTER TABLE backburner_nodes ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
