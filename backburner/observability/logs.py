@@ -67,8 +67,9 @@ class LogListener:
     """A `Listener` that logs: event = the signal's name, fields as structured fields.
 
     Fields may be `datetime`, `timedelta`, mappings and errors: they are written for people. ``attempt`` and ``attempts``
-    are the run's number and how many the policy allows. Of a store that is waited for the first failure of each loop is
-    told, then each time that their number has doubled; the others are for debugging.
+    are the run's number and how many the policy allows. Where a ``cause`` has the error's words, they are not written
+    twice. Of a store that is waited for the first failure of each loop is told, then each time that their number has
+    doubled; the others are for debugging.
     """
 
     __slots__ = ()
@@ -78,7 +79,7 @@ class LogListener:
         record = _RECORDS[signal]
         if signal is Signal.STORE_WAITING and not _is_told(fields.get("failures")):
             record = record._replace(level="debug")
-        if error is not None:
+        if error is not None and not fields.get("cause"):
             fields["error"] = _described(error)
         emit(record.logger, record.level, signal.value, fields, error=error if record.traceback else None)
 

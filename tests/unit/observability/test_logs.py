@@ -46,10 +46,11 @@ def test_retry_is_a_warning_without_traceback(caplog: pytest.LogCaptureFixture) 
 
 
 def test_death_is_an_error_with_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    """A death is an ERROR with its traceback."""
+    """A death is an ERROR with its traceback; its cause is told once."""
     error = _failure()
-    LogListener()(Signal.JOB_DEAD, error=error, kind="charge", id="a1", fingerprint="9f3a1c")
+    LogListener()(Signal.JOB_DEAD, error=error, kind="charge", id="a1", cause="ValueError: no route")
     record = caplog.records[0]
+    assert record.getMessage() == 'job.dead kind=charge id=a1 cause="ValueError: no route"'
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None
     assert record.exc_info[1] is error
