@@ -376,7 +376,7 @@ class Backburner(Periodic, Handling, Generic[S]):
         It is stored if a handler (`on`), a reader (`events`) or anybody else's subscription asks for its name, else it costs
         no write. ``data`` is an object of what JSON gives back equal, at most 64 KiB. Events of one ``subject`` keep
         their order. The second of one ``id`` is not stored, so a publisher that may have been interrupted repeats
-        safely. With ``tx``, your own connection to the same store in a transaction, the event is that transaction's:
+        safely: a job that runs again publishes again, unless it gives one, such as its own id. With ``tx``, your own connection to the same store in a transaction, the event is that transaction's:
         rolled back, it never was.
 
         Raises `InvalidEvent`, `InvalidOption`, `TransactionRefused`, `StoreError`, and `NotRunning` on another loop than the
@@ -401,11 +401,13 @@ class Backburner(Periodic, Handling, Generic[S]):
 
         Names as in `on`; none are all. Under the name of a ``subscription`` events are kept while nobody reads, for as long
         as events are kept, and reading goes on where the last reader of that name stopped, in whichever process: an
-        event counts as done once the next is asked for, so the last one may come again. Without a name events are kept
+        event counts as done once the next is asked for, and that is written once a second, so the last ones, a hundred
+        at most, may come again. Without a name events are kept
         from the first `anext` to the end of the loop. ``after`` is an `Event.cursor` to go on after instead; ``subject``
         leaves out all others.
 
-        Raises `UnknownEvent`, and while reading `InvalidCursor`, `EventsGone` when it was too slow, `StoreError`.
+        Raises `UnknownEvent`, and while reading `InvalidCursor`, `EventsGone` when it was too slow, `StoreError`, and
+        `NotRunning` once the engine stops, or on another loop than the engine's.
         """
         patterns = check_patterns(names)
         return self._running().events(patterns, subject=subject, subscription=subscription, after=after)
@@ -413,8 +415,10 @@ class Backburner(Periodic, Handling, Generic[S]):
     def listen(self, *names: str) -> Callable[[Callable[[Event], T]], Callable[[Event], T]]:
         """Have a function called on the loop, in this process, as things happen: ``@bb.listen("job.dead", "breaker.*")``.
 
-        For nothing: no store is asked and nothing is kept. It hears what this process does alone, and must not block;
-        what it raises is told to the log. Names as in `on`. Raises `UnknownEvent`, `InvalidOption`.
+        For nothing: no store is asked and nothing is kept. It hears what this process does alone (jobs that it stores, takes
+        and ends, its signals, and what it publishes outside of transactions), and must not block; what it raises is told
+        to the log. Names as in `on`. Raises `UnknownEvent`, also for events of which the store alone knows, and
+        `InvalidOption`.
         """
         patterns = check_patterns(names)
 

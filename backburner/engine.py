@@ -319,6 +319,7 @@ class Engine:
             after=after,
             ttl=self._event_ttl,
             clock=self._kit.clock,
+            loop=self.loop,
         ).events()
 
     async def drain(self) -> None:

@@ -53,6 +53,7 @@ class Following:
         after: str | None,
         ttl: int,
         clock: Clock,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._store = store
         self._reader = reader
@@ -66,6 +67,7 @@ class Following:
         self._after = after
         self._ttl = NAMELESS if self._nameless else ttl
         self._clock = clock
+        self._loop = loop
         #: When the subscription was made, by the store's clock: another moment is another subscription.
         self._created_at = 0
         self._removed = False
@@ -79,6 +81,8 @@ class Following:
         Raises `InvalidCursor`, `InvalidOption`, `EventsGone`, `SubscriptionNotFound`, `StoreError`, and `NotRunning` once
         the engine stops.
         """
+        if asyncio.get_running_loop() is not self._loop:
+            raise NotRunning("the engine runs on another event loop than this: read its events there")
         after = await self._start()
         staying: asyncio.Task[None] | None = None
         try:

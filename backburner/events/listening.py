@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from backburner.errors import InvalidOption
+from backburner.errors import InvalidOption, UnknownEvent
 from backburner.events.event import Event
 from backburner.model.catalogue import BUILT_IN
 from backburner.model.clock import SECOND, from_micros
 from backburner.model.event import matches
 from backburner.model.job import Ending, JobState
+from backburner.ports.telemetry import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from backburner.model.clock import Clock
     from backburner.model.event import NewEvent
     from backburner.model.job import Claim, JobRecord, NewJob, Settlement
-    from backburner.ports.telemetry import Hooks, Signal
+    from backburner.ports.telemetry import Hooks
 
 __all__ = ["Listening", "settled_as"]
 
@@ -44,6 +45,11 @@ _STATES = {
     JobState.CANCELLED: "job.cancelled",
     JobState.DEAD: "job.dead",
 }
+#: The engine's own events that are told in the process: of the others the store alone knows.
+HEARD = frozenset(
+    {"job.enqueued", "job.claimed", *_STATES.values(), *_ENDINGS.values()}
+    | {signal.value for signal in Signal if signal.value in BUILT_IN and not signal.value.startswith("job.")}
+)
 #: Which field of a signal names what it tells of.
 _SUBJECTS = ("id", "schedule", "breaker", "budget", "lock", "alert", "subscription", "node")
 
@@ -66,22 +72,23 @@ class Listening:
         self._clock = clock
         self._heard: list[tuple[tuple[str, ...], Callable[[Event], object]]] = []
 
-    def add(self, patterns: tuple[str, ...], fn: Callable[[Event], object]) -> Callable[[], None]:
-        """Have a function called for what matches; returns what ends that. Raises `InvalidOption`."""
+    def add(self, patterns: tuple[str, ...], fn: Callable[[Event], object]) -> None:
+        """Have a function called for what matches. Raises `InvalidOption`, and `UnknownEvent` for what it would never hear."""
         if not callable(fn) or inspect.iscoroutinefunction(fn):  # type: ignore[redundant-expr]  # as given
             raise InvalidOption(
                 f"{fn!r} cannot listen: a listener is a plain function, called on the loop, that must not block; "
                 "for work write @bb.on(…), whose handlers are jobs",
                 option="listener",
             )
-        entry = (patterns, fn)
-        self._heard.append(entry)
-
-        def end() -> None:
-            if entry in self._heard:
-                self._heard.remove(entry)
-
-        return end
+        for pattern in patterns:
+            meant = [name for name in BUILT_IN if matches(pattern, name)]
+            if meant and HEARD.isdisjoint(meant):
+                raise UnknownEvent(
+                    f"a listener hears what its own process does, and {pattern!r} is not told there: handle it by "
+                    f'@bb.on("{pattern}"), or read it by bb.events("{pattern}")',
+                    option="names",
+                )
+        self._heard.append((patterns, fn))
 
     def tell(self, name: str, subject: str, data: Mapping[str, Any], *, event_id: str = "") -> None:
         """Call those who listen for a name."""

@@ -49,6 +49,7 @@ class Desk:
             after=None,
             ttl=3600 * SECOND,
             clock=self.clock,
+            loop=asyncio.get_running_loop(),
         ).events()
 
     async def publish(self, *names: str) -> None:
