@@ -136,8 +136,9 @@ class Engine:
         self._joined = Joined(self._backend.transactions)
         self._ids = Ids(kit.clock)
         self._orders = Orders(kinds, self._ids, argument_limit=ARGUMENT_LIMIT, headers=extras.headers, hooks=kit.hooks)
-        # Without those who watch: a handler's job must not carry the trace of whoever has entered the engine.
-        self._event_orders = Orders(kinds, self._ids, argument_limit=ARGUMENT_LIMIT, headers=extras.headers)
+        # A handler's job carries nothing: neither the trace of whoever has entered the engine, nor what the app says of a
+        # request, since none is around.
+        self._event_orders = Orders(kinds, self._ids, argument_limit=ARGUMENT_LIMIT)
         self._handles = Handles(self._backend.reader, self._cancel, self._joined, kit=kit)
         self._worker = self._make_worker() if settings.run else None
         self.client = Client(

@@ -81,6 +81,8 @@ class Orders:
         self._argument_limit = argument_limit
         self._headers = headers
         self._hooks = Hooks() if hooks is None else hooks
+        #: What was carried last, and as the text that jobs have of it.
+        self._carried: tuple[Mapping[str, str], str | None] = {}, None
 
     def prepare(
         self,
@@ -204,6 +206,14 @@ class Orders:
         return Ids.derived(parent.created_at, parent.id, kind, "args", args, str(parent.ordinal(kind, args)))
 
     def _headers_for(self, heir: Heir | None, carried: Mapping[str, str]) -> str | None:
+        if heir is None and self._headers is None:
+            if carried is not self._carried[0]:
+                # Calls that are prepared together carry the same.
+                self._carried = carried, self._written(None, carried)
+            return self._carried[1]
+        return self._written(heir, carried)
+
+    def _written(self, heir: Heir | None, carried: Mapping[str, str]) -> str | None:
         headers = {**heir.headers, **carried} if heir is not None else dict(carried)
         if self._headers is not None:
             own = self._headers()

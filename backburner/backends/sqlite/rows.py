@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["is_plain", "write_jobs"]
 
 _PLAIN = load("insert_plain")
+_HEADED = load("insert_headed")
 _FULL = load("insert_full")
 _LINKED = load("insert_linked")
 _REVIVE = load("revive")
@@ -41,16 +42,16 @@ def write_jobs(
 
     What is refused for its content is undone; any other error ends the whole transaction.
     """
-    plain = [(job.id, job.kind, job.queue, job.args, job.priority) for job in waiting if is_plain(job)]
+    plain, headed = _simple(waiting)
     full = [_row(job, now, token) for job, token in born if not _is_linked(job)]
     linked = [_linked_row(job, now, token) for job, token in born if _is_linked(job)] if len(full) < len(born) else []
-    if len(plain) < len(waiting):
+    if len(plain) + len(headed) < len(waiting):
         others = [job for job in waiting if not is_plain(job)]
         full += [_row(job, now, None) for job in others if not _is_linked(job)]
         linked += [_linked_row(job, now, None) for job in others if _is_linked(job)]
-    statements: list[Statement] = []
-    if plain:
-        statements.append((_PLAIN, {"now": now, "jobs": to_json(plain)}))
+    statements: list[Statement] = [
+        (sql, {"now": now, "jobs": to_json(rows)}) for sql, rows in ((_PLAIN, plain), (_HEADED, headed)) if rows
+    ]
     if full:
         statements.append((_FULL, {"now": now, "node": node, "jobs": to_json(full)}))
     if linked:
@@ -69,6 +70,19 @@ def write_jobs(
         yield from _together(statements)
 
 
+def _simple(waiting: Sequence[NewJob]) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """Return the rows of jobs with nothing but arguments, and of those with headers beside them."""
+    simple = [job for job in waiting if is_plain(job)]
+    plain: list[tuple[object, ...]] = [
+        (job.id, job.kind, job.queue, job.args, job.priority) for job in simple if job.headers is None
+    ]
+    if len(plain) == len(simple):
+        return plain, []
+    return plain, [
+        (job.id, job.kind, job.queue, job.args, job.priority, job.headers) for job in simple if job.headers is not None
+    ]
+
+
 def _together(statements: Sequence[Statement]) -> Steps[None]:
     # One statement that fails undoes itself; several need a point to go back to.
     yield "SAVEPOINT rows", {}
@@ -84,7 +98,7 @@ def _together(statements: Sequence[Statement]) -> Steps[None]:
 
 
 def is_plain(job: NewJob) -> bool:
-    """Tell whether a job waits in line from now on and leaves everything else at its default."""
+    """Tell whether a job waits in line from now on and leaves everything else but its headers at its default."""
     return (
         job.delay <= 0
         and job.at is None
@@ -94,7 +108,9 @@ def is_plain(job: NewJob) -> bool:
         and job.retry is None
         and not job.tags
         and not job.gate
-        and not _is_linked(job)
+        and job.parent is None
+        and job.unique is None
+        and not job.lanes
     )
 
 
