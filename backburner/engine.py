@@ -465,6 +465,8 @@ class Engine:
             found = f"the store could not be examined: {str(error) or type(error).__name__}"
             findings = (Finding(check="examination", level=Level.WARNING, found=found),)
         for finding in findings:
+            if finding.check == "nodes" and self._worker is not None:
+                continue  # that nobody runs what waits is over with this very start
             if finding.level is not Level.GOOD and finding.check not in self._told:
                 self._told.add(finding.check)
                 self._kit.listener(Signal.STORE_FINDING, check=finding.check, found=finding.found, mend=finding.mend)

@@ -44,7 +44,7 @@ class Subscribers:
         if other is not subscriber:
             raise DuplicateSubscription(
                 f"subscription {subscriber.name!r} is declared twice: {other.place} and {subscriber.place}; give one "
-                'another name: @bb.on("…", name="…"), or name all its events in one'
+                'another name, by name="…", or name all its events in one'
             )
         for told in self.changed:
             told()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
 
@@ -30,6 +31,10 @@ _decode_event = msgspec.msgpack.Decoder(tuple[int, str | None, str, str, str]).d
 _decode_subscription = msgspec.msgpack.Decoder(_Subscription).decode
 
 
+#: An escaped slash; an escaped backslash before it is passed over, and stays.
+_ESCAPED = re.compile(r"(\\\\)|\\/")
+
+
 def log_name() -> str:
     """Draw a name for a log."""
     return "".join(secrets.choice(_LETTERS) for _ in range(_NAME))
@@ -38,7 +43,12 @@ def log_name() -> str:
 def event(number: int, value: bytes) -> EventRecord:
     """Return an event as it is read."""
     time, event_id, name, subject, data = _decode_event(value)
-    return EventRecord(number=number, id=event_id, name=name, subject=subject, time=time, data=data)
+    return EventRecord(number=number, id=event_id, name=name, subject=subject, time=time, data=_plain(data))
+
+
+def _plain(data: str) -> str:
+    """Return JSON text without the escapes of slashes, which scripts write and no other store does."""
+    return _ESCAPED.sub(lambda found: found[1] or "/", data) if "\\/" in data else data
 
 
 def subscription(name: str, value: bytes) -> SubscriptionRecord:

@@ -88,7 +88,7 @@ async def _list(asked: _Asked, how: Mode, url: str | None) -> None:
     if said:
         note(said)
     if not count:
-        rule = "" if said else f"; what a subscription asks for is stored, and always {', '.join(KEPT)}"
+        rule = "" if said else f"; stored are {', '.join(KEPT)} and what a subscription asks for"
         raise Failed(f"no event matches{rule}", Exit.NOTHING)
     if found.more:
         note(f"the newest {count:,}; there are more: --limit")

@@ -195,7 +195,7 @@ def test_what_nobody_asks_for(run: Run) -> None:
 def test_no_event(run: Run) -> None:
     """Where there is none, what would be is said."""
     answer = run("events", "list")
-    said = "Error: no event matches; what a subscription asks for is stored, and always operator.*\n"
+    said = "Error: no event matches; stored are operator.* and what a subscription asks for\n"
     assert (answer.code, answer.out, answer.err) == (3, "", said)
 
 

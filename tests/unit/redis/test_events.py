@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from backburner.backends.redis import recording
 from backburner.backends.redis.backend import RedisBackend
 from backburner.errors import StoreFull
 from backburner.model.clock import SECOND
@@ -302,3 +305,12 @@ async def test_a_full_store(opened: Opened, clock: FakeClock) -> None:
                 *"1234567",
             ]
             assert await backend.admin.prune(AT_ONCE, 100) > 10
+
+
+@pytest.mark.parametrize("value", ["x/y", "\\/", "\\\\//", "/", "a\\"])
+def test_slashes_are_told_as_other_stores_tell_them(value: str) -> None:
+    """Scripts escape slashes in JSON; what is read does not, and means the same."""
+    written = json.dumps({"value": value}).replace("/", "\\/")
+    read = recording.event(1, msgspec.msgpack.encode((0, None, "job.dead", "a", written))).data
+    assert json.loads(read) == {"value": value}
+    assert "\\/" not in read.replace("\\\\", "")
