@@ -136,8 +136,8 @@ class Engine:
         self._joined = Joined(self._backend.transactions)
         self._ids = Ids(kit.clock)
         self._orders = Orders(kinds, self._ids, argument_limit=ARGUMENT_LIMIT, headers=extras.headers, hooks=kit.hooks)
-        # A handler's job carries nothing: neither the trace of whoever has entered the engine, nor what the app says of a
-        # request, since none is around.
+        # A handler's job carries what the event does, and nothing else: neither the trace of whoever has entered the engine,
+        # nor what the app says of a request, since none is around.
         self._event_orders = Orders(kinds, self._ids, argument_limit=ARGUMENT_LIMIT)
         self._handles = Handles(self._backend.reader, self._cancel, self._joined, kit=kit)
         self._worker = self._make_worker() if settings.run else None
@@ -293,7 +293,8 @@ class Engine:
 
     async def publish(self, name: str, data: object, *, subject: str, event_id: str | None, tx: object) -> str:
         """Publish an event, in the caller's transaction where one is given; return its id."""
-        event = published(name, data, subject, event_id, secrets=self._settings.secrets)
+        carried = self._kit.hooks.carry()
+        event = published(name, data, subject, event_id, secrets=self._settings.secrets, carried=carried)
         if tx is not None:
             self._backend.transactions.is_open(tx)
             event_id = await self._publisher.publish_in(tx, event)
@@ -568,7 +569,7 @@ class Engine:
         log, _, number = event.cursor.partition("-")
         # Those that are due at once are claimed by their ids: in the order of their events.
         job_id = Ids.numbered(moment(event.time, "time"), int(number), log, subscriber.name)
-        job = self._event_orders.prepare(call, {"id": job_id})
+        job = self._event_orders.prepare(call, {"id": job_id}, heir=event if event.headers else None)
         if not event.subject:
             return job
         return structs.replace(job, lanes=(*job.lanes, lane_name(EVENT_LIMIT, f"{subscriber.name}/{event.subject}")))

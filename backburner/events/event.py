@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from backburner.errors import InvalidCursor
+from backburner.events.carrying import parted
 from backburner.model.clock import from_micros
 
 if TYPE_CHECKING:
@@ -33,18 +34,22 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
     #: Its place in the store's log: reading goes on after it.
     cursor: str
+    #: What travelled with it from whoever published it: a trace, a correlation id. Its handlers' jobs carry it on.
+    headers: dict[str, str] = {}
 
 
 def event_of(log: str, record: EventRecord) -> Event:
     """Return an event as it was read from a log."""
     cursor = cursor_of(log, record.number)
+    data, headers = parted(record.data)
     return Event(
         id=cursor if record.id is None else record.id,
         name=record.name,
         subject=record.subject,
         time=from_micros(record.time),
-        data=msgspec.json.decode(record.data, type=dict[str, Any]),
+        data=msgspec.json.decode(data, type=dict[str, Any]),
         cursor=cursor,
+        headers=headers,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from backburner.errors import InvalidOption, UnknownEvent
+from backburner.events.carrying import parted
 from backburner.events.event import Event
 from backburner.model.catalogue import BUILT_IN
 from backburner.model.clock import SECOND, from_micros
@@ -106,7 +107,8 @@ class Listening:
     def published(self, event: NewEvent, event_id: str) -> None:
         """Tell of what was published here."""
         if self._heard:
-            self.tell(event.name, event.subject, msgspec.json.decode(event.data), event_id=event_id)
+            data, _ = parted(event.data)
+            self.tell(event.name, event.subject, msgspec.json.decode(data), event_id=event_id)
 
     def join(self, hooks: Hooks, patterns: tuple[str, ...]) -> None:
         """Have the engine tell what these patterns may match; what nobody listens for costs nothing."""

@@ -14,6 +14,7 @@ from backburner.codec.plain import encode_plain
 from backburner.codec.secrecy import hidden
 from backburner.codec.values import same
 from backburner.errors import ArgumentNotStorable, InvalidEvent, NotRunning, StoreError, StoreRefused
+from backburner.events.carrying import CARRIED, is_laden, laden
 from backburner.events.naming import check_published
 from backburner.model.event import NewEvent
 from backburner.model.names import check_name
@@ -112,9 +113,17 @@ class Publisher:
 
 
 def published(
-    name: object, data: object, subject: object, event_id: object, *, secrets: Iterable[str] = ()
+    name: object,
+    data: object,
+    subject: object,
+    event_id: object,
+    *,
+    secrets: Iterable[str] = (),
+    carried: Mapping[str, str] | None = None,
 ) -> NewEvent:
     """Return what is published, checked, its secrets hidden for good: those that its type says, and those named.
+
+    ``carried`` is what travels with it.
 
     Raises `InvalidEvent` or `InvalidOption`.
     """
@@ -132,6 +141,9 @@ def published(
             f"{checked} cannot be published: its data is an object, values by name, such as "
             f'{{"total": 12}}, not {type(data).__name__}'
         )
+    if is_laden(text):
+        raise InvalidEvent(f"{checked} cannot be published: {CARRIED} is the engine's own name; call it otherwise")
+    text = laden(text, carried or {})
     return NewEvent(name=checked, subject=str(subject), data=text, id=None if event_id is None else str(event_id))
 
 

@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from backburner import (
     Backburner,
+    Event,
     Every,
     JobCancelled,
     JobDead,
@@ -280,6 +281,30 @@ async def test_a_request_and_its_jobs_share_an_id(bb: Backburner) -> None:
         made = other.headers["x-request-id"]
         assert other.text == f"{made},{made}"
         assert made != "abc"
+
+
+async def test_an_event_carries_its_request_on(bb: Backburner, traces: Traces) -> None:
+    """Its handlers work under the id that it was published under, in the same trace; each delivery shows neither in its data."""
+    traces.watch(bb)
+    seen: list[tuple[str | None, Event]] = []
+    done = asyncio.Event()
+
+    @bb.on("order.*")
+    async def handle(event: Event) -> None:
+        seen.append((correlation_id(), event))
+        done.set()
+
+    async with bb:
+        with correlated("abc"), traces.tracer.start_as_current_span("request"):
+            await bb.publish("order.paid", {"total": 12})
+        await done.wait()
+        await bb.drain()
+    ((under, event),) = seen
+    assert under == "abc"
+    assert event.data == {"total": 12}
+    assert event.headers["correlation_id"] == "abc"
+    assert ("process handle", "request") in traces.tree()
+    assert traces.traces() == 1
 
 
 async def test_the_log_tells_of_a_job_by_the_id_of_its_request(caplog: pytest.LogCaptureFixture) -> None:

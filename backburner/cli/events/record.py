@@ -9,6 +9,7 @@ import msgspec
 from backburner.cli.render import View
 from backburner.cli.times import iso
 from backburner.codec.marks import masked
+from backburner.events.carrying import parted
 from backburner.events.event import cursor_of
 from backburner.model.clock import SECOND
 
@@ -32,6 +33,11 @@ class Logged(NamedTuple):
         return cursor_of(self.log, self.record.number)
 
 
+def _shown(record: EventRecord) -> str:
+    data, _ = parted(record.data)
+    return masked(data)
+
+
 def _second(at: int) -> str:
     return iso(at - at % SECOND).replace(".000", "")
 
@@ -50,12 +56,12 @@ def _word(value: object) -> str:
 
 def _cells(event: Logged) -> tuple[str, ...]:
     record = event.record
-    return (_second(record.time), record.name, record.subject, _short(masked(record.data)))
+    return (_second(record.time), record.name, record.subject, _short(_shown(record)))
 
 
 def _fields(event: Logged) -> tuple[str, ...]:
     record = event.record
-    return (event.cursor, iso(record.time), record.name, record.subject, masked(record.data))
+    return (event.cursor, iso(record.time), record.name, record.subject, _shown(record))
 
 
 def _value(event: Logged) -> dict[str, object]:
@@ -66,7 +72,7 @@ def _value(event: Logged) -> dict[str, object]:
         "name": record.name,
         "subject": record.subject,
         "time": iso(record.time),
-        "data": msgspec.Raw(masked(record.data).encode()),
+        "data": msgspec.Raw(_shown(record).encode()),
     }
 
 

@@ -12,9 +12,11 @@ datacontenttype     ``application/json``
 data                ``Event.data``
 sequence            the number in the cursor, of 18 digits, so that text sorts as numbers do
 cursor              ``Event.cursor``, which reading can go on from
+traceparent         of the trace it was published in, if any; likewise ``tracestate``
 ==================  =================================================================
 
-``id`` and ``source`` together name an event; ``sequence`` is the extension of that name, ``cursor`` one of our own.
+``id`` and ``source`` together name an event; ``sequence``, ``traceparent`` and ``tracestate`` are the extensions of those
+names, ``cursor`` is one of our own.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ CONTENT_TYPE = "application/cloudevents+json"
 
 #: As many digits as a cursor has at most.
 _DIGITS = 18
+#: The extension for distributed tracing.
+_TRACING = ("traceparent", "tracestate")
 
 
 def attributes(event: Event) -> dict[str, str]:
@@ -52,7 +56,7 @@ def attributes(event: Event) -> dict[str, str]:
     }
     if not event.subject:
         del found["subject"]
-    return found
+    return found | {name: event.headers[name] for name in _TRACING if name in event.headers}
 
 
 def encode(event: Event) -> bytes:
