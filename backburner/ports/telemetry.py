@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -106,6 +106,9 @@ class Telemetry:
     alone, that is the loop of a thread of its own.
     """
 
+    #: What it raises is caught and told of, which costs a call more each time; false: it adds numbers, and raises nothing.
+    guarded: ClassVar[bool] = True
+
     def headers(self) -> Mapping[str, str]:
         """Return what is to travel with a job that is stored now, to its runs, its children and its follow-ups."""
         return {}
@@ -161,7 +164,7 @@ class Hooks:
         for name in self.__slots__:
             method = getattr(telemetry, name)
             if getattr(method, "__func__", method) is not getattr(Telemetry, name):
-                getattr(self, name).append(method if guard is None else guard(name, method))
+                getattr(self, name).append(guard(name, method) if guard is not None and telemetry.guarded else method)
 
     def carry(self) -> Mapping[str, str]:
         """Return what is to travel with what is stored, or run elsewhere, here and now."""
