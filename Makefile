@@ -46,6 +46,7 @@ chaos: $(DEV) ## run what the ordinary run tries in short: crowds of processes, 
 	BACKBURNER_TEST_CROWD=20000 $(BIN)/python -m pytest -s -o faulthandler_timeout=1200 tests/chaos/test_crowd.py
 	BACKBURNER_TEST_KILLS=10 $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/chaos/test_limits.py
 	BACKBURNER_TEST_TICKS=1000 $(BIN)/python -m pytest -s -o faulthandler_timeout=1200 tests/chaos/test_schedules.py
+	BACKBURNER_TEST_EVENTS=5000 $(BIN)/python -m pytest -s -o faulthandler_timeout=1200 tests/chaos/test_events.py
 	BACKBURNER_TEST_EXAMPLES=10 $(BIN)/python -m pytest -o faulthandler_timeout=3600 tests/contracts/test_machine.py
 
 check-zones: $(DEV) ## walk every minute about every change of every zone's clocks, 2024 to 2028 (a quarter of an hour)
