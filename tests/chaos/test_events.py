@@ -18,7 +18,7 @@ import pytest
 from backburner.model.query import JobFilter
 from tests.chaos.conftest import LEASE, passed
 from tests.chaos.history import check_claims, killed, opened, read
-from tests.chaos.programs.jobs import Plant, store_of
+from tests.chaos.programs.jobs import Plant
 from tests.chaos.programs.telling import KINDS, SUBJECTS, Telling
 
 if TYPE_CHECKING:
@@ -105,9 +105,6 @@ def check(folder: Path, found: dict[str, dict[str, JobRecord]]) -> None:
     Of each handler there is one job for each event, no more; those of one subject start in the order of their events, but
     for those whose node died, which lets the next ones by; and no two claims of one subject were live at a time.
     """
-    # Nodes of a PostgreSQL claim at once, each passing over rows that others have locked: of two jobs of one lane the second
-    # may then find the lane free first. It is rare, and seen here alone.
-    ordered = not store_of(folder).startswith("postgresql")
     history = read(folder)
     deaths = killed(history)
     published = {event["number"] for event in history if event["event"] == "published"}
@@ -123,7 +120,7 @@ def check(folder: Path, found: dict[str, dict[str, JobRecord]]) -> None:
                 firsts[event["subject"]].setdefault(event["job"], event["number"])
         assert len(firsts) == SUBJECTS
         for subject, order in firsts.items():
-            assert not ordered or [*order.values()] == sorted(order.values()), (kind, subject)
+            assert [*order.values()] == sorted(order.values()), (kind, subject)
     subjects = {event["job"]: event["subject"] for event in history if event["event"] == "follow"}
     runs: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
     for job in subjects:

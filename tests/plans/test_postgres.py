@@ -66,10 +66,10 @@ CROWD = (
     FROM generate_series(1, $2::bigint) AS i
     """,
     """
-    INSERT INTO {schema}.jobs (id, kind, queue, gate, priority, created_at, due_at, args, lanes)
+    INSERT INTO {schema}.jobs (id, kind, queue, gate, priority, created_at, due_at, args, lanes, turn)
     SELECT
         '0lane' || lpad(i::text, 10, '0'), 'kind', 'queue', 'lane:' || lane, i % 10, 1, $1::bigint * 0 + 1, '{}',
-        ARRAY[lane]
+        ARRAY[lane, 'turns'], hashtextextended('turns', hashtextextended('queue', 0))
     FROM generate_series(1, $2::bigint) AS i
     CROSS JOIN LATERAL (SELECT CASE WHEN i % 10 > 0 THEN 'full' ELSE 'shut/' || i END AS lane) AS named
     """,
@@ -222,6 +222,18 @@ async def _pass_lanes(backend: Backend) -> None:
     assert (await backend.jobs.settle("node", settlements)).stale == ()
 
 
+async def _take_turns(backend: Backend) -> None:
+    """Run one after another, of those who take turns at a lane where the crowd does too, which stands elsewhere."""
+    await backend.limits.declare({"turns": Limit(slots=1)})
+    await backend.jobs.enqueue([[_laned(number, "turns") for number in range(2)]])
+    demand = ClaimRequest(node="node", queues={"queue": 1}, limit=1, kinds=frozenset({"kind"}))
+    (first,) = (await backend.jobs.claim(demand)).claims
+    ended = Settlement(id=first.id, token=first.token, state=JobState.COMPLETED)
+    settled = await backend.jobs.settle("node", [ended], demand)
+    assert settled.batch is not None
+    assert [first.id, *(each.id for each in settled.batch.claims)] == ["2lane0", "2lane1"]
+
+
 async def _replay(backend: Backend) -> None:
     assert (await backend.admin.replay(_letters())).missed == ()
 
@@ -238,7 +250,7 @@ def _letters() -> list[Letter]:
     return [Letter(id=f"0ended{number:010}", token=0) for number in range(10, 301, 10)]
 
 
-OF_LANES = (_let_in, _turn_away, _stand_behind, _pass_lanes, _replay, _purge)
+OF_LANES = (_let_in, _turn_away, _stand_behind, _pass_lanes, _take_turns, _replay, _purge)
 
 
 @pytest.mark.parametrize("verb", [*VERBS, *OF_LANES], ids=lambda verb: verb.__name__.strip("_"))

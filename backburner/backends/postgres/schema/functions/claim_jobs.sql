@@ -10,6 +10,10 @@
 -- A job with lanes is handed out if none of them refuses it, else parked at the first that does; what it takes is not there
 -- for those after it. All lanes of a look at the line are asked for together, once it meets the first job that names any, and
 -- kept in arrays by position: an element is changed in place, where a document or a table would be written anew for each job.
+--
+-- Who passes a lane of one slot though another is before him (`yields`) is parked there, out of the way of those behind him, and
+-- is let in after a time. It is longer than that after which a claim that left the other in line, since the lane was locked, asks
+-- again: so that one finds nobody there, and the two do not keep one another waiting.
 CREATE OR REPLACE FUNCTION {schema}.claim_jobs(request json, asked text[], moment bigint) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
     -- Jobs that one claim parks, so that it does not take long.
@@ -77,12 +81,13 @@ DECLARE
     lane_steps bigint[] := '{}';
     lane_reserves bigint[] := '{}';
     -- How many permits were taken, whether jobs were parked there, and whether it was a permit that they were short of; and
-    -- whether it had room for one that a lane asked after it refused.
+    -- when to open it again, since it had room for one who was parked.
     lane_taken bigint[] := '{}';
     lane_parked boolean[] := '{}';
     lane_short boolean[] := '{}';
-    lane_left boolean[] := '{}';
+    lane_opens bigint[] := '{}';
     may_judge boolean;
+    yielding boolean;
     left_in_line boolean := false;
     lane text;
     at integer;
@@ -232,10 +237,10 @@ BEGIN
                         lane_deposits || array_agg(a.deposit), lane_marks || array_agg(a.mark),
                         lane_steps || array_agg(a.step), lane_reserves || array_agg(a.reserve),
                         lane_taken || array_agg(0::bigint), lane_parked || array_agg(false), lane_short || array_agg(false),
-                        lane_left || array_agg(false)
+                        lane_opens || array_agg(NULL::bigint)
                     INTO
                         lane_names, lane_locked, lane_slots, lane_permits, lane_deposits, lane_marks, lane_steps, lane_reserves,
-                        lane_taken, lane_parked, lane_short, lane_left
+                        lane_taken, lane_parked, lane_short, lane_opens
                     FROM ask_lanes(
                         ARRAY(SELECT unnest(each.all_lanes) EXCEPT SELECT unnest(lane_names)), each.all_failed, may_judge, moment
                     ) AS a;
@@ -243,6 +248,7 @@ BEGIN
                     FROM unnest(lane_names) WITH ORDINALITY AS l (name, nth);
                 END IF;
                 passed := '{}';
+                yielding := false;
                 FOREACH lane IN ARRAY each.lanes LOOP
                     at := (places_of_lanes ->> lane)::integer;
                     CONTINUE WHEN at IS NULL;
@@ -252,6 +258,14 @@ BEGIN
                         AND moment + lane_reserves[at] - greatest(lane_marks[at], moment) < lane_steps[at]
                     THEN
                         gate_to := 'lane:' || lane;
+                    ELSIF lane_slots[at] = 1 AND yields(
+                        lane, rooms[each.room], each.kind, each.priority, each.due_at, each.id, ids || turned_away)
+                    THEN
+                        gate_to := 'lane:' || lane;
+                        yielding := true;
+                        lane_opens[at] := least(lane_opens[at], moment + 2 * locked_for);
+                        -- The other may stand before the floors.
+                        left_in_line := true;
                     ELSE
                         passed := passed || at;
                     END IF;
@@ -289,9 +303,9 @@ BEGIN
                     CONTINUE;
                 ELSE
                     lane_parked[at] := true;
-                    lane_short[at] := lane_short[at] OR (lane_slots[at] <= 0) IS NOT TRUE;
+                    lane_short[at] := lane_short[at] OR NOT yielding AND (lane_slots[at] <= 0) IS NOT TRUE;
                     FOREACH at IN ARRAY passed LOOP
-                        lane_left[at] := true;
+                        lane_opens[at] := moment;
                     END LOOP;
                 END IF;
             END IF;
@@ -342,7 +356,7 @@ BEGIN
     END IF;
     IF cardinality(lane_names) > 0 THEN
         opens_more := keep_lanes(
-            lane_names, lane_taken, lane_marks, lane_parked, lane_short, lane_left, moment) OR opens_more;
+            lane_names, lane_taken, lane_marks, lane_parked, lane_short, lane_opens, moment) OR opens_more;
     END IF;
     IF cardinality(array_remove(permitted, NULL)) > 0 THEN
         UPDATE queues AS q SET meter = spent(q.rate, q.meter, moment, room.taken)

@@ -13,7 +13,8 @@ BEGIN
     FOR each IN
         SELECT image -> 'record' AS job, image -> 'record' ->> 0 AS id, image -> 'record' ->> 30 AS unique_key, image,
             ARRAY(SELECT json_array_elements_text(image -> 'unique_states')) AS unique_states,
-            (image ->> 'unique_until')::bigint AS unique_until
+            (image ->> 'unique_until')::bigint AS unique_until,
+            nullif(ARRAY(SELECT json_array_elements_text(image -> 'record' -> 34)), '{}') AS lanes
         FROM json_array_elements(document -> 'jobs') AS image
     LOOP
         IF EXISTS (SELECT FROM jobs AS j WHERE j.id = each.id) THEN
@@ -36,7 +37,7 @@ BEGIN
             id, kind, queue, state, gate, priority, args, result, reason, tags, attempt, failures, crashes, interruptions,
             token, node, timeout, retry, backoff, created_at, due_at, expires_at, started_at, ended_at, error, message,
             fingerprint, headers, parent, unique_key, unique_states, unique_until, checkpoint, done, total,
-            lanes)
+            lanes, turn)
         VALUES (
             each.id, each.job ->> 1, each.job ->> 2, each.job ->> 3, each.job ->> 4, (each.job ->> 5)::smallint,
             each.job ->> 6, each.job ->> 7, each.job ->> 8, ARRAY(SELECT json_array_elements_text(each.job -> 9)),
@@ -47,7 +48,7 @@ BEGIN
             each.job ->> 28, each.job ->> 29, each.unique_key,
             CASE WHEN each.unique_key IS NOT NULL THEN each.unique_states END, each.unique_until, each.job ->> 31,
             (each.job ->> 32)::bigint, (each.job ->> 33)::bigint,
-            nullif(ARRAY(SELECT json_array_elements_text(each.job -> 34)), '{}'))
+            each.lanes, turn_of(each.lanes, each.job ->> 2))
         ON CONFLICT (id) DO NOTHING;
         IF NOT FOUND THEN
             known := known || each.id;

@@ -75,7 +75,8 @@ BEGIN
                         ELSE new.gate END,
                     node = NULL, created_at = moment, kind = new.kind, queue = new.queue, args = new.args,
                     priority = new.priority, due_at = new.due_at, expires_at = new.expires_at, timeout = new.timeout,
-                    lanes = new.lanes, retry = new.retry, tags = new.tags, headers = new.headers, parent = new.parent,
+                    lanes = new.lanes, turn = turn_of(new.lanes, new.queue), retry = new.retry, tags = new.tags,
+                    headers = new.headers, parent = new.parent,
                     unique_key = new.unique_key, unique_states = new.unique_states, unique_until = new.unique_until,
                     started_at = NULL, ended_at = NULL, attempt = 0, failures = 0, crashes = 0, interruptions = 0,
                     backoff = NULL, result = NULL, reason = NULL, error = '', message = '', fingerprint = '', done = NULL,
@@ -109,10 +110,11 @@ BEGIN
         END IF;
         INSERT INTO jobs (
             id, kind, queue, args, priority, created_at, due_at, expires_at, timeout, retry, tags, gate, headers, parent,
-            unique_key, unique_states, unique_until, lanes, state, attempt, token, node, started_at)
+            unique_key, unique_states, unique_until, lanes, turn, state, attempt, token, node, started_at)
         VALUES (
             new.id, new.kind, new.queue, new.args, new.priority, moment, new.due_at, new.expires_at, new.timeout, new.retry,
             new.tags, standing, new.headers, new.parent, new.unique_key, new.unique_states, new.unique_until, new.lanes,
+            turn_of(new.lanes, new.queue),
             CASE WHEN token IS NULL THEN 'pending' ELSE 'running' END, (token IS NOT NULL)::integer, coalesce(token, 0),
             CASE WHEN token IS NOT NULL THEN bearer END, CASE WHEN token IS NOT NULL THEN moment END)
         ON CONFLICT (id) DO NOTHING;
@@ -137,10 +139,11 @@ BEGIN
     IF wary AND tail IS NOT NULL THEN
         WITH stored AS (
             INSERT INTO jobs (
-                id, kind, queue, args, priority, created_at, due_at, expires_at, timeout, retry, tags, gate, headers, lanes)
+                id, kind, queue, args, priority, created_at, due_at, expires_at, timeout, retry, tags, gate, headers, lanes,
+            turn)
             SELECT
                 n.id, n.kind, n.queue, n.args, n.priority, moment, n.due_at, n.expires_at, n.timeout, n.retry, n.tags,
-                n.gate, n.headers, n.lanes
+                n.gate, n.headers, n.lanes, turn_of(n.lanes, n.queue)
             FROM new_jobs(tail, standing_lanes, moment) AS n
             ON CONFLICT (id) DO NOTHING
             RETURNING id
@@ -156,10 +159,11 @@ BEGIN
         END IF;
     ELSIF tail IS NOT NULL THEN
         INSERT INTO jobs (
-            id, kind, queue, args, priority, created_at, due_at, expires_at, timeout, retry, tags, gate, headers, lanes)
+            id, kind, queue, args, priority, created_at, due_at, expires_at, timeout, retry, tags, gate, headers, lanes,
+            turn)
         SELECT
             n.id, n.kind, n.queue, n.args, n.priority, moment, n.due_at, n.expires_at, n.timeout, n.retry, n.tags, n.gate,
-            n.headers, n.lanes
+            n.headers, n.lanes, turn_of(n.lanes, n.queue)
         FROM new_jobs(tail, standing_lanes, moment) AS n;
         IF 'job.enqueued' = ANY (asked) THEN
             stored_ids := stored_ids || ARRAY(SELECT j.id FROM json_to_recordset(tail) AS j (id text));

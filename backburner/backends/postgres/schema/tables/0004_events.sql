@@ -1,5 +1,5 @@
 -- Events, who asks for them, and which nodes were told of as lost.
--- functions: 51f934499a4d660be0900761f36a7b87c841ea1cffd51a9c90b32536b3a00964
+-- functions: d8ca4aec6cc9011e0bc34b3be0743abc393ed797d6942753e8fd43a37e0fc709
 
 -- The log: its name among all there are, the number given last, and the greatest that was deleted. Numbers are given without
 -- a gap, and deleted from the front: those above `pruned`, up to `last`, are all there.
@@ -79,6 +79,11 @@ ALTER TABLE {schema}.nodes ADD COLUMN lost boolean NOT NULL DEFAULT false;
 -- How many were tried before and wait to be tried again, without a look at each that waits.
 CREATE INDEX jobs_retrying ON {schema}.jobs (queue, due_at) WHERE state = 'pending' AND gate = '' AND failures > 0;
 
+-- Jobs of a lane of one slot take turns, in each queue: a hash of both, since an entry of an index has an end. Those that came
+-- before an upgrade have none. And who waits for his turn, by where he stands.
+ALTER TABLE {schema}.jobs ADD COLUMN turn bigint;
+CREATE INDEX jobs_turns ON {schema}.jobs (turn, gate, priority, due_at, id) WHERE state = 'pending' AND turn IS NOT NULL;
+
 -- Whoever may write jobs writes, from now on, what becomes of them: the rights in the one are those in the others, or nodes that
 -- are at work would be refused from here to the next grant.
 DO $grants$
@@ -104,3 +109,5 @@ DROP FUNCTION IF EXISTS {schema}.change_part(json, boolean, bigint);
 DROP FUNCTION IF EXISTS {schema}.settle_each(json, text, text[], bigint);
 DROP FUNCTION IF EXISTS {schema}.claim_jobs(json, bigint);
 DROP FUNCTION IF EXISTS {schema}.hand_over(text[], text[], text, bigint);
+DROP FUNCTION IF EXISTS {schema}.keep_lanes(
+    text[], bigint[], bigint[], boolean[], boolean[], boolean[], bigint);
