@@ -68,6 +68,7 @@ async def test_two_claims_that_cross(backend: PostgresBackend, place: PostgresPl
             await third.connection.execute(f"SELECT FROM {place.schema}.lanes WHERE name = 'x' FOR UPDATE")
             demand = {"node": "other", "queues": {"default": 1}, "limit": 1, "kinds": ["note"]}
             assert (await them.call("claim", **demand, now=clock.now()))["claims"] == []
+            await third.commit()
         await stands_aside(backend, jobs[2])
         await them.commit()
     await each_in_turn(backend, *jobs)
