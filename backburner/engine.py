@@ -226,6 +226,8 @@ class Engine:
         """Open the store and begin; what was begun before an error is left for `stop`."""
         refuse_while_loading()
         ending = self._exit.push_async_callback
+        # Also of a start that fails: somebody may publish already, and must not wait for ever.
+        self._exit.callback(self._publisher.close)
         ending(self._backend.close)
         await self._backend.open(create=True)
         schema = await self._prepare_schema()
@@ -239,7 +241,6 @@ class Engine:
         ending(self._intake.close, LAST_WRITES)
         self._intake.start()
         self._exit.callback(self._bell.close)
-        self._exit.callback(self._publisher.close)
         ending(self._publishing.stop)
         self._publishing.start()
         await self._exit.enter_async_context(self._extras.sinks())

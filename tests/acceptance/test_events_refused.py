@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anyio.lowlevel import checkpoint
 
-from backburner import Backburner, Event, NotRunning, Registry
+from backburner import Backburner, Event, NotRunning, Registry, StoreError
 from backburner.errors import (
     DuplicateSubscription,
     InvalidArguments,
@@ -20,6 +22,7 @@ from tests.acceptance.eventful import Told, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -154,6 +157,18 @@ async def test_outside_of_an_engine(memory: Backburner) -> None:
         await memory.publish("order.paid")
     with pytest.raises(NotRunning):
         memory.events("order.paid")
+
+
+async def test_a_start_that_fails_lets_nobody_wait(tmp_path: Path) -> None:
+    """What is published while an engine starts is refused with the start, if that fails."""
+    bb = Backburner(f"sqlite:///{tmp_path / 'nowhere' / 'jobs.db'}")
+    starting = asyncio.ensure_future(bb.__aenter__())
+    await checkpoint()
+    publishing = asyncio.ensure_future(bb.publish("order.paid"))
+    with pytest.raises(StoreError):
+        await starting
+    with pytest.raises(NotRunning):
+        await publishing
 
 
 @pytest.mark.parametrize("url", ["memory", "redis"], indirect=True)
