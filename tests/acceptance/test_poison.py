@@ -61,9 +61,10 @@ async def store(company: Company) -> tuple[JobHandle[None], list[JobHandle[int]]
 def beside(events: list[Event], job: str) -> list[Event]:
     """Return the runs that were under way in its process when a job was started for the last time."""
     last = starts(events, job)[-1]
-    ends = {event["claim"]: event["at"] for event in events if event["event"] == "end"}
+    # A claim's number is its job's own: two jobs may have the same.
+    ends = {(event["job"], event["claim"]): event["at"] for event in events if event["event"] == "end"}
     begun = [event for event in events if event["event"] == "start" and event["pid"] == last["pid"]]
-    return [each for each in begun if each["at"] < last["at"] < ends.get(each["claim"], float("inf"))]
+    return [each for each in begun if each["at"] < last["at"] < ends.get((each["job"], each["claim"]), float("inf"))]
 
 
 @pytest.mark.parametrize(
