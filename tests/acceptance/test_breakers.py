@@ -151,8 +151,9 @@ async def test_what_was_claimed_before_it_opened_is_given_back(make: Callable[..
         ended = await finished(handles)
         await empty(engines[0], "breaker:payments")
     assert {each.state for each in ended} == {"completed"}
-    # On each engine those that opened it, and those that had a thread by then; and a probe that failed, perhaps another.
-    assert made <= len(engines) * (4 + 2) + 2
+    # On each engine those that opened it, and those that had a thread by then; and probes that failed, the more of them the
+    # later the other engine hears that it is open.
+    assert made <= len(handles) // 2
     assert {each.id: each.attempt for each in ended} == Counter(calls)
 
 
