@@ -98,7 +98,7 @@ def long(stage: Stage) -> Iterator[Line]:
             figure=milliseconds(figure),
             raw=milliseconds(raw),
             ratio=figure / raw,
-            goal=Goal(1.5, least=False),
+            goal=Goal(1.2, least=False),
         )
 
 
