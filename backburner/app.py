@@ -376,8 +376,8 @@ class Backburner(Periodic, Handling, Generic[S]):
         It is stored if a handler (`on`), a reader (`events`) or anybody else's subscription asks for its name, else it costs
         no write. ``data`` is an object of what JSON gives back equal, at most 64 KiB. Events of one ``subject`` keep
         their order. The second of one ``id`` is not stored, so a publisher that may have been interrupted repeats
-        safely: a job that runs again publishes again, unless it gives one, such as its own id. With ``tx``, your own connection to the same store in a transaction, the event is that transaction's:
-        rolled back, it never was.
+        safely; a job that runs again publishes again, unless it gives one, such as its own. With ``tx``, your own
+        connection to the same store in a transaction, the event is that transaction's: rolled back, it never was.
 
         Raises `InvalidEvent`, `InvalidOption`, `TransactionRefused`, `StoreError`, and `NotRunning` on another loop than the
         engine's too.
@@ -402,9 +402,8 @@ class Backburner(Periodic, Handling, Generic[S]):
         Names as in `on`; none are all. Under the name of a ``subscription`` events are kept while nobody reads, for as long
         as events are kept, and reading goes on where the last reader of that name stopped, in whichever process: an
         event counts as done once the next is asked for, and that is written once a second, so the last ones, a hundred
-        at most, may come again. Without a name events are kept
-        from the first `anext` to the end of the loop. ``after`` is an `Event.cursor` to go on after instead; ``subject``
-        leaves out all others.
+        at most, may come again. Without a name events are kept from the first `anext` to the end of the loop. ``after`` is
+        an `Event.cursor` to go on after instead; ``subject`` leaves out all others.
 
         Raises `UnknownEvent`, and while reading `InvalidCursor`, `EventsGone` when it was too slow, `StoreError`, and
         `NotRunning` once the engine stops, or on another loop than the engine's.
@@ -525,8 +524,7 @@ class Backburner(Periodic, Handling, Generic[S]):
     def instrument(self, telemetry: Telemetry) -> None:
         """Have a telemetry watch jobs come and go from now on; what it raises is told to the log, and harms no job.
 
-        One that does so already is told of nothing twice.
-        Raises `InvalidOption` for what is none.
+        One that does so already is told of nothing twice. Raises `InvalidOption` for what is none.
         """
         if not isinstance(telemetry, Telemetry):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidOption(
