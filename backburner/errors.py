@@ -413,7 +413,14 @@ class StoreRefused(StoreError):
 
 
 class SchemaTooNew(StoreError):
-    """The store's schema was written by a newer backburner: upgrade this one."""
+    """The store's schema was written by a newer backburner: upgrade this one.
+
+    ``ahead`` counts the steps that this one does not know; None where it cannot even read what is there.
+    """
+
+    def __init__(self, message: str | None = None, *, stored: Stored = "unknown", ahead: int | None = None) -> None:
+        super().__init__(message, stored=stored)
+        self.ahead = ahead
 
 
 class SchemaTooOld(StoreError):

@@ -52,7 +52,7 @@ async def _move(
     source_url, target_url = given(source_url), given(target_url)
     if unopened(source_url).address == unopened(target_url).address:
         raise Failed(f"{unopened(source_url).address} is both source and target", Exit.REFUSED)
-    async with opened(source_url) as source:
+    async with opened(source_url, exact=True) as source:
         if not force:
             await _refuse_nodes(source)
         if dry_run:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from backburner import config
 from backburner.backends import urls
 from backburner.cli.exits import Exit, Failed
-from backburner.errors import SchemaTooOld
+from backburner.cli.render import note
+from backburner.errors import SchemaTooNew, SchemaTooOld
 from backburner.model.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Generator
 
     from backburner.ports.backend import Backend
 
-__all__ = ["check_schema", "connected", "given", "opened", "unopened", "url_option"]
+__all__ = ["apart_by", "connected", "given", "opened", "steps_apart", "unopened", "url_option"]
 
 #: Seconds a command waits for the store to take a write.
 _WRITE_TIMEOUT = 5.0
@@ -58,21 +60,56 @@ async def connected(url: str | None, *, create: bool = False, write: bool = Fals
 
 
 @asynccontextmanager
-async def opened(url: str | None, *, write: bool = False) -> AsyncGenerator[Backend]:
-    """Open a store whose schema is current for the block; neither creates nor migrates.
+async def opened(url: str | None, *, write: bool = False, exact: bool = False) -> AsyncGenerator[Backend]:
+    """Open a store for the block; neither creates nor migrates.
 
-    Without ``write`` a read-only file, a copy or a role without rights will do.
+    Without ``write`` a read-only file, a copy or a role without rights will do, and a schema that is one step older or
+    newer than this program's, which a person is told; not where it is to be ``exact``.
     """
     async with connected(url, write=write) as backend:
-        await check_schema(backend)
-        yield backend
+        apart = await steps_apart(backend, exact=write or exact)
+        with apart_by(apart, backend):
+            yield backend
 
 
-async def check_schema(backend: Backend) -> None:
-    """Raise `SchemaTooOld`, or what `Schema.state` raises, unless an open store's schema is current."""
-    state = await backend.schema.state()
-    if state.pending:
-        raise SchemaTooOld(
-            f"{backend.address} has schema {state.current}, this backburner wants {state.wanted}: "
-            "run `backburner db upgrade`"
-        )
+async def steps_apart(backend: Backend, *, exact: bool) -> int:
+    """Return how many steps an open store's schema is ahead of this program's (less than 0: behind), and say so.
+
+    Raises `SchemaTooOld`, or what `Schema.state` raises, where that is more than one, or any and it is to be ``exact``.
+    """
+    leeway = 0 if exact else 1
+    try:
+        state = await backend.schema.state()
+    except SchemaTooNew as error:
+        if error.ahead is None or error.ahead > leeway:
+            raise
+        note(f"{error}; until then some of what is read may be left out")
+        return error.ahead
+    behind = len(state.pending)
+    if not behind:
+        return 0
+    told = f"{backend.address} has schema {state.current}, this backburner wants {state.wanted}"
+    if behind > leeway or not state.current:
+        raise SchemaTooOld(f"{told}: run `backburner db upgrade`", stored="no")
+    note(f"{told}: `backburner db upgrade`; until then it is only read")
+    return -behind
+
+
+@contextmanager
+def apart_by(steps: int, backend: Backend) -> Generator[None]:
+    """Say of what cannot be read in the block that the store's schema is so many steps ahead, or behind."""
+    try:
+        yield
+    except (SchemaTooOld, msgspec.ValidationError) as error:
+        if steps > 0:
+            raise SchemaTooNew(
+                f"{backend.address}: its newer schema has changed what this command reads: upgrade this backburner",
+                stored="no",
+                ahead=steps,
+            ) from error
+        if steps < 0:
+            raise SchemaTooOld(
+                f"{backend.address}: its older schema lacks what this command reads: run `backburner db upgrade`",
+                stored="no",
+            ) from error
+        raise

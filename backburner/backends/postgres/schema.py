@@ -114,8 +114,11 @@ class PostgresSchema:
         where = self._session.place.address
         for version, name, checksum in applied:
             if version not in known:
+                newest = max(version for version, _, _ in applied)
                 raise SchemaTooNew(
-                    f"{where} has schema version {version}, this backburner knows {wanted}: upgrade it", stored="no"
+                    f"{where} has schema version {newest}, this backburner knows {wanted}: upgrade it",
+                    stored="no",
+                    ahead=newest - wanted,
                 )
             if known[version].checksum != checksum:
                 raise StoreCorrupt(

@@ -94,9 +94,11 @@ class SqliteSchema:
         path = self._session.place.path
         for version, name, checksum in applied:
             if version not in known:
+                newest, known_to = max(version for version, _, _ in applied), _STEPS[-1].version
                 raise SchemaTooNew(
-                    f"{path} has schema version {version}, this backburner knows {_STEPS[-1].version}: upgrade it",
+                    f"{path} has schema version {newest}, this backburner knows {known_to}: upgrade it",
                     stored="no",
+                    ahead=newest - known_to,
                 )
             if known[version].checksum != checksum:
                 raise StoreCorrupt(

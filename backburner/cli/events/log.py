@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from backburner.cli.store import check_schema, unopened
+from backburner.cli.store import apart_by, steps_apart, unopened
 from backburner.errors import StoreDenied, StoreReadOnly, StoreUnsupported
 
 if TYPE_CHECKING:
@@ -40,13 +40,19 @@ class Log:
         """Where the store is, without secrets."""
         return self._backend.address
 
-    async def open(self) -> None:
-        """Connect; raises what `Backend.open` does for a store that cannot be read."""
+    async def open(self) -> int:
+        """Connect; raises what `Backend.open` does for a store that cannot be read.
+
+        Returns how many steps the store's schema is ahead (less than 0: behind); unless it is none, it is only read.
+        """
         try:
             await self._open(write=True)
         except _UNWRITABLE:
             await self._open(write=False)
-        await check_schema(self._backend)
+        apart = await steps_apart(self._backend, exact=False)
+        if apart and self.writes:
+            await self._open(write=False)
+        return apart
 
     async def read(
         self,
@@ -112,7 +118,7 @@ async def log(url: str | None) -> AsyncGenerator[Log]:
     backend = unopened(url)
     opened = Log(backend)
     try:
-        await opened.open()
-        yield opened
+        with apart_by(await opened.open(), backend):
+            yield opened
     finally:
         await backend.close()

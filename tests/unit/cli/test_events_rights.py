@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -16,27 +14,12 @@ from psycopg.sql import SQL, Identifier
 
 from tests.servers import postgres
 from tests.stores import postgres_url, redis_url
+from tests.unit.cli.rights import without_rights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.servers.postgres import Postgres, Schema
     from tests.servers.redis import Namespace
     from tests.unit.cli.conftest import Run
-
-_NOBODY = 65534
-
-
-@contextmanager
-def _without_rights() -> Iterator[None]:
-    """Be a user whom permissions bind."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(_NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
 
 
 def _as(url: str, login: str) -> str:
@@ -68,7 +51,7 @@ def test_a_read_only_file(run: Run) -> None:
         _pause(run, url)
         (folder / "shop.db").chmod(0o444)
         folder.chmod(0o555)
-        with _without_rights():
+        with without_rights():
             _reads(run, url)
             assert run("events", "unsubscribe", "mailer", "--yes", "--url", url).code == 4
         folder.chmod(0o755)
