@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, TypedDict, cast
+from datetime import datetime  # noqa: TC003 - frameworks read what a status is made of
+from typing import TypedDict, cast
 
 from backburner.errors import InvalidOption
 from backburner.model.clock import from_micros
 from backburner.model.query import JobFilter, condition_text, parse_condition
 from backburner.model.times import moment
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 __all__ = ["Choice", "choice_of", "filter_of", "texts"]
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - frameworks read what a status is made of
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - frameworks read what a status is made of
 from typing import TYPE_CHECKING
 
-from backburner.dlq.choice import choice_of
+from backburner.dlq.choice import Choice, choice_of
+from backburner.dlq.state import Phase  # noqa: TC001 - frameworks read what a status is made of
 from backburner.model.clock import from_micros
 from backburner.resilience.rates import rate_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Generator
 
-    from backburner.dlq.choice import Choice
     from backburner.dlq.progress import Progress
     from backburner.dlq.replays import Replays
-    from backburner.dlq.state import Phase
 
 __all__ = ["OperationHandle", "OperationStatus", "Operations", "status_of"]
 

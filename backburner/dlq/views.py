@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - frameworks read what a status is made of
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - frameworks read what a status is made of
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from backburner.codec.marks import masked
 from backburner.model.clock import from_micros
+from backburner.model.job import Ending  # noqa: TC001 - frameworks read what a status is made of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
     from backburner.dlq.letters import OneLetter
     from backburner.dlq.survey import Survey
-    from backburner.model.job import Attempt, Ending, JobRecord
+    from backburner.model.job import Attempt, JobRecord
     from backburner.ports.jobs import FailureGroup
 
 __all__ = [

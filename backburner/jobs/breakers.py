@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - frameworks read what a status is made of
 from typing import TYPE_CHECKING
 
 from backburner.errors import UnknownLimit
@@ -13,8 +14,6 @@ from backburner.model.telling import tell
 from backburner.resilience import breaker
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from backburner.jobs.limits import Limits
     from backburner.ports.limits import CellStore
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime  # noqa: TC003 - frameworks read what a status is made of
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,7 +24,6 @@ from backburner.resilience.rates import rate_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from backburner.model.job import JobRecord
     from backburner.model.node import KindRecord, NodeRecord, QueueRecord

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - frameworks read what a status is made of
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - frameworks read what a status is made of
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -12,9 +14,6 @@ from backburner.model.clock import from_micros
 from backburner.model.query import Shown, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
     from backburner.model.job import JobRecord
 
 __all__ = ["JobStatus", "Progress", "status_of"]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from backburner.errors import PayloadNotReadable
 from backburner.model.clock import from_micros
+from backburner.model.schedule import Outcome  # noqa: TC001 - frameworks read what a status is made of
 from backburner.scheduler.rule import decode
-from backburner.scheduler.triggers import Cron, leaves
+from backburner.scheduler.triggers import Cron, Trigger, leaves
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from backburner.model.schedule import Outcome, ScheduleRecord, TickRecord
+    from backburner.model.schedule import ScheduleRecord, TickRecord
     from backburner.scheduler.rule import Rule
-    from backburner.scheduler.triggers import Trigger
 
 __all__ = [
     "Backfilled",

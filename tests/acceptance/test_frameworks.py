@@ -1,21 +1,33 @@
-"""Jobs where asyncio, anyio, Starlette and FastAPI expect functions and coroutines."""
+"""Jobs, and what is read of them, where asyncio, anyio, Starlette, FastAPI and Litestar expect functions and values."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpx
+import msgspec
+import pydantic
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI
+from litestar import Litestar, get
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+
+from backburner import Event, JobStatus, Reason, current_job
+from backburner.dlq.handle import OperationStatus
+from backburner.dlq.views import Cause, DeadLetter, WholeLetter
+from backburner.dlq.views import Forecast as OperationForecast
+from backburner.jobs.breakers import BreakerStatus
+from backburner.observability.health import Report
+from backburner.scheduler.views import Backfilled, Forecast, Schedule, Tick
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -206,3 +218,61 @@ async def test_an_app_that_lives_with_the_engine_stores_jobs(bb: Backburner, gre
 
     async with bb.lifespan(app), browsing(app) as client:
         assert (await client.get("/", params={"name": "ada"})).json() == "hello ada"
+
+
+# ---- what is read of jobs, as answers --------------------------------------------------------------------------------
+
+SHOWN = (
+    Backfilled,
+    BreakerStatus,
+    Cause,
+    DeadLetter,
+    Event,
+    Forecast,
+    JobStatus,
+    OperationForecast,
+    OperationStatus,
+    Reason,
+    Report,
+    Schedule,
+    Tick,
+    WholeLetter,
+)
+
+
+@pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: f"{shown.__module__}.{shown.__name__}")
+def test_what_is_shown_can_be_described(shown: type) -> None:
+    """What an app is shown can stand in the signature of a handler: msgspec reads all of it, pydantic nearly all."""
+    assert msgspec.json.schema(shown)["$defs"]
+    # A trigger is of msgspec's making, and a filter is a TypedDict, which pydantic reads from Python 3.12 on.
+    if dataclasses.is_dataclass(shown) and shown not in {OperationStatus, Schedule}:
+        assert pydantic.TypeAdapter(shown).json_schema()["properties"]
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "litestar"])
+async def test_a_status_is_an_answer(bb: Backburner, framework: str) -> None:
+    """A handler returns a `JobStatus`, and says so: it is JSON, with its progress, and stands in the OpenAPI document."""
+
+    @bb.job
+    async def render(pages: int) -> int:
+        await current_job().progress(pages, pages)
+        return pages
+
+    async def status() -> JobStatus:
+        handle = await bb.create_task(render(3), tags=["book"])
+        await handle
+        return await handle.status()
+
+    app: Any
+    if framework == "fastapi":
+        app, described = FastAPI(lifespan=bb.lifespan), "/openapi.json"
+        app.get("/status")(status)
+    else:
+        app, described = Litestar([get("/status")(status)], lifespan=[bb.lifespan]), "/schema/openapi.json"
+    async with bb, browsing(app) as client:
+        answer = (await client.get("/status")).json()
+        document = (await client.get(described)).json()
+    assert answer["state"] == "completed"
+    assert (answer["progress"], answer["tags"]) == ([3, 3], ["book"])
+    assert answer["created"].endswith("Z")
+    assert "JobStatus" in document["components"]["schemas"]
