@@ -40,7 +40,8 @@ async def _look(url: str | None, how: Mode) -> None:
         findings, code = [_finding("store", error)], exit_of(error)
     if how is Mode.TABLE:
         # Whole sentences, of which a table would cut the end off.
-        one(how, None, [line for finding in findings for line in _lines(finding)])
+        checks = {finding.check for finding in findings}
+        one(how, None, [line for finding in findings for line in _lines(finding)], states=checks)
     else:
         await listing(how, _page(findings), _VIEW)
     if code is not Exit.DONE:
