@@ -91,6 +91,10 @@ EVENTS = (
     _event("operator.queue.paused", "A person paused a queue", *_WHO, "until", kept=True),
     _event("operator.queue.resumed", "A person resumed it", *_WHO, kept=True),
     _event("operator.queue.set", "A person limited it", *_WHO, "slots", "rate", kept=True),
+    _event("operator.job.cancelled", "A person cancelled jobs; of one its id is the subject", *_WHO, "jobs", kept=True),
+    _event(
+        "operator.job.expedited", "A person had jobs run now; of one its id is the subject", *_WHO, "jobs", kept=True
+    ),
     _event("operator.kind.paused", "A person paused a kind", *_WHO, "until", kept=True),
     _event("operator.kind.resumed", "A person resumed it", *_WHO, kept=True),
     _event("operator.limit.set", "A person overrode a limit", *_WHO, "slots", "rate", kept=True),

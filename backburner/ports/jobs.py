@@ -6,11 +6,22 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from backburner.model.job import CANCELLED, Attempt, Claim, JobImage, JobRecord, NewJob, Recovered, Settlement
+from backburner.model.job import (
+    CANCELLED,
+    Attempt,
+    Claim,
+    JobImage,
+    JobRecord,
+    JobState,
+    NewJob,
+    Recovered,
+    Settlement,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from backburner.model.event import NewEvent
     from backburner.model.operation import OperationRecord
     from backburner.model.query import JobFilter, Shown
 
@@ -22,6 +33,7 @@ __all__ = [
     "ClaimRequest",
     "Disposed",
     "Enqueued",
+    "ExpediteAnswer",
     "FailureGroup",
     "GroupAnswer",
     "Groups",
@@ -36,6 +48,8 @@ __all__ = [
     "Recovery",
     "Restored",
     "Settled",
+    "Timing",
+    "Timings",
 ]
 
 
@@ -336,6 +350,17 @@ class JobReader(Protocol):
         """Count what each queue holds, by indexes: what is completed or cancelled costs nothing."""
         ...
 
+    async def timings(
+        self, state: JobState, where: JobFilter, *, within: int, limit: int, after: str | None = None
+    ) -> Timings:
+        """Return how the jobs of a final state went that match and ended within the last ``within`` microseconds.
+
+        By when they ended, descending, of one moment by id descending, those that come after ``after``, which the page
+        before answered; what ended earlier costs nothing. Of ``where`` the states are not looked at. A child whose own
+        time has passed, and that is kept for its parent, is left out.
+        """
+        ...
+
     async def export(self, *, limit: int, after: str | None = None, where: JobFilter | None = None) -> Images:
         """Return whole jobs, at most ``limit``, whatever their state, by id ascending, those above ``after``.
 
@@ -347,6 +372,33 @@ class JobReader(Protocol):
         ...
 
 
+class Timing(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """When an ended job was where; what `JobRecord` says under the same names, and no more.
+
+    The field order is the column order of a store's reads.
+    """
+
+    id: str
+    kind: str
+    queue: str
+    attempt: int
+    failures: int
+    created_at: int
+    #: When it was due last, which a claim and an end leave as it is.
+    due_at: int
+    #: When its last run began; None: it never ran. Before ``due_at``: it was to run again, and ended while it waited.
+    started_at: int | None
+    ended_at: int
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """A page of ended jobs, the last to end first, and where the next begins (None: there is none)."""
+
+    now: int
+    jobs: tuple[Timing, ...]
+    after: str | None
+
+
 class CancelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What cancelling found, by id."""
 
@@ -356,6 +408,23 @@ class CancelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     #: Are running: the node that holds them is told at its next beat, sooner by a hint.
     asked: tuple[str, ...] = ()
     #: Had ended already.
+    ended: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    #: Somebody's open transaction has locked them: nothing was changed, and it may be later.
+    busy: tuple[str, ...] = ()
+
+
+class ExpediteAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What bringing forward found, by id."""
+
+    now: int
+    #: Were due later, are due now: claimed by whoever claims next, sooner by a hint, which is the caller's to give.
+    expedited: tuple[str, ...] = ()
+    #: Are pending and were due already: they wait for room.
+    due: tuple[str, ...] = ()
+    #: Are pending at a gate, which opens by no moment of theirs: nothing was changed.
+    gated: tuple[str, ...] = ()
+    running: tuple[str, ...] = ()
     ended: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     #: Somebody's open transaction has locked them: nothing was changed, and it may be later.
@@ -414,11 +483,23 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
 class JobAdmin(Protocol):
     """Bounded changes by a person or the steward."""
 
-    async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
+    async def cancel(
+        self, ids: Sequence[str], reason: str = CANCELLED, events: Sequence[NewEvent] = ()
+    ) -> CancelAnswer:
         """Cancel the pending, ask for the running, leave the ended; each id is answered once.
 
         ``reason`` is what the cancelled are cancelled for; of two that ask for a running job, a person's stays. What
-        somebody's open transaction has locked is answered as busy, and nothing waits for it.
+        somebody's open transaction has locked is answered as busy, and nothing waits for it. ``events`` are stored in
+        the same step, if any job was cancelled or asked for.
+        """
+        ...
+
+    async def expedite(self, ids: Sequence[str], events: Sequence[NewEvent] = ()) -> ExpediteAnswer:
+        """Have pending jobs that stand in the line and are due later be due now; each id is answered once.
+
+        Nothing else of them changes, and nothing is counted. They are claimed like others that are due now: of their
+        priority after all that were due before, among themselves by id. What somebody's open transaction has locked is
+        answered as busy, and nothing waits for it. ``events`` are stored in the same step, if any job was expedited.
         """
         ...
 

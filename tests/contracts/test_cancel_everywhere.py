@@ -11,6 +11,7 @@ import anyio.lowlevel
 import msgspec
 import pytest
 
+from backburner.model.clock import SECOND
 from backburner.model.job import GROUP_CANCELLED, UNIQUE_GATE, JobImage, JobState, Settlement
 from backburner.model.lane import LANE_GATE, Limit
 from backburner.model.node import KindRecord, NodeRecord, QueueRecord
@@ -132,6 +133,38 @@ async def _cancel(harness: Harness) -> Attempt:
         look,
         (False, JobState.PENDING),
         (True, JobState.CANCELLED),
+    )
+
+
+async def _cancel_and_tell(harness: Harness) -> Attempt:
+    job = await add(harness.backend)
+    name = f"cancelled.{job.id}"
+
+    async def look() -> tuple[JobState, bool]:
+        return (await read(harness.backend, job.id)).state, name in await names(harness.backend)
+
+    return Attempt(
+        lambda: harness.backend.admin.cancel([job.id], events=[kept(name)]),
+        look,
+        (JobState.PENDING, False),
+        (JobState.CANCELLED, True),
+    )
+
+
+async def _expedite(harness: Harness) -> Attempt:
+    jobs = [await add(harness.backend, delay=SECOND) for _ in range(2)]
+    name = f"expedited.{jobs[0].id}"
+    now = harness.clock.now()
+
+    async def look() -> tuple[list[int], bool]:
+        records = [await read(harness.backend, job.id) for job in jobs]
+        return [record.due_at for record in records], name in await names(harness.backend)
+
+    return Attempt(
+        lambda: harness.backend.admin.expedite(ids(jobs), [kept(name)]),
+        look,
+        ([now + SECOND] * 2, False),
+        ([now] * 2, True),
     )
 
 
@@ -625,7 +658,7 @@ async def _notify(harness: Harness) -> Attempt:
 
 
 VERBS = [
-    _enqueue, _bear, _claim, _settle, _recover, _cancel, _prune, _publish, _withdraw, _abandon, _beat, _set_queue,
+    _enqueue, _bear, _claim, _settle, _recover, _cancel, _cancel_and_tell, _expedite, _prune, _publish, _withdraw, _abandon, _beat, _set_queue,
     _reads, _upgrade, _notify, _revive, _note, _follow, _release, _restore, _drain,
     _set_kind, _declare, _override, _pass_on, _swap_cell, _acquire, _let_go, _put, _swap, _replay, _purge,
     _fire, _remove, _forget_ticks,

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from backburner.model.job import Claim, JobRecord
     from backburner.ports.backend import Backend
     from backburner.ports.events import Pulled
-    from backburner.ports.jobs import GroupAnswer, Page, Settled
+    from backburner.ports.jobs import GroupAnswer, Page, Settled, Timings
     from tests.contracts.harnesses import StoreHarness
     from tests.servers.postgres import LaunchedPostgres, Postgres
     from tests.servers.redis import LaunchedCluster, LaunchedRedis, RedisServer
@@ -71,6 +71,7 @@ LANES = ("s", "s/1", "s/2", "t", "t/1", "b", "free")
 #: The gates where claims park jobs of the line.
 PARKED = (UNKNOWN_GATE, PAUSED_GATE, LANE_GATE)
 LIVE = (JobState.PENDING, JobState.RUNNING)
+FINAL = (JobState.COMPLETED, JobState.CANCELLED, JobState.DEAD)
 
 nodes = st.integers(0, len(NODES) - 1)
 seconds = st.sampled_from([0, 0, 0, 1, 5])
@@ -316,7 +317,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(backwards=st.lists(st.integers(0, 12), min_size=1, max_size=3), fields=jobs, index=nodes, born=st.booleans())
     def again(self, backwards: list[int], fields: dict[str, Any], index: int, born: bool) -> None:  # noqa: FBT001
         """A group fails, its parent runs again and stores its children again: those it cancelled come to life."""
-        self.cancel(backwards, GROUP_CANCELLED)
+        self.cancel(backwards, GROUP_CANCELLED, ())
         made = [
             msgspec.structs.replace(job, parent=self.parents.get(job.id, "stranger"))
             for job in [self.made(max(1, self.number - number), fields) for number in backwards]
@@ -485,11 +486,22 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         backwards=st.lists(st.integers(0, 40), min_size=1, max_size=12),
         reason=st.sampled_from([CANCELLED, GROUP_CANCELLED]),
+        events=carried,
     )
-    def cancel(self, backwards: list[int], reason: str) -> None:
+    def cancel(self, backwards: list[int], reason: str, events: tuple[NewEvent, ...]) -> None:
         async def verb(backend: Backend) -> list[object]:
-            answer = await backend.admin.cancel([f"{self.number - number:04}" for number in backwards], reason)
+            answer = await backend.admin.cancel([f"{self.number - number:04}" for number in backwards], reason, events)
             return [answer.now, *map(set, (answer.cancelled, answer.asked, answer.ended, answer.missing))]
+
+        self.same(verb)
+
+    @rule(backwards=st.lists(st.integers(0, 20), min_size=1, max_size=8), events=carried)
+    def expedite(self, backwards: list[int], events: tuple[NewEvent, ...]) -> None:
+        async def verb(backend: Backend) -> list[object]:
+            answer = await backend.admin.expedite([f"{self.number - number:04}" for number in backwards], events)
+            # When a due job is parked is a store's own affair.
+            waiting = {*answer.due, *answer.gated}
+            return [answer.now, *map(set, (answer.expedited, answer.running, answer.ended, answer.missing)), waiting]
 
         self.same(verb)
 
@@ -816,6 +828,25 @@ class StoreMachine(RuleBasedStateMachine):
     def unparked(record: JobRecord) -> JobRecord:
         """When a due job is parked is a store's own affair."""
         return msgspec.structs.replace(record, gate="") if record.gate.startswith(PARKED) else record
+
+    @invariant()
+    def the_timings_are_the_same(self) -> None:
+        if not self.live:
+            return
+
+        async def verb(backend: Backend) -> list[Timings]:
+            reader = backend.reader
+            found = [
+                await reader.timings(state, JobFilter(), within=within, limit=EVERYTHING)
+                for state in FINAL
+                for within in (FOR_EVER, SECOND)
+            ]
+            first = await reader.timings(JobState.COMPLETED, JobFilter(), within=FOR_EVER, limit=2)
+            kinds = JobFilter(kinds=("a",))
+            after = first.after
+            return [*found, first, await reader.timings(FINAL[0], kinds, within=FOR_EVER, limit=1, after=after)]
+
+        self.same(verb)
 
     @invariant()
     def the_rest_is_the_same(self) -> None:

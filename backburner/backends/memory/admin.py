@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backburner.backends.content import refuse_events
+from backburner.backends.expediting import answer_of
 from backburner.backends.memory import pruning, restoring
 from backburner.backends.memory.letters import purge, replay
 from backburner.backends.memory.telling import tell
@@ -15,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.memory.connection import Connection
+    from backburner.backends.memory.row import Row
+    from backburner.model.event import NewEvent
     from backburner.model.job import JobImage
     from backburner.model.operation import OperationRecord
-    from backburner.ports.jobs import Disposed, Keep, Letter, Restored
+    from backburner.ports.jobs import Disposed, ExpediteAnswer, Keep, Letter, Restored
 
 __all__ = ["MemoryJobAdmin"]
 
@@ -30,9 +34,12 @@ class MemoryJobAdmin:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
+    async def cancel(
+        self, ids: Sequence[str], reason: str = CANCELLED, events: Sequence[NewEvent] = ()
+    ) -> CancelAnswer:
         """Cancel the pending, ask for the running, leave the ended."""
         database = self._connection.writing()
+        refuse_events(events)
         now = self._connection.clock.now()
         cancelled: list[str] = []
         asked: list[str] = []
@@ -56,10 +63,31 @@ class MemoryJobAdmin:
                 asked.append(job_id)
             else:
                 ended.append(job_id)
+        if cancelled or asked:
+            database.log.append(events, now)
         database.changed(self._connection, Hint.CONTROL)
         return CancelAnswer(
             now=now, cancelled=tuple(cancelled), asked=tuple(asked), ended=tuple(ended), missing=tuple(missing)
         )
+
+    async def expedite(self, ids: Sequence[str], events: Sequence[NewEvent] = ()) -> ExpediteAnswer:
+        """Have pending jobs of the line that are due later be due now."""
+        database = self._connection.writing()
+        refuse_events(events)
+        now = self._connection.clock.now()
+        rows = {job_id: row for job_id in ids if (row := database.jobs.get(job_id)) is not None}
+        found = {job_id: _word_of(row, now) for job_id, row in rows.items()}
+        for job_id, word in found.items():
+            if word == "expedited":
+                row = rows[job_id]
+                database.leave(row)
+                row.due_at = now
+                database.stand(row, "", now)
+        answer = answer_of(ids, found, now)
+        if answer.expedited:
+            database.log.append(events, now)
+            database.changed(self._connection, Hint.JOBS)
+        return answer
 
     async def prune(self, keep: Keep, limit: int) -> int:
         """Delete ended jobs whose time has passed."""
@@ -97,3 +125,14 @@ class MemoryJobAdmin:
         restored = restoring.restore(database, jobs, self._connection.clock.now())
         database.changed(self._connection, Hint.JOBS)
         return restored
+
+
+def _word_of(row: Row, now: int) -> str:
+    """Return how a job answers to being brought forward."""
+    if row.state is JobState.RUNNING:
+        return "running"
+    if row.state is not JobState.PENDING:
+        return "ended"
+    if row.gate:
+        return "gated"
+    return "expedited" if row.due_at > now else "due"

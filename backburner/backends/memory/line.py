@@ -64,6 +64,15 @@ class Line:
             self._heap = [entry for entry in self._heap if entry[3].stamp == entry[2]]
             heapq.heapify(self._heap)
 
+    def since(self, moment: int) -> Iterator[Entry]:
+        """Go through the living entries of that moment and of later ones, in no order."""
+        for entry in reversed(self._ordered):
+            if entry[0] < moment:
+                break
+            if entry[3].stamp == entry[2]:
+                yield entry
+        yield from (entry for entry in self._heap if entry[0] >= moment and entry[3].stamp == entry[2])
+
     def __iter__(self) -> Iterator[Entry]:
         """Go through the living entries, in no order."""
         for entries in (self._ordered, self._heap):

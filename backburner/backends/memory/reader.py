@@ -12,10 +12,11 @@ import msgspec
 from backburner.backends.matching import hopeless, matches, record_shown
 from backburner.backends.memory.backlog import count_backlog
 from backburner.backends.memory.restoring import image_of
-from backburner.backends.memory.row import record_of
+from backburner.backends.memory.row import record_of, timing_of
+from backburner.backends.timing import begin, page_of, read_end
 from backburner.model.job import JobState
 from backburner.model.query import Shown
-from backburner.ports.jobs import FailureGroup, Groups, Images, Page
+from backburner.ports.jobs import FailureGroup, Groups, Images, Page, Timings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -63,6 +64,22 @@ class MemoryJobReader:
     async def backlog(self) -> Backlog:
         """Count what each queue holds."""
         return count_backlog(self._connection.reading(), self._connection.clock.now())
+
+    async def timings(
+        self, state: JobState, where: JobFilter, *, within: int, limit: int, after: str | None = None
+    ) -> Timings:
+        """Return how jobs went that ended of late, the last to end first."""
+        now = self._connection.clock.now()
+        line = self._connection.reading().ended.get(state)
+        if line is None or hopeless(where):
+            return Timings(now, (), None)
+        end = read_end(after)
+        where = msgspec.structs.replace(where, states=())
+        entries = (entry for entry in line.since(begin(now, within)) if entry[:2] < end)
+        # Moment and id are enough to tell entries apart, so rows are never compared.
+        matching = (entry for entry in entries if matches(record_of(entry[3]), where, now))
+        found = heapq.nlargest(limit + 1, matching, key=lambda entry: entry[:2])
+        return page_of([timing_of(entry[3], entry[0]) for entry in found], limit, now)
 
     async def groups(self, where: JobFilter, *, limit: int) -> Groups:
         """Return the dead letters that match by their fingerprint, the largest groups."""

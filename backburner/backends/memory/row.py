@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from backburner.model.job import Cause, Claim, JobRecord, JobState, NewJob
+from backburner.ports.jobs import Timing
 
-__all__ = ["Row", "claim_of", "record_of"]
+__all__ = ["Row", "claim_of", "record_of", "timing_of"]
 
 
 class Row(msgspec.Struct, gc=False):
@@ -116,4 +117,19 @@ def record_of(row: Row) -> JobRecord:
         done=done,
         total=total,
         lanes=job.lanes,
+    )
+
+
+def timing_of(row: Row, ended_at: int) -> Timing:
+    """Return how the row went, which ended then."""
+    return Timing(
+        id=row.job.id,
+        kind=row.job.kind,
+        queue=row.job.queue,
+        attempt=row.attempt,
+        failures=row.failures,
+        created_at=row.created_at,
+        due_at=row.due_at,
+        started_at=row.started_at,
+        ended_at=ended_at,
     )

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backburner.backends.expediting import answer_of
 from backburner.backends.sqlite import telling
+from backburner.backends.sqlite.appending import carry
 from backburner.backends.sqlite.asking import find_asked
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.keys import Gates, let_through
@@ -24,17 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.sqlite.session import Session
+    from backburner.model.event import NewEvent
     from backburner.model.job import JobImage
     from backburner.model.operation import OperationRecord
-    from backburner.ports.jobs import Disposed, Keep, Letter, Restored
+    from backburner.ports.jobs import Disposed, ExpediteAnswer, Keep, Letter, Restored
 
 __all__ = ["SqliteJobAdmin"]
 
 _STANDING = load("standing")
 _CANCEL_PENDING = load("cancel_pending")
 _CANCEL_RUNNING = load("cancel_running")
+_EXPEDITABLE = load("expeditable")
+_EXPEDITE = load("expedite")
 
 _decode_standing = msgspec.json.Decoder(list[tuple[str, str, str | None, int, int, str | None]]).decode
+_decode_words = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class SqliteJobAdmin:
@@ -49,9 +55,32 @@ class SqliteJobAdmin:
         self._standing = Round("names_of_lanes")
         self._kept = Round("next_lanes")
 
-    async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
+    async def cancel(
+        self, ids: Sequence[str], reason: str = CANCELLED, events: Sequence[NewEvent] = ()
+    ) -> CancelAnswer:
         """Cancel the pending, ask for the running, leave the ended."""
-        return await self._session.write(lambda connection: _cancel(connection, ids, reason, self._session.clock.now()))
+
+        def work(connection: sqlite3.Connection) -> CancelAnswer:
+            answer = _cancel(connection, ids, reason, self._session.clock.now())
+            if answer.cancelled or answer.asked:
+                carry(connection, events, answer.now)
+            return answer
+
+        return await self._session.write(work)
+
+    async def expedite(self, ids: Sequence[str], events: Sequence[NewEvent] = ()) -> ExpediteAnswer:
+        """Have pending jobs of the line that are due later be due now."""
+
+        def work(connection: sqlite3.Connection) -> ExpediteAnswer:
+            now = self._session.clock.now()
+            (found,) = connection.execute(_EXPEDITABLE, {"ids": to_json(ids), "now": now}).fetchone()
+            answer = answer_of(ids, _decode_words(found), now)
+            if answer.expedited:
+                connection.execute(_EXPEDITE, {"ids": to_json(answer.expedited), "now": now})
+                carry(connection, events, now)
+            return answer
+
+        return await self._session.write(work)
 
     async def prune(self, keep: Keep, limit: int) -> int:
         """Delete ended jobs, and their history, whose time has passed."""

@@ -10,14 +10,16 @@ from backburner.backends.matching import hopeless
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.filtering import Filtered, parameters
 from backburner.backends.sqlite.statements import load
+from backburner.backends.timing import begin, page_of, read_end
 from backburner.model.job import Attempt, JobImage, JobRecord
 from backburner.model.query import JobFilter, Shown
-from backburner.ports.jobs import Backlog, FailureGroup, Groups, Images, Page, QueueBacklog
+from backburner.ports.jobs import Backlog, FailureGroup, Groups, Images, Page, QueueBacklog, Timing, Timings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backburner.backends.sqlite.session import Session
+    from backburner.model.job import JobState
 
 __all__ = ["SqliteJobReader"]
 
@@ -47,6 +49,8 @@ _decode_standing = msgspec.json.Decoder(dict[str, _Standing]).decode
 _decode_numbers = msgspec.json.Decoder(dict[str, int]).decode
 _decode_groups = msgspec.json.Decoder(tuple[FailureGroup, ...]).decode
 
+_decode_timings = msgspec.json.Decoder(tuple[Timing, ...]).decode
+
 _FIND = Filtered("find")
 _FIND_LETTERS = Filtered("find_letters")
 _NEXT_LETTERS = Filtered("next_letters")
@@ -54,6 +58,7 @@ _COUNT = Filtered("count")
 _COUNT_LETTERS = Filtered("count_letters")
 _GROUPS = Filtered("groups")
 _EXPORT = Filtered("export")
+_TIMINGS = Filtered("timings")
 
 _LETTERS = (Shown.DEAD,)
 
@@ -120,6 +125,18 @@ class SqliteJobReader:
             return Groups(now, ())
         given = parameters(where, now) | {"states": None, "running": None, "limit": limit}
         return Groups(now, _decode_groups(await self._session.reads.one(_GROUPS.text(given), given)))
+
+    async def timings(
+        self, state: JobState, where: JobFilter, *, within: int, limit: int, after: str | None = None
+    ) -> Timings:
+        """Return how jobs went that ended of late, the last to end first."""
+        now = self._session.clock.now()
+        if hopeless(where):
+            return Timings(now, (), None)
+        moment, before = read_end(after)
+        window = {"state": state, "from": begin(now, within), "moment": moment, "before": before, "limit": limit + 1}
+        given = parameters(where, now) | {"states": None, "running": None} | window
+        return page_of(_decode_timings(await self._session.reads.one(_TIMINGS.text(given), given)), limit, now)
 
     async def backlog(self) -> Backlog:
         """Count what each queue holds."""

@@ -71,6 +71,7 @@ from backburner.testing.contracts.claiming import ClaimingContract
 from backburner.testing.contracts.due import DueContract
 from backburner.testing.contracts.event_reading import EventReadingContract
 from backburner.testing.contracts.examining import ExaminingContract
+from backburner.testing.contracts.expediting import ExpeditingContract
 from backburner.testing.contracts.fencing import FencingContract
 from backburner.testing.contracts.filtering import FilteringContract
 from backburner.testing.contracts.firing import FiringContract
@@ -102,6 +103,7 @@ from backburner.testing.contracts.recovering import RecoveringContract
 from backburner.testing.contracts.schedules import ScheduleContract
 from backburner.testing.contracts.settling import SettlingContract
 from backburner.testing.contracts.subscribing import SubscribingContract
+from backburner.testing.contracts.timing import TimingContract
 from backburner.testing.contracts.transactions import TransactionContract
 from backburner.testing.contracts.unique import UniqueContract
 
@@ -117,6 +119,7 @@ __all__ = [
     "DueContract",
     "EventReadingContract",
     "ExaminingContract",
+    "ExpeditingContract",
     "FencingContract",
     "FilteringContract",
     "FiringContract",
@@ -148,6 +151,7 @@ __all__ = [
     "ScheduleContract",
     "SettlingContract",
     "SubscribingContract",
+    "TimingContract",
     "TransactionContract",
     "UniqueContract",
 ]

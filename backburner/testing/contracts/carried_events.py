@@ -10,12 +10,13 @@ import pytest
 
 from backburner.errors import StoreRefused
 from backburner.model.event import NewEvent
+from backburner.model.job import JobState
 from backburner.model.lane import Limit
 from backburner.model.node import KindRecord, NodeRecord, QueueRecord
 from backburner.model.operation import OperationRecord
 from backburner.model.schedule import ScheduleChange
 from backburner.ports.schedules import ChangeAnswer
-from backburner.testing.contracts.making import LEASE, add, keyed, new, publish
+from backburner.testing.contracts.making import LEASE, add, add_claimed, ended, keyed, new, publish
 from backburner.testing.contracts.scheduling import fire, plan, schedule, stored
 from backburner.testing.contracts.telling import append, event, kept, log, names, subscribe
 
@@ -79,6 +80,18 @@ async def _drain(backend: Backend, events: Sequence[NewEvent]) -> None:
     await backend.nodes.drain("node", events)
 
 
+async def _cancel(backend: Backend, events: Sequence[NewEvent]) -> None:
+    await backend.admin.cancel(["later"], events=events)
+
+
+async def _ask(backend: Backend, events: Sequence[NewEvent]) -> None:
+    await backend.admin.cancel(["running"], events=events)
+
+
+async def _expedite(backend: Backend, events: Sequence[NewEvent]) -> None:
+    await backend.admin.expedite(["later"], events)
+
+
 VERBS: dict[str, Verb] = {
     "queues.set": _set_queue,
     "kinds.set": _set_kind,
@@ -91,6 +104,9 @@ VERBS: dict[str, Verb] = {
     "nodes.publish": _publish,
     "nodes.withdraw": _withdraw,
     "nodes.drain": _drain,
+    "admin.cancel": _cancel,
+    "admin.cancel, which asks": _ask,
+    "admin.expedite": _expedite,
 }
 
 
@@ -99,6 +115,8 @@ async def _prepare(backend: Backend) -> None:
     await backend.operations.put(msgspec.structs.replace(OPERATION, id="known"))
     await plan(backend)
     await publish(backend)
+    await add_claimed(backend, id="running")
+    await add(backend, id="later", delay=LEASE)
 
 
 async def _state(backend: Backend) -> tuple[object, ...]:
@@ -112,6 +130,7 @@ async def _state(backend: Backend) -> tuple[object, ...]:
         (await backend.schedule_reader.find(limit=10)).schedules,
         (await backend.schedule_reader.ticks(limit=10)).ticks,
         await backend.nodes.find(),
+        sorted((await backend.reader.get(["running", "later"])).jobs, key=lambda job: job.id),
     )
 
 
@@ -246,6 +265,19 @@ class CarriedEventContract:
         assert not await harness.backend.nodes.drain("node", [kept("a")])
         assert not await harness.backend.nodes.drain("nobody", [kept("b")])
         assert await log(harness.backend) == []
+
+    async def test_a_job_that_is_not_cancelled(self, harness: Harness) -> None:
+        """Where no job was cancelled or asked for there is nothing to tell; one is enough."""
+        await publish(harness.backend)
+        done = await ended(harness.backend, JobState.COMPLETED)
+        await harness.backend.admin.cancel([done, "nobody"], events=[kept("none")])
+        await harness.backend.admin.cancel([], events=[kept("none")])
+        assert await names(harness.backend) == []
+        running, waiting = (await add_claimed(harness.backend)).id, (await add(harness.backend)).id
+        await subscribe(harness.backend, "job.*")
+        await harness.backend.admin.cancel([done, running], events=[kept("asked")])
+        await harness.backend.admin.cancel([done, waiting], events=[kept("cancelled")])
+        assert await names(harness.backend) == ["asked", "job.cancelled", "cancelled"]
 
     async def test_none_is_the_default(self, harness: Harness) -> None:
         """Changes tell nothing of themselves."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from backburner.jobs.definition import Definition
+    from backburner.model.event import NewEvent
     from backburner.model.job import JobImage, Settlement
     from backburner.model.operation import OperationRecord
     from backburner.ports.jobs import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         ClaimBatch,
         ClaimRequest,
         Disposed,
+        ExpediteAnswer,
         Keep,
         Letter,
         Recovery,
@@ -174,13 +176,24 @@ class ToldJobs:
     async def recover(self, node: str, limit: int) -> Recovery:
         return await self._orders.obey("recover", (), lambda: self._backend.jobs.recover(node, limit))
 
-    async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
-        return await self._orders.obey("cancel", ids, lambda: self._cancel(ids, reason))
+    async def cancel(
+        self, ids: Sequence[str], reason: str = CANCELLED, events: Sequence[NewEvent] = ()
+    ) -> CancelAnswer:
+        return await self._orders.obey("cancel", ids, lambda: self._cancel(ids, reason, events))
 
-    async def _cancel(self, ids: Sequence[str], reason: str) -> CancelAnswer:
+    async def _cancel(self, ids: Sequence[str], reason: str, events: Sequence[NewEvent]) -> CancelAnswer:
         """Cancel those that are not locked."""
         locked = self._orders.locked
-        answer = await self._backend.admin.cancel([job_id for job_id in ids if job_id not in locked], reason)
+        answer = await self._backend.admin.cancel([job_id for job_id in ids if job_id not in locked], reason, events)
+        return structs.replace(answer, busy=tuple(job_id for job_id in ids if job_id in locked))
+
+    async def expedite(self, ids: Sequence[str], events: Sequence[NewEvent] = ()) -> ExpediteAnswer:
+        return await self._orders.obey("expedite", ids, lambda: self._expedite(ids, events))
+
+    async def _expedite(self, ids: Sequence[str], events: Sequence[NewEvent]) -> ExpediteAnswer:
+        """Bring those forward that are not locked."""
+        locked = self._orders.locked
+        answer = await self._backend.admin.expedite([job_id for job_id in ids if job_id not in locked], events)
         return structs.replace(answer, busy=tuple(job_id for job_id in ids if job_id in locked))
 
     async def release(self, limit: int) -> int:
