@@ -6,13 +6,17 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/core.stamp
 DEV := $(VENV)/dev.stamp
 
-# Exact versions, for packages and (by the second name in newer pips) for what builds them.
-export PIP_CONSTRAINT := requirements/constraints.txt
-export PIP_BUILD_CONSTRAINT := requirements/constraints.txt
+# Exact versions, and the hash of each file that is installed; what builds backburner itself is among them. No package is
+# built here, since what builds it would not be: PIP_ONLY_BINARY= allows it, where there is no wheel.
+INSTALL := $(BIN)/python -m pip install --quiet --require-hashes
+THIS := $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+export PIP_ONLY_BINARY ?= :all:
+export PIP_CONSTRAINT :=
+export PIP_BUILD_CONSTRAINT :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
-.PHONY: help demo bench test chaos check-zones check format lint types layers wheel constraints clean
+.PHONY: help demo bench test chaos check-zones check format lint types layers wheel lock upgrade clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -71,18 +75,17 @@ layers: $(DEV) ## check that imports point down
 
 wheel: $(DEV) ## build the wheel, install it in an empty environment, run a durable job there
 	rm -rf build
-	$(BIN)/python -m build --outdir build .
+	$(BIN)/python -m build --no-isolation --outdir build .
 	$(BIN)/python -m venv build/env
-	build/env/bin/python -m pip install --quiet build/*.whl
+	build/env/bin/python -m pip install --quiet --require-hashes -r requirements/core.txt
+	build/env/bin/python -m pip install --quiet --no-deps --no-index build/*.whl
 	cd build/env && bin/backburner --version && bin/python ../../scripts/wheel_smoke.py
 
-constraints: ## take the newest versions of everything
-	rm -rf build/fresh
-	python=$$(PYTHON='$(PYTHON)' sh scripts/find_python.sh) && "$$python" -m venv build/fresh
-	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= build/fresh/bin/python -m pip install --quiet hatchling editables --editable '.[dev]'
-	sed -n 1p $(PIP_CONSTRAINT) > build/constraints.txt
-	build/fresh/bin/python -m pip freeze --exclude-editable >> build/constraints.txt
-	mv build/constraints.txt $(PIP_CONSTRAINT)
+lock: $(DEV) ## lock what pyproject.toml asks for; what is locked stays as it is
+	$(BIN)/python scripts/lock.py
+
+upgrade: $(DEV) ## lock the newest versions of everything
+	$(BIN)/python scripts/lock.py --upgrade
 
 clean: ## remove all that make made
 	rm -rf $(VENV) build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
@@ -90,10 +93,12 @@ clean: ## remove all that make made
 $(BIN)/pip:
 	@python=$$(PYTHON='$(PYTHON)' sh scripts/find_python.sh) && echo "building $(VENV) with $$python" && "$$python" -m venv $(VENV)
 
-$(CORE): pyproject.toml $(PIP_CONSTRAINT) | $(BIN)/pip
-	$(BIN)/python -m pip install --quiet --editable .
+$(CORE): pyproject.toml requirements/core.txt requirements/build.txt | $(BIN)/pip
+	$(INSTALL) -r requirements/core.txt -r requirements/build.txt
+	$(THIS)
 	@touch $@
 
-$(DEV): pyproject.toml $(PIP_CONSTRAINT) | $(BIN)/pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+$(DEV): pyproject.toml requirements/dev.txt | $(BIN)/pip
+	$(INSTALL) -r requirements/dev.txt
+	$(THIS)
 	@touch $(CORE) $@
