@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
-from typing import TYPE_CHECKING, Generic, NoReturn, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, overload
 
 from backburner.errors import InvalidOption
 from backburner.jobs.call import Call
@@ -34,7 +33,7 @@ class Job(Generic[P, R]):
         self.definition = definition
         self._fn = fn
         self._presets: CallOptions | None = None
-        _mark_coroutine_function(self)
+        _mark_coroutine_function(self, definition.fn)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """Make a call of this job: store it by `create_task`, or await it to run it here.
@@ -100,10 +99,12 @@ class Decorator(Protocol):
     def __call__(self, fn: Callable[P, R], /) -> Job[P, R]: ...
 
 
-def _mark_coroutine_function(job: object) -> None:
+def _mark_coroutine_function(job: Any, fn: Callable[..., object]) -> None:  # noqa: ANN401 - what is set is no part of a job
     """Make frameworks that ask await the job's call instead of dropping it in a thread."""
     mark = getattr(inspect, "markcoroutinefunction", None)
     if mark is not None:
         mark(job)
-    else:  # Python 3.11
-        job._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # noqa: SLF001
+        return
+    # Python 3.11 has no mark that all who ask look for, but it takes what has the parts of a function for one.
+    code, job.__defaults__, job.__kwdefaults__ = fn.__code__, fn.__defaults__, fn.__kwdefaults__
+    job.__code__ = code.replace(co_flags=code.co_flags | inspect.CO_COROUTINE)

@@ -14,7 +14,10 @@ import msgspec
 import pydantic
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI
-from litestar import Litestar, get
+from litestar import Litestar, Response, get
+from litestar.background_tasks import BackgroundTask as LitestarTask
+from litestar.background_tasks import BackgroundTasks as LitestarTasks
+from quart import Quart
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -127,8 +130,9 @@ def test_a_job_is_a_coroutine_function_to_those_who_ask(greet: Job[..., str], sh
     """Frameworks ask this to tell what to await from what to send to a thread; a call of either job is to be awaited."""
     for job in (greet, shout):
         asked: Any = job
-        assert asyncio.iscoroutinefunction(asked) or inspect.iscoroutinefunction(asked)
+        assert inspect.iscoroutinefunction(asked)
         assert inspect.signature(job) == inspect.signature(job.fn)
+        assert not inspect.isfunction(job)
 
 
 # ---- Starlette ---------------------------------------------------------------------------------------------------------
@@ -218,6 +222,40 @@ async def test_an_app_that_lives_with_the_engine_stores_jobs(bb: Backburner, gre
 
     async with bb.lifespan(app), browsing(app) as client:
         assert (await client.get("/", params={"name": "ada"})).json() == "hello ada"
+
+
+# ---- Litestar, Quart -------------------------------------------------------------------------------------------------
+
+
+async def test_background_tasks_of_litestar_run_the_job(
+    greet: Job[..., str], shout: Job[..., str], ran: list[str]
+) -> None:
+    """`BackgroundTask(job, …)` runs jobs of both kinds after the response."""
+
+    @get("/")
+    async def page() -> Response[str]:
+        return Response("ok", background=LitestarTasks([LitestarTask(greet, "ada"), LitestarTask(shout, name="bob")]))
+
+    async with browsing(Litestar([page])) as client:
+        assert (await client.get("/")).text == "ok"
+    assert ran == ["ada", "bob"]
+
+
+async def test_a_background_task_of_quart_runs_the_job(
+    greet: Job[..., str], shout: Job[..., str], ran: list[str]
+) -> None:
+    """`add_background_task(job, …)` runs jobs of both kinds, and the app waits for them when it stops."""
+    app = Quart("app")
+
+    @app.get("/")
+    async def page() -> str:
+        for job, name in ((greet, "ada"), (shout, "bob")):
+            app.add_background_task(job, name)
+        return "ok"
+
+    async with app.test_app() as running:
+        assert (await running.test_client().get("/")).status_code == 200
+    assert sorted(ran) == ["ada", "bob"]
 
 
 # ---- what is read of jobs, as answers --------------------------------------------------------------------------------
