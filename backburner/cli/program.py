@@ -26,6 +26,7 @@ _JOBS: Mapping[str, Entry] = {
     "show": Entry("backburner.cli.jobs.show", "Show one job: arguments, attempts, errors, what it waits for."),
     "why": Entry("backburner.cli.jobs.why", "Say what a job waits for, and until when."),
     "cancel": Entry("backburner.cli.jobs.cancel", "Cancel jobs, by id or by filter."),
+    "run-now": Entry("backburner.cli.jobs.run_now", "Have jobs that are due later be due now."),
 }
 _DLQ: Mapping[str, Entry] = {
     "list": Entry("backburner.cli.dlq.list", "List dead letters, newest first."),
@@ -99,6 +100,7 @@ _DB: Mapping[str, Entry] = {
 _PROGRAM: Mapping[str, Entry | click.Group] = {
     "demo": Entry("backburner.cli.demo", "Watch real work survive a kill -9."),
     "run": Entry("backburner.cli.run", "Run jobs in a worker process without a web app."),
+    "status": Entry("backburner.cli.status.command", "Say what is wrong now, on one screen."),
     "jobs": LazyGroup("jobs", _JOBS, help="Look at jobs and cancel them."),
     "dlq": LazyGroup("dlq", _DLQ, help="Look at dead letters, bring them back, delete them, carry them."),
     "replays": LazyGroup("replays", _REPLAYS, help="Look at replays and purges, and stop them."),
