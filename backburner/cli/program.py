@@ -26,6 +26,7 @@ _JOBS: Mapping[str, Entry] = {
     "show": Entry("backburner.cli.jobs.show", "Show one job: arguments, attempts, errors, what it waits for."),
     "why": Entry("backburner.cli.jobs.why", "Say what a job waits for, and until when."),
     "cancel": Entry("backburner.cli.jobs.cancel", "Cancel jobs, by id or by filter."),
+    "stats": Entry("backburner.cli.jobs.stats", "Count what ended by kind; how long it waited and ran."),
     "run-now": Entry("backburner.cli.jobs.run_now", "Have jobs that are due later be due now."),
 }
 _DLQ: Mapping[str, Entry] = {

@@ -52,7 +52,7 @@ def _commands(group: LazyGroup) -> Iterator[tuple[str, click.Command]]:
 def test_every_command_loads() -> None:
     """Every command in the table is there, under its name, with a help text."""
     found = list(_commands(main))
-    jobs, nodes = ("jobs", "list", "show", "why", "cancel", "run-now"), ("nodes", "list", "drain")
+    jobs, nodes = ("jobs", "list", "show", "why", "cancel", "stats", "run-now"), ("nodes", "list", "drain")
     queues, kinds = ("queues", "list", "pause", "resume", "set"), ("kinds", "list", "pause", "resume")
     guards = ("breakers", "list", "open", "auto", "limits", "list", "set", "reset")
     dlq = ("dlq", "list", "groups", "show", "replay", "purge", "export", "import", "replays", "list", "watch", "stop")
