@@ -14,7 +14,7 @@ from backburner.model.duration import about, parse
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-__all__ = ["Moment", "ago", "iso", "moment"]
+__all__ = ["Moment", "ago", "iso", "moment", "near"]
 
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?", re.ASCII)
 
@@ -76,6 +76,13 @@ def ago(at: int, now: int) -> str:
     apart = abs(now - at)
     told = about(apart if apart < SECOND else apart - apart % SECOND)
     return f"{told} ago" if at <= now else f"in {told}"
+
+
+def near(at: int, now: int) -> str:
+    """Write an instant for a person, in UTC: ``02:22`` within a day of now, else with its day."""
+    day = timedelta(days=1)
+    form = "%H:%M" if abs(from_micros(now) - from_micros(at)) < day else "%Y-%m-%d %H:%M"
+    return from_micros(at).strftime(form)
 
 
 def _instant(day: datetime, zone: tzinfo | None) -> int:

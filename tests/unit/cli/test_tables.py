@@ -62,8 +62,8 @@ def test_a_narrow_terminal(width: int, drawn: str) -> None:
 def test_rows_below_each_other_stand_apart() -> None:
     """An empty line stands between two rows that are told cell by cell, and none for a cell that is empty."""
     view = _view("ID", "TEXT")
-    drawn = _drawn(table(view, [(_ID, "one"), (_ID, "")], 33), 33)
-    assert drawn == f"ID    {_ID}\nTEXT  one\n\nID    {_ID}"
+    drawn = _drawn(table(view, [(_ID, "one thing"), (_ID, "")], 33), 33)
+    assert drawn == f"ID    {_ID}\nTEXT  one thing\n\nID    {_ID}"
 
 
 def test_numbers_end_below_each_other() -> None:
