@@ -366,7 +366,7 @@ class ClaimLost(BackburnerError):
 class StoreError(BackburnerError):
     """The store failed.
 
-    ``stored`` tells what is known of the write (`no` or `unknown`); ``job_id`` names the job concerned, if one is.
+    ``stored`` tells what is known of the write (``no`` or ``unknown``); ``job_id`` names the job concerned, if one is.
     ``create_task(call, id=job_id)`` repeats the write safely.
     """
 

@@ -227,7 +227,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     state: JobState
     #: JSON text, for ``completed``.
     result: str | None = None
-    #: Why it ended so: `exhausted`, `rejected: …`, `poison`, `cancelled`, `expired`, or the job's own words.
+    #: Why it ended so: ``exhausted``, ``rejected: …``, ``poison``, ``cancelled``, ``expired``, or the job's own words.
     reason: str | None = None
     #: For ``pending``: microseconds from the store's now until the job is due.
     delay: int = 0

@@ -65,7 +65,7 @@ class Prometheus:
 
     Counting costs well below a microsecond a job. The store is read at a scrape, once for all who scrape at the same time,
     at most every ``backlog_every`` seconds (None: never) and a tenth of the time; where that fails the metrics of the
-    process still come, `backburner_store_readable` is 0, and nothing is shown of the store. ``registry`` is one of
+    process still come, ``backburner_store_readable`` is 0, and nothing is shown of the store. ``registry`` is one of
     prometheus_client's, such as its global ``REGISTRY``, whose other metrics are then served too; without one the
     engine has its own, so several engines in one process are several apps. Raises `InvalidOption`.
     """

@@ -54,7 +54,7 @@ class RetryPolicy:
     """How a job that fails is tried again.
 
     The rules name exception classes; of an exception's classes the nearest one named decides. Not named: retried, or,
-    if ``retry`` names any, rejected. An exception that carries a ``Retry-After`` (see `retry_after`) is not tried again
+    if ``retry`` names any, rejected. An exception that carries a ``Retry-After`` (see ``retry_after``) is not tried again
     earlier than that, a day at most. Raises `InvalidOption`.
     """
 
