@@ -50,7 +50,7 @@ class Blocking:
     While the engine runs in this process, calls go to its loop from any other thread: worker threads, `def` endpoints,
     `def` jobs. A job in which one is made is the parent of what it stores, as with `await`. In a process whose engine
     was not entered (a script, a Flask app, each worker of a prefork server) the first call opens the store on a small
-    daemon thread, shared by all threads, which only stores: run the jobs elsewhere, by `backburner run`. It ends after
+    daemon thread, shared by all threads, which only stores: run the jobs elsewhere, by ``backburner run``. It ends after
     ``idle`` seconds without a call, by `close`, before a fork (the next call, in parent or child, opens it again), and
     at the exit of the process, which it never holds up. A child forked while an engine ran is refused with `NotRunning`.
 
