@@ -16,7 +16,7 @@ export PIP_BUILD_CONSTRAINT :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
-.PHONY: help demo bench test chaos check-zones check format lint types layers wheel lock upgrade clean
+.PHONY: help demo bench test chaos check-zones check format lint types layers wheel release-check lock upgrade clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -73,13 +73,11 @@ types: $(DEV) ## check the types, by mypy and by pyright
 layers: $(DEV) ## check that imports point down
 	$(BIN)/lint-imports --no-logo --no-cache
 
-wheel: $(DEV) ## build the wheel, install it in an empty environment, run a durable job there
-	rm -rf build
-	$(BIN)/python -m build --no-isolation --outdir build .
-	$(BIN)/python -m venv build/env
-	build/env/bin/python -m pip install --quiet --require-hashes -r requirements/core.txt
-	build/env/bin/python -m pip install --quiet --no-deps --no-index build/*.whl
-	cd build/env && bin/backburner --version && bin/python ../../scripts/wheel_smoke.py
+wheel: $(DEV) ## build wheel and sdist, check them, run a durable job in an environment that holds nothing else
+	$(BIN)/python -m scripts.release_check --unreleased
+
+release-check: $(DEV) ## all of that, and what a release needs besides: its day in the changelog, all committed
+	$(BIN)/python -m scripts.release_check
 
 lock: $(DEV) ## lock what pyproject.toml asks for; what is locked stays as it is
 	$(BIN)/python scripts/lock.py

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 
 import backburner
@@ -26,13 +25,8 @@ async def main(directory: str) -> None:
         assert await bb.handle(handle.id, double) == 42
 
 
-checkout = Path(__file__).resolve().parents[1]
 installed = Path(backburner.__file__).resolve()
 assert "site-packages" in installed.parts, f"not the wheel: {installed}"
-for carried in ("py.typed", "examples/stdlib_census.py"):
-    assert files("backburner").joinpath(carried).is_file(), f"the wheel lacks {carried}"
-for source in checkout.glob("backburner/**/*.sql"):
-    assert (installed.parents[1] / source.relative_to(checkout)).is_file(), f"the wheel lacks {source.name}"
 
 with tempfile.TemporaryDirectory() as scratch:
     asyncio.run(main(scratch))
