@@ -22,7 +22,7 @@ from trove_classifiers import classifiers
 from scripts.release import Release, gather
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
@@ -133,15 +133,18 @@ def sdist_builds_the_wheel(release: Release) -> Iterator[str]:
 
 def imports_are_declared(release: Release) -> Iterator[str]:
     """The package imports nothing that it does not declare, and each extra alone brings what its modules import."""
-    bare = {module: lacks for module, lacks in release.imports.get("", {}).items() if not module.startswith(_FOR_TESTS)}
-    for module, lacks in bare.items():
-        with_extra = (extra for extra, failed in release.imports.items() if extra and module not in failed)
-        if next(with_extra, None) is None:
-            yield f"{module} needs {lacks}, which neither the package nor one of its extras alone brings"
-    for extra, failed in release.imports.items():
-        for module in failed:
-            if extra and module not in bare and not module.startswith(_FOR_TESTS):
-                yield f"{module} cannot be imported with the extra {extra}: {failed[module]}"
+    failed = {
+        extra: {module: lacks for module, lacks in modules.items() if not module.startswith(_FOR_TESTS)}
+        for extra, modules in release.imports.items()
+    }
+    mended = {module for extra, modules in failed.items() for module in failed[""] if extra and module not in modules}
+    undeclared = ((module, lacks) for module, lacks in failed[""].items() if module not in mended)
+    for lacks, modules in _by_cause(undeclared).items():
+        yield f"{modules} needs {lacks}, which neither the package nor one of its extras alone brings"
+    for extra, modules in failed.items():
+        broken = ((module, lacks) for module, lacks in modules.items() if module not in failed[""])
+        for lacks, named in _by_cause(broken).items():
+            yield f"{named} cannot be imported with the extra {extra}: {lacks}"
 
 
 def licences_are_permissive(release: Release) -> Iterator[str]:
@@ -181,6 +184,14 @@ def _differences(where: str, found: Mapping[str, bytes], expected: Mapping[str, 
     for path in sorted(found.keys() & expected.keys()):
         if found[path] != expected[path]:
             yield f"{where} holds another {path}"
+
+
+def _by_cause(failed: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return what failed by what it lacks: the first by name, the others by number."""
+    causes: dict[str, list[str]] = {}
+    for module, lacks in failed:
+        causes.setdefault(lacks, []).append(module)
+    return {lacks: each[0] + (f" (as {len(each) - 1} others)" if each[1:] else "") for lacks, each in causes.items()}
 
 
 def _sections(changelog: str) -> dict[str, str]:
