@@ -139,8 +139,8 @@ def imports_are_declared(release: Release) -> Iterator[str]:
     }
     mended = {module for extra, modules in failed.items() for module in failed[""] if extra and module not in modules}
     undeclared = ((module, lacks) for module, lacks in failed[""].items() if module not in mended)
-    for lacks, modules in _by_cause(undeclared).items():
-        yield f"{modules} needs {lacks}, which neither the package nor one of its extras alone brings"
+    for lacks, named in _by_cause(undeclared).items():
+        yield f"{named} needs {lacks}, which neither the package nor one of its extras alone brings"
     for extra, modules in failed.items():
         broken = ((module, lacks) for module, lacks in modules.items() if module not in failed[""])
         for lacks, named in _by_cause(broken).items():
