@@ -11,7 +11,8 @@ import click
 from backburner.cli.moments import past
 from backburner.cli.reading import each, reading
 from backburner.cli.times import Moment, moment
-from backburner.model.query import JobFilter, Shown, parse_condition
+from backburner.model.condition_text import parse_condition
+from backburner.model.query import JobFilter, Shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -8,7 +8,8 @@ from typing import TypedDict, cast
 
 from backburner.errors import InvalidOption
 from backburner.model.clock import from_micros
-from backburner.model.query import JobFilter, condition_text, parse_condition
+from backburner.model.condition_text import condition_text, parse_condition
+from backburner.model.query import JobFilter
 from backburner.model.times import moment
 
 __all__ = ["Choice", "choice_of", "filter_of", "texts"]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
-from typing import Literal, cast
+from typing import Literal
 
 import msgspec
 
-from backburner.errors import InvalidOption
 from backburner.model.job import JobState
 
-__all__ = ["Condition", "JobFilter", "Operator", "Scalar", "Shown", "condition_text", "parse_condition", "shown"]
+__all__ = ["Condition", "JobFilter", "Operator", "Scalar", "Shown", "shown"]
 
 Scalar = str | int | float | bool | None
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
-
-_CONDITION = re.compile(r"args\.(?P<path>[^=!<>~]+?)\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*(?P<value>.*)", re.DOTALL)
 
 
 class Shown(StrEnum):
@@ -64,33 +60,6 @@ class Condition(msgspec.Struct, frozen=True):
     path: tuple[str, ...]
     operator: Operator
     value: Scalar
-
-
-def parse_condition(text: str) -> Condition:
-    """Return the condition of a text such as ``args.user.id=7``; raises `InvalidOption`, which shows what is amiss.
-
-    What follows the comparison is JSON; after ``~`` it may also be the bare text that is looked for.
-    """
-    parts = _CONDITION.fullmatch(text)
-    if parts is None:
-        raise InvalidOption(f"{text!r}: write args.user.id=7, with one of = != < <= > >= ~", option="where")
-    path, operator, value = parts.groups()
-    try:
-        literal = msgspec.json.decode(value, type=Scalar)
-    except msgspec.ValidationError:
-        raise InvalidOption(f"{value}: compare with a text, a number, true, false or null", option="where") from None
-    except (msgspec.DecodeError, UnicodeError):
-        if operator != "~":
-            raise InvalidOption(
-                f"{value!r} is no JSON; a text needs its quotes: args.{path}='\"…\"'", option="where"
-            ) from None
-        literal = value  # only a text is contained in another
-    return Condition(tuple(path.split(".")), cast("Operator", operator), literal)
-
-
-def condition_text(condition: Condition) -> str:
-    """Return the text of a condition, which `parse_condition` reads as the same."""
-    return f"args.{'.'.join(condition.path)}{condition.operator}{msgspec.json.encode(condition.value).decode()}"
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):

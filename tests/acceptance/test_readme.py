@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from backburner import Backburner, current_job
-from backburner.model.query import Condition, parse_condition
+from backburner.model.condition_text import parse_condition
+from backburner.model.query import Condition
 from backburner.testing import contracts
 
 if TYPE_CHECKING:

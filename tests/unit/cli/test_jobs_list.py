@@ -148,9 +148,9 @@ def test_vague_moments_are_spoken(run: Run) -> None:
     [
         ("--state lost", "'lost' is not one of 'waiting', 'scheduled'"),
         ("--since soon", "'soon' is no moment; write 6h (ago)"),
-        ("--where user.id=1", "'user.id=1': write args.user.id=7"),
-        ("--where args.note=ada", "'ada' is no JSON; a text needs its quotes: args.note='\"…\"'"),
-        ("--where args.note=[1]", "[1]: compare with a text, a number, true, false or null"),
+        ("--where user.id=1", "begins with args.: did you mean args.user.id?\n  user.id=1\n  ^\nwrite args.PATH"),
+        ("--where args.note=ada", "a text needs its quotes, args.note='\"ada\"'\n  args.note=ada\n            ^\n"),
+        ("--where args.note=[1]", "compare with a text, a number, true, false or null"),
         ("--limit 0", "0 is not in the range x>=1"),
         ("--url ftp://ada:hunter2@host", "ftp"),
     ],

@@ -14,9 +14,10 @@ from backburner.dlq.face import DeadLetters
 from backburner.dlq.state import Phase
 from backburner.errors import InvalidOption, JobNotFound, NothingMatches, OperationNotFound
 from backburner.model.clock import from_micros
+from backburner.model.condition_text import condition_text, parse_condition
 from backburner.model.job import Ending
 from backburner.model.lane import Rate
-from backburner.model.query import Condition, JobFilter, condition_text, parse_condition
+from backburner.model.query import Condition, JobFilter
 from backburner.resilience.rates import rate
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ async def test_choosing(post: Post, dlq: DeadLetters) -> None:
         ({"fingerprint": 5}, "fingerprint=5 is no text"),
         ({"since": datetime(2026, 11, 21, tzinfo=UTC).replace(tzinfo=None)}, "has no time zone"),
         ({"until": 5}, "takes an aware datetime"),
-        ({"where": "user.id=7"}, "write args.user.id=7"),
+        ({"where": "user.id=7"}, r"begins with args\.: did you mean args\.user\.id\?"),
         ({"where": "args.user=ada"}, "a text needs its quotes"),
         ({"where": "args.user=[1]"}, "compare with a text, a number"),
     ],
