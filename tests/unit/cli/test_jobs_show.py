@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backburner.cli.jobs import lookup
+
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Run
 
@@ -73,8 +75,22 @@ def test_unknown(run: Run) -> None:
     assert answer.err == "Error: there is no job zz; its retention may have passed\n"
 
 
-def test_ambiguous(run: Run) -> None:
-    """The beginning of several ids is refused, and some of them are named."""
+def test_ambiguous(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The beginning of several ids is refused; the jobs it may mean are told apart by kind, state and age."""
+    monkeypatch.setattr(lookup, "_NAMED", 3)
     answer = run("jobs", "show", "01jd")
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err == "Error: 01jd begins several ids: 01jd4, 01jd3, 01jd2 …\n"
+    assert answer.err.splitlines() == [
+        "Error: several ids begin with 01jd: write more of the one you mean",
+        "  01jd4  mail  scheduled  created 1h ago",
+        "  01jd3  charge  waiting  created 1h ago",
+        "  01jd2  mail  retrying  created 1h ago",
+        "  …",
+    ]
+
+
+@pytest.mark.parametrize("command", ["show", "why", "cancel", "run-now"])
+def test_an_empty_id(command: str, run: Run) -> None:
+    """An empty text, such as of a variable that was not set, is no beginning of every id there is."""
+    answer = run("jobs", command, "")
+    assert (answer.code, answer.err) == (2, "Error: an empty text is no id: every id begins so\n")
