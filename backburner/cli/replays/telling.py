@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from backburner.cli.render import Mode, note, one
 from backburner.cli.times import ago, iso
 from backburner.dlq.state import Phase
-from backburner.model.query import condition_text
+from backburner.model.condition_text import condition_text
 from backburner.resilience.rates import rate_text
 
 if TYPE_CHECKING:
