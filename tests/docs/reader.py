@@ -42,6 +42,8 @@ _VARYING = re.compile(
     r"(?P<id>\b01[0-9a-hjkmnp-tv-z]{24}\b)"
     r"|(?P<print>\b[0-9a-f]{12}\b)"
     r"|(?P<node>\b[a-z][a-z0-9.-]*-\d+-[0-9a-f]{8}\b)"
+    r"|(?P<place>\bworker +\d+\b)"
+    r"|(?P<day>\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d{4}-\d\d-\d\d\b|\b\d\d [A-Z][a-z]+: )"
     r"|(?P<time>\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?Z?)"
     r"|(?P<span>(?<![\w.])(?:\d+(?:\.\d+)?(?:ms|us|µs|s|m|h|d))+\b)"
     r"|(?P<number>(?<=seconds=)[\d.]+)"
@@ -53,6 +55,8 @@ _LOOKS = {
     "id": r"01[0-9a-hjkmnp-tv-z]{24}",
     "print": r"[0-9a-f]{12}",
     "node": r"\S+-\d+-[0-9a-f]{8}",
+    "place": r"\S+ +\d+",
+    "day": r"[A-Z][a-z]{2} \d{4}-\d\d-\d\d|\d\d [A-Z][a-z]+: ",
     "time": r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?Z?",
     "span": r"(?:\d+(?:\.\d+)?(?:ms|us|µs|s|m|h|d))+",
     "number": r"[\d.]+",
@@ -98,6 +102,7 @@ class Reader:
         self.patch.syspath_prepend(self.folder)
         self.patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         self.patch.setenv("COLUMNS", str(COLUMNS))
+        self.patch.setenv("LOGNAME", Path(HOME).parent.name)
         self.patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
         self.patch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # files change within a second
         self.patch.setattr(sys, "dont_write_bytecode", True)
@@ -157,9 +162,9 @@ class Reader:
         match words[0]:
             case "curl":
                 return await self._asked(words[1:])
-            case "backburner" if _LOOKING.match(typed):
+            case "backburner" if words[1:3] != ["dlq", "replay"]:
                 return await asyncio.to_thread(self._commanded, words[1:])
-            case "backburner":
+            case "backburner":  # which handles signals, and is a process's first thread for that
                 return await _run(shlex.join([sys.executable, "-c", _AT_A_TERMINAL, *words[1:]]))
             case _:
                 return await _run(typed)
@@ -261,7 +266,7 @@ class Reader:
                 names[text] = f"name{len(names)}"
                 pattern += f"(?P<{names[text]}>{_LOOKS[kind]})"
             else:
-                pattern += _LOOKS[kind]
+                pattern += f"(?:{_LOOKS[kind]})"
         return pattern + re.escape(answer[end:]), names
 
 
