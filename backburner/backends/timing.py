@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
     from backburner.ports.jobs import Timing
 
-__all__ = ["begin", "page_of", "read_end"]
+__all__ = ["NEVER", "begin", "page_of", "read_end"]
 
-#: No job has ended then.
-_NEVER: Final = (1 << 63) - 1
+#: No job has ended then, and none so long ago.
+NEVER: Final = (1 << 63) - 1
 
 
 def begin(now: int, within: int) -> int:
@@ -25,7 +25,7 @@ def begin(now: int, within: int) -> int:
 def read_end(after: str | None) -> tuple[int, str]:
     """Return the moment and the id below which a page begins; raises ValueError for what no page has answered."""
     if after is None:
-        return _NEVER, ""
+        return NEVER, ""
     moment, _, job_id = after.partition("/")
     return int(moment), job_id
 

@@ -9,6 +9,7 @@ import pytest
 
 from backburner.backends.postgres.backend import PostgresBackend
 from backburner.backends.postgres.link import Link
+from backburner.model.job import JobState
 from backburner.model.query import JobFilter, Shown
 from backburner.testing import FakeClock
 from tests.plans.pages import Meter, named, place_of
@@ -16,6 +17,7 @@ from tests.plans.pages import Meter, named, place_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from backburner.ports.jobs import Timings
     from tests.servers.postgres import Postgres, Schema
 
 LETTERS = 20_000
@@ -39,6 +41,17 @@ READS: dict[str, Callable[[PostgresBackend, JobFilter], Awaitable[object]]] = {
     "find": lambda backend, where: backend.reader.find(where, limit=50),
     "count": lambda backend, where: backend.reader.count(where),
     "groups": lambda backend, where: backend.reader.groups(where, limit=50),
+}
+#: The last job of the crowd ends so many microseconds after 1970; each ends one after the one before.
+LAST = LETTERS * SHARE
+TIMINGS: dict[str, Callable[[PostgresBackend, JobFilter], Awaitable[Timings]]] = {
+    "of late": lambda backend, where: backend.reader.timings(
+        JobState.DEAD, where, within=FakeClock().now() - LAST + 249, limit=500
+    ),
+    "page": lambda backend, where: backend.reader.timings(JobState.COMPLETED, where, within=1 << 60, limit=50),
+    "later page": lambda backend, where: backend.reader.timings(
+        JobState.COMPLETED, where, within=1 << 60, limit=50, after=f"{LAST // 2}/x"
+    ),
 }
 
 
@@ -72,7 +85,9 @@ async def backend(crowd: Schema) -> AsyncIterator[PostgresBackend]:
     await made.close()
 
 
-async def _pages(backend: PostgresBackend, read: str, where: JobFilter, monkeypatch: pytest.MonkeyPatch) -> int:
+async def _pages(
+    backend: PostgresBackend, read: str, where: JobFilter, monkeypatch: pytest.MonkeyPatch, found: int | None = None
+) -> int:
     """Return the pages that a read touches."""
     asked: list[tuple[Any, ...]] = []
     value = Link.value
@@ -83,7 +98,10 @@ async def _pages(backend: PostgresBackend, read: str, where: JobFilter, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(Link, "value", spy)
-        await READS[read](backend, where)
+        if read in TIMINGS:
+            assert len((await TIMINGS[read](backend, where)).jobs) == found
+        else:
+            await READS[read](backend, where)
     ((sql, *args),) = asked
     connection = await asyncpg.connect(backend._session.place.dsn)
     try:
@@ -134,3 +152,22 @@ async def test_the_first_page(backend: PostgresBackend, monkeypatch: pytest.Monk
         _letters(tags=("tag0",)),
     ):
         assert await _pages(backend, "find", where, monkeypatch) <= FEW
+
+
+@pytest.mark.parametrize(
+    ("read", "where", "found"),
+    [
+        ("of late", JobFilter(), 50),
+        ("of late", JobFilter(kinds=("strange",)), 0),
+        ("of late", JobFilter(prefix="0", error="nonesuch", tags=("tag0",), fingerprint="cause1"), 0),
+        ("page", JobFilter(), 50),
+        ("page", JobFilter(kinds=("kind1", "kind2", "kind3"), queues=("queue1", "queue2")), 50),
+        ("later page", JobFilter(), 50),
+    ],
+    ids=["of late", "strange", "of much", "page", "page of a kind", "later page"],
+)
+async def test_what_ended_earlier_costs_nothing(
+    backend: PostgresBackend, read: str, where: JobFilter, found: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How jobs went is read by when they ended: neither those that ended earlier are touched, nor those of other pages."""
+    assert await _pages(backend, read, where, monkeypatch, found) <= FEW

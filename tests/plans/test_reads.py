@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from backburner.backends.sqlite.backend import SqliteBackend
+from backburner.model.job import JobState
 from backburner.model.query import JobFilter, Shown
 from backburner.testing import FakeClock
 
@@ -205,3 +206,41 @@ async def test_letters_are_told_apart_by_their_index(
     for backend, letters in zip(backends, (100, 90_000), strict=True):
         steps = await _steps(backend, read)
         assert letters < steps <= letters * STEPS
+
+
+async def _of_late(backend: SqliteBackend) -> None:
+    assert len((await backend.reader.timings(JobState.COMPLETED, JobFilter(), within=0, limit=500)).jobs) == 27
+
+
+async def _strange_of_late(backend: SqliteBackend) -> None:
+    where = JobFilter(kinds=("strange",), prefix="0")
+    assert (await backend.reader.timings(JobState.COMPLETED, where, within=0, limit=500)).jobs == ()
+
+
+async def _pages_of_timings(backend: SqliteBackend) -> None:
+    after = None
+    for _ in range(3):
+        page = await backend.reader.timings(
+            JobState.COMPLETED, JobFilter(kinds=("kind",)), within=1 << 60, limit=20, after=after
+        )
+        assert len(page.jobs) == 20
+        after = page.after
+
+
+@pytest.mark.parametrize(
+    "read", [_of_late, _strange_of_late, _pages_of_timings], ids=lambda read: read.__name__.strip("_")
+)
+async def test_what_ended_earlier_costs_nothing(
+    small: Path, large: Path, read: Callable[[SqliteBackend], Awaitable[None]]
+) -> None:
+    """How jobs went is read in as many steps beside nine hundred thousand that ended before as beside a thousand."""
+    steps: list[int] = []
+    for path, ended in ((small, 1_000), (large, 900_000)):
+        # In the crowd a job ends each microsecond.
+        backend = SqliteBackend(path, clock=FakeClock(FakeClock().now() + ended - 29))
+        await backend.open(create=False)
+        steps.append(await _steps(backend, read))
+        await backend.close()
+    few, many = steps
+    assert few > 0
+    assert many <= few * TOLERANCE

@@ -96,6 +96,12 @@ async def _cancel(backend: Backend) -> None:
     assert len((await backend.admin.cancel(ids)).cancelled) == 50
 
 
+async def _expedite(backend: Backend) -> None:
+    due = [f"1due{number:010d}" for number in range(1, 51)]
+    answer = await backend.admin.expedite(["1holder", *due, "1parent"])
+    assert (answer.expedited, answer.due) == (("1holder", "1parent"), tuple(due))
+
+
 async def _prune_nothing(backend: Backend) -> None:
     assert await backend.admin.prune(KEEP, 50) == 0
 
@@ -174,6 +180,7 @@ VERBS = (
     _recover_nothing,
     _recover,
     _cancel,
+    _expedite,
     _prune_nothing,
     _prune,
     _conflict,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backburner.backends.content import image_flaw, letter_flaw
+from backburner.backends.expediting import answer_of
+from backburner.backends.postgres.appending import documents_of
 from backburner.errors import StoreRefused
 from backburner.model.job import CANCELLED
 from backburner.ports.jobs import CancelAnswer, Disposed, Restored
@@ -15,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.postgres.session import Session
+    from backburner.model.event import NewEvent
     from backburner.model.job import JobImage
     from backburner.model.operation import OperationRecord
-    from backburner.ports.jobs import Keep, Letter
+    from backburner.ports.jobs import ExpediteAnswer, Keep, Letter
 
 __all__ = ["PostgresJobAdmin"]
 
@@ -36,8 +39,15 @@ class _Pruned(msgspec.Struct):
     after_lane: str
 
 
+class _Expedited(msgspec.Struct):
+    now: int
+    #: By id, under what each is answered.
+    found: dict[str, str]
+
+
 _encode = msgspec.json.Encoder().encode
 _decode_cancelled = msgspec.json.Decoder(CancelAnswer).decode
+_decode_expedited = msgspec.json.Decoder(_Expedited).decode
 _decode_disposed = msgspec.json.Decoder(Disposed).decode
 _decode_released = msgspec.json.Decoder(_Released).decode
 _decode_pruned = msgspec.json.Decoder(_Pruned).decode
@@ -55,14 +65,23 @@ class PostgresJobAdmin:
         self._after_lane = ""
         self._pruned = ""
 
-    async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
+    async def cancel(
+        self, ids: Sequence[str], reason: str = CANCELLED, events: Sequence[NewEvent] = ()
+    ) -> CancelAnswer:
         """Cancel the pending, ask for the running, leave the ended."""
         session = self._session
         asked = list(dict.fromkeys(ids))
-        document = _encode({"now": session.now, "ids": asked, "reason": reason})
+        document = _encode({"now": session.now, "ids": asked, "reason": reason, "events": documents_of(events)})
         found = _decode_cancelled(await session.call(session.intake, "cancel", document))
         named = frozenset((*found.cancelled, *found.asked, *found.ended, *found.busy))
         return msgspec.structs.replace(found, missing=tuple(each for each in asked if each not in named))
+
+    async def expedite(self, ids: Sequence[str], events: Sequence[NewEvent] = ()) -> ExpediteAnswer:
+        """Have pending jobs of the line that are due later be due now."""
+        session = self._session
+        document = _encode({"now": session.now, "ids": [*dict.fromkeys(ids)], "events": documents_of(events)})
+        answer = _decode_expedited(await session.call(session.intake, "expedite", document))
+        return answer_of(ids, answer.found, answer.now)
 
     async def prune(self, keep: Keep, limit: int) -> int:
         """Delete ended jobs, operations and lines of ledgers whose time has passed, and what is left of lanes."""

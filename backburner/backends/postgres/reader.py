@@ -9,21 +9,24 @@ import msgspec
 from backburner.backends.matching import hopeless
 from backburner.backends.postgres.filtering import conditions, is_by_error, state_shown
 from backburner.backends.postgres.statements import fill
+from backburner.backends.timing import NEVER, page_of, read_end
 from backburner.errors import StoreRefused
 from backburner.model.job import Attempt, JobImage, JobRecord
 from backburner.model.query import JobFilter, Shown
-from backburner.ports.jobs import Backlog, Groups, Images, Page
+from backburner.ports.jobs import Backlog, Groups, Images, Page, Timing, Timings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backburner.backends.postgres.session import Session
+    from backburner.model.job import JobState
 
 __all__ = ["PostgresJobReader"]
 
 _decode_records = msgspec.json.Decoder(tuple[int, tuple[JobRecord, ...]]).decode
 _decode_attempts = msgspec.json.Decoder(tuple[Attempt, ...]).decode
 _decode_images = msgspec.json.Decoder(tuple[int, tuple[JobImage, ...]]).decode
+_decode_timings = msgspec.json.Decoder(tuple[int, tuple[Timing, ...]]).decode
 _decode_groups = msgspec.json.Decoder(Groups).decode
 _decode_backlog = msgspec.json.Decoder(Backlog).decode
 _decode_counts = msgspec.json.Decoder(dict[Shown, int]).decode
@@ -71,6 +74,17 @@ class PostgresJobReader:
             return Groups((await self.get(())).now, ())
         letters = msgspec.structs.replace(where, states=(Shown.DEAD,))
         return _decode_groups(await self._filtered("groups", letters, limit))
+
+    async def timings(
+        self, state: JobState, where: JobFilter, *, within: int, limit: int, after: str | None = None
+    ) -> Timings:
+        """Return how jobs went that ended of late, the last to end first."""
+        if hopeless(where):
+            return Timings((await self.get(())).now, (), None)
+        moment, before = read_end(after)
+        given = (state, min(within, NEVER), moment, before, limit + 1)
+        now, found = _decode_timings(await self._filtered("timings", msgspec.structs.replace(where, states=()), *given))
+        return page_of(found, limit, now)
 
     async def backlog(self) -> Backlog:
         """Count what each queue holds, by indexes."""

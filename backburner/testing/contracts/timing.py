@@ -202,7 +202,7 @@ class TimingContract:
     async def test_stable_while_others_end(self, harness: Harness) -> None:
         """A next page goes on from where the one before ended, whatever has ended or was deleted meanwhile."""
         await publish(harness.backend)
-        jobs = []
+        jobs: list[str] = []
         for _ in range(4):
             jobs.append(await ended(harness.backend, JobState.COMPLETED))
             harness.clock.move(1)
@@ -249,7 +249,7 @@ class TimingContract:
             )
         ).id
         both = [other, letter]
-        for where, expected in (
+        cases: tuple[tuple[dict[str, Any], list[str]], ...] = (
             ({}, both),
             ({"kinds": ("mail", "x")}, [other]),
             ({"kinds": ("note", "mail")}, both),
@@ -268,7 +268,8 @@ class TimingContract:
             ({"states": (Shown.WAITING,)}, both),
             ({"kinds": ("mail",), "queues": ("default",)}, []),
             ({"prefix": "\0"}, []),
-        ):
+        )
+        for where, expected in cases:
             assert (await _found(harness.backend, JobState.DEAD, **where)) == expected, where
 
     async def test_a_child_kept_for_its_parent(self, harness: Harness) -> None:

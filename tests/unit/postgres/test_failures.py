@@ -208,6 +208,7 @@ async def test_missing_privileges(backend: PostgresBackend, place: PostgresPlace
         connection.execute(backend.schema.grants(role))
         await other.queues.set(QUEUE)
         assert await other.queues.list() == (QUEUE,)
+        assert (await other.admin.expedite(["nobody"])).missing == ("nobody",)
         assert (await other.schema.state()).pending == ()
         assert [each.level for each in await other.examine() if each.check == "privileges"] == [Level.GOOD]
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier
 from backburner.backends.postgres.backend import PostgresBackend
 from backburner.backends.postgres.place import PostgresPlace
 from backburner.backends.postgres.schema import functions_checksum
-from backburner.backends.postgres.statements import read_all
+from backburner.backends.postgres.statements import fill, load, read_all
 from backburner.errors import StoreError
 from backburner.model.job import NewJob
 from backburner.model.query import JobFilter
@@ -102,6 +102,21 @@ async def test_a_store_of_the_first_step(place: PostgresPlace, clock: FakeClock)
     await backend.close()
 
 
+async def test_a_store_of_the_step_before(place: PostgresPlace, clock: FakeClock) -> None:
+    """A store made before jobs could be brought forward is upgraded by functions alone."""
+    backend = PostgresBackend(place, clock=clock)
+    await backend.open(create=True)
+    await backend.schema.upgrade()
+    with psycopg.connect(place.dsn) as connection:
+        given = SQL("DROP FUNCTION {0}.expedite(json); DELETE FROM {0}.migrations WHERE version = 5")
+        connection.execute(given.format(Identifier(place.schema)))
+    before = await backend.schema.upgrade()
+    assert (before.current, before.pending) == (4, backend.schema.steps[4:])
+    await backend.jobs.enqueue([[NewJob(id="job", kind="kind", queue="queue", args="{}", delay=1)]])
+    assert (await backend.admin.expedite(["job"])).expedited == ("job",)
+    await backend.close()
+
+
 async def test_roles_keep_their_rights(place: PostgresPlace, clock: FakeClock) -> None:
     """Who could work with jobs before they were told of still can, and who could only read them reads events too."""
     backend = PostgresBackend(place, clock=clock)
@@ -129,6 +144,10 @@ async def test_roles_keep_their_rights(place: PostgresPlace, clock: FakeClock) -
             assert connection.execute(read, ('{"seal":true,"limit":1,"looked":1}',)).fetchone() == (1,)
             connection.execute(SQL("SET ROLE {}").format(Identifier(reader)))
             assert connection.execute(read, ('{"limit":1,"looked":1}',)).fetchone() == (1,)
+            timings = fill(load("timings", place.schema).replace("{where}", "true"), place.schema)
+            given = "PREPARE timings (bigint, text, bigint, bigint, text, bigint) AS " + timings
+            connection.execute(given)
+            assert connection.execute("EXECUTE timings (1, 'completed', 1, 1, '', 1)").fetchone() == ("[1, []]",)
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(append, ('{"events":[{"name":"a","kept":true}]}',))
         finally:

@@ -1,5 +1,6 @@
--- Cancel the pending, ask for the running, leave the ended: {"now", "ids", "reason"}. A person's reason stands in place of
--- that of a job's own group. Jobs that others have locked are passed over and answered as busy.
+-- Cancel the pending, ask for the running, leave the ended, and store events if there was any of the two: {"now", "ids",
+-- "reason", "events": as `append_events` has them}. A person's reason stands in place of that of a job's own group. Jobs that
+-- others have locked are passed over and answered as busy.
 CREATE OR REPLACE FUNCTION {schema}.cancel(document json) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
     moment bigint := instant((document ->> 'now')::bigint);
@@ -28,6 +29,9 @@ BEGIN
     IF cardinality(pending) > 0 AND anybody_parked() THEN
         PERFORM let_through(
             ARRAY(SELECT j.unique_key FROM jobs AS j WHERE j.id = ANY (pending) AND j.unique_key IS NOT NULL), moment);
+    END IF;
+    IF cardinality(pending || running) > 0 AND json_array_length(document -> 'events') > 0 THEN
+        PERFORM append_events(document -> 'events', moment);
     END IF;
     RETURN json_build_object(
         'now', moment, 'cancelled', pending, 'asked', running, 'ended', ended, 'busy', busy);

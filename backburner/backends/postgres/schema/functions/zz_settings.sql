@@ -4,7 +4,7 @@ DECLARE
     verb text;
 BEGIN
     FOREACH verb IN ARRAY '{
-        enqueue,claim,settle,recover,cancel,release,prune,restore,replay,purge,declare,override,swap_cell,acquire,renew,
+        enqueue,claim,settle,recover,cancel,expedite,release,prune,restore,replay,purge,declare,override,swap_cell,acquire,renew,
         change,due,append,subscribe,pull,confirm,read_events,list_subscriptions,backlog
     }'::text[] LOOP
         EXECUTE format('ALTER FUNCTION {schema}.%I(json) SET search_path = {schema}, pg_temp', verb);

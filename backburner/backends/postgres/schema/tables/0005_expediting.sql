@@ -1,0 +1,2 @@
+-- Jobs that are brought forward, and cancelled with events: functions alone.
+-- functions: 4a24bc0868b9cdd666c7c7278b3cc931bd572e030d7ad8b11ea3a899d988f561
