@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from backburner.backends.content import image_flaw, letter_flaw
+from backburner.backends.expediting import answer_of
 from backburner.backends.redis import packing, sending
 from backburner.errors import StoreRefused
 from backburner.model.job import CANCELLED
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backburner.backends.redis.session import Session
+    from backburner.model.event import NewEvent
     from backburner.model.job import JobImage
     from backburner.model.operation import OperationRecord
-    from backburner.ports.jobs import Keep, Letter
+    from backburner.ports.jobs import ExpediteAnswer, Keep, Letter
 
 __all__ = ["RedisJobAdmin"]
 
@@ -32,10 +34,12 @@ class RedisJobAdmin:
         self._keys_after = b""
         self._lanes_after = b""
 
-    async def cancel(self, ids: Sequence[str], reason: str = CANCELLED) -> CancelAnswer:
+    async def cancel(
+        self, ids: Sequence[str], reason: str = CANCELLED, events: Sequence[NewEvent] = ()
+    ) -> CancelAnswer:
         """Cancel the pending, ask for the running, leave the ended."""
         asked = list(dict.fromkeys(ids))
-        now, *found = await self._run("cancel", reason, sending.pack(asked))
+        now, *found = await self._run("cancel", reason, sending.pack(asked), sending.events(events))
         by_answer: dict[bytes, list[str]] = {b"c": [], b"a": [], b"e": [], b"": []}
         for job_id, what in zip(asked, found, strict=True):
             by_answer[what].append(job_id)
@@ -46,6 +50,13 @@ class RedisJobAdmin:
             ended=tuple(by_answer[b"e"]),
             missing=tuple(by_answer[b""]),
         )
+
+    async def expedite(self, ids: Sequence[str], events: Sequence[NewEvent] = ()) -> ExpediteAnswer:
+        """Have pending jobs of the line that are due later be due now."""
+        asked = list(dict.fromkeys(ids))
+        now, *found = await self._run("expedite", sending.events(events), sending.pack(asked))
+        words = {job_id: what.decode() for job_id, what in zip(asked, found, strict=True) if what}
+        return answer_of(asked, words, packing.number(now))
 
     async def prune(self, keep: Keep, limit: int) -> int:
         """Delete ended jobs and their history, operations, lines of ledgers, events, whose time has passed."""

@@ -12,17 +12,19 @@ from backburner.backends.matching import hopeless, matches, record_shown
 from backburner.backends.redis import packing
 from backburner.backends.redis.backlog import backlog
 from backburner.backends.redis.grouping import Grouping
+from backburner.backends.redis.timing import walk_ended
 from backburner.backends.redis.walking import STEP, below, children, runs_of_a_node, walk, walk_whole
+from backburner.backends.timing import page_of
 from backburner.model.query import Shown
-from backburner.ports.jobs import Groups, Images, Page
+from backburner.ports.jobs import Groups, Images, Page, Timing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from backburner.backends.redis.session import Session
-    from backburner.model.job import Attempt, JobImage, JobRecord
+    from backburner.model.job import Attempt, JobImage, JobRecord, JobState
     from backburner.model.query import JobFilter
-    from backburner.ports.jobs import Backlog
+    from backburner.ports.jobs import Backlog, Timings
 
 __all__ = ["RedisJobReader"]
 
@@ -99,6 +101,24 @@ class RedisJobReader:
                     grouping.add(job)
         return Groups(now or 0, grouping.largest(limit))
 
+    async def timings(
+        self, state: JobState, where: JobFilter, *, within: int, limit: int, after: str | None = None
+    ) -> Timings:
+        """Return how jobs went that ended of late, the last to end first."""
+        if hopeless(where):
+            return page_of((), limit, (await self.get(())).now)
+        where = msgspec.structs.replace(where, states=())
+        found: list[Timing] = []
+        now: int | None = None
+        walk = walk_ended(self._session, state, where, within=within, after=after, few=limit + 1)
+        async with aclosing(walk) as steps:
+            async for at, jobs in steps:
+                now = at if now is None else now
+                found += (_timing(job) for job in jobs if matches(job, where, now))
+                if len(found) > limit:
+                    break
+        return page_of(found, limit, now or 0)
+
     async def backlog(self) -> Backlog:
         """Count what each queue holds."""
         return await backlog(self._session)
@@ -135,3 +155,18 @@ class RedisJobReader:
         else:
             async for step in walk(self._session, where, after=after, few=few):
                 yield step
+
+
+def _timing(job: JobRecord) -> Timing:
+    """Return how a job went that has ended."""
+    return Timing(
+        id=job.id,
+        kind=job.kind,
+        queue=job.queue,
+        attempt=job.attempt,
+        failures=job.failures,
+        created_at=job.created_at,
+        due_at=job.due_at,
+        started_at=job.started_at,
+        ended_at=job.ended_at or 0,
+    )

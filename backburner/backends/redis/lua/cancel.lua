@@ -1,10 +1,12 @@
--- Cancel the pending, ask for the running, leave the ended. ARGV: now, reason, ids (msgpack, each once).
+-- Cancel the pending, ask for the running, leave the ended, and store events if there was any of the two. ARGV: now, reason,
+-- ids (msgpack, each once), events.
 -- Answers: now, and of each id what was found: c (cancelled), a (asked), e (ended), or nothing (missing).
 -- include tables
 -- include uniques
 
 local reason = ARGV[2]
 local answer = { NOW8 }
+local changed = false
 
 local function cancel(job, run)
     local gate = run.more.gate or ""
@@ -38,15 +40,18 @@ for _, id in ipairs(cmsgpack.unpack(ARGV[3])) do
         local run = read_run(job)
         if run.state == "p" then
             cancel(job, run)
-            found = "c"
+            found, changed = "c", true
         elseif run.state == "r" then
             ask(job, run)
-            found = "a"
+            found, changed = "a", true
         else
             found = "e"
         end
     end
     answer[#answer + 1] = found
+end
+if changed then
+    events.add_all(ARGV[4])
 end
 flush()
 return answer
