@@ -116,7 +116,7 @@ def rows_table(
     made = Table(box=None, pad_edge=False, header_style="bold", show_header=heading)
     for position, title in enumerate(titles):
         made.add_column(
-            title,
+            Text(title, no_wrap=True, overflow="ellipsis"),
             # Only the last column gives way; its cells are cut, not wrapped.
             no_wrap=position < len(titles) - 1,
             overflow="ellipsis",

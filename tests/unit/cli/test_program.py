@@ -72,7 +72,7 @@ def test_every_command_loads() -> None:
     )
     events = ("events", "list", "tail", "subscriptions", "unsubscribe")
     work = (*jobs, *dlq, *queues, *kinds, *guards, *schedules, *events, *nodes)
-    assert [name for name, _ in found] == ["demo", "run", "status", *work, *db, "move", "backoff", "doctor"]
+    assert [name for name, _ in found] == ["demo", "run", "status", "top", *work, *db, "move", "backoff", "doctor"]
     assert all(command.name == name and command.help for name, command in found)
 
 
