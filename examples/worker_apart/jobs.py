@@ -23,7 +23,7 @@ async def render(title: str, pages: int, to: str) -> str:
         await job.checkpoint(page + 1)
         await job.progress(page + 1, pages)
         print(f"{title}: page {page + 1}", flush=True)
-    job.then(send(to, f"{title} is ready"), id=f"send-{job.id}")
+    job.then(send(to, f"{title} is ready"))
     return f"{title}, {pages} pages"
 
 

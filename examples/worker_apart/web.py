@@ -6,7 +6,7 @@ from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, PositiveInt
 
 from backburner import JobNotFound
-from worker_apart.jobs import bb, render, send
+from worker_apart.jobs import bb, render
 
 app = FastAPI(lifespan=bb.lifespan)
 
@@ -27,11 +27,10 @@ async def ask(wanted: Wanted) -> dict[str, str]:
 
 @app.get("/reports/{job}")
 async def show(job: str, wait: float = 0) -> dict[str, object]:
-    """Show how far a report has come; ``?wait=5`` answers when it is sent, or after five seconds."""
+    """Show how far a report has come; ``?wait=5`` answers when it is ready, or after five seconds."""
     handle = bb.handle(job, render)
     try:
-        status = await handle.status()
-        await bb.handle(f"send-{job}", send).wait(wait)
+        await handle.wait(wait)
         status = await handle.status()
     except JobNotFound:
         raise HTTPException(404) from None
