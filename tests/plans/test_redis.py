@@ -17,6 +17,7 @@ from backburner.model.clock import SECOND
 from backburner.model.job import JobImage, JobRecord, JobState, NewJob, Settlement
 from backburner.model.lane import Limit, Rate
 from backburner.model.node import KindRecord, NodeRecord
+from backburner.model.query import JobFilter
 from backburner.model.schedule import ScheduleChange
 from backburner.ports.jobs import ClaimRequest, Keep, Letter
 from backburner.testing import FakeClock
@@ -116,10 +117,10 @@ def _crowd(number: int, now: int) -> Iterable[JobImage]:
 
 
 @asynccontextmanager
-async def _opened(namespace: Namespace, number: int) -> AsyncIterator[Backend]:
+async def _opened(namespace: Namespace, number: int, clock: FakeClock | None = None) -> AsyncIterator[Backend]:
     place = parse(redis_url(namespace), base=Path("/")).place
     assert isinstance(place, RedisPlace)
-    clock = FakeClock()
+    clock = clock or FakeClock()
     backend = RedisBackend(place, clock=clock)
     await backend.open(create=True)
     try:
@@ -216,6 +217,15 @@ async def _replay_and_purge(backend: Backend) -> None:
     assert (await backend.admin.purge(letters[1::2])).missed == ()
 
 
+async def _read_timings(backend: Backend) -> None:
+    """Read the last fifty that completed, in two pages."""
+    after = None
+    for _ in range(2):
+        page = await backend.reader.timings(JobState.COMPLETED, JobFilter(), within=SECOND, limit=25, after=after)
+        assert len(page.jobs) == 25
+        after = page.after
+
+
 LANE_VERBS = (
     _claim_in_a_lane,
     _settle_in_a_lane,
@@ -226,6 +236,7 @@ LANE_VERBS = (
     _read_lanes,
     _pause_a_kind,
     _replay_and_purge,
+    _read_timings,
 )
 
 
@@ -242,6 +253,25 @@ async def test_a_crowd_costs_nothing(redis_server: RedisServer, verb: Callable[[
     few, many = calls
     assert few > 0
     assert many <= few + SLACK
+
+
+async def test_what_ended_earlier_costs_nothing(redis_server: RedisServer) -> None:
+    """Of what ended before the time asked for no job is looked at, whatever is asked of those after it."""
+    calls: list[int] = []
+    for number in (FEW, MANY):
+        with redis_server.namespace() as namespace:
+            clock = FakeClock()
+            async with _opened(namespace, number, clock) as backend:
+                # In the crowd each ends a microsecond after the one before.
+                clock.move((number - 29) / SECOND)
+                before = _calls(redis_server)
+                for where, found in ((JobFilter(), 57), (JobFilter(tags=("strange",)), 0)):
+                    page = await backend.reader.timings(JobState.COMPLETED, where, within=0, limit=100)
+                    assert len(page.jobs) == found
+                calls.append(_calls(redis_server) - before)
+    few, many = calls
+    assert few > 0
+    assert many == few
 
 
 async def _with_schedules(backend: Backend, number: int, now: int) -> None:

@@ -31,6 +31,7 @@ from backburner.testing.contracts.making import (
     to_settle,
 )
 from backburner.testing.contracts.scheduling import fire, ledger, schedule, stored
+from backburner.testing.contracts.telling import kept, names
 from tests.servers.proxy import Proxy
 from tests.unit.redis.conftest import store
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 #: Keeps nothing that has ended.
 AT_ONCE = Keep(completed=0, cancelled=0, dead=0)
 VERBS = (
-    *("enqueue", "claim", "settle", "recover", "cancel", "prune", "release", "restore"),
+    *("enqueue", "claim", "settle", "recover", "cancel", "expedite", "prune", "release", "restore"),
     *("nodes_publish", "nodes_beat", "nodes_drain", "nodes_withdraw", "nodes_abandon", "queues_set", "read_export"),
     *("replay", "purge", "operations_put", "operations_swap", "limits_declare", "limits_override", "cells_swap"),
     *("locks_acquire", "locks_renew", "locks_release", "kinds_set"),
@@ -132,6 +133,14 @@ async def test_cancelled_pruned_restored(deaf: Deaf) -> None:
     assert (await deaf.again(lambda: deaf.backend.admin.restore(images))).known == (job.id,)
     assert (await read(deaf.backend, job.id)).state is JobState.CANCELLED
     assert await deaf.again(lambda: deaf.backend.admin.release(10)) == 0
+
+
+async def test_brought_forward(deaf: Deaf) -> None:
+    """What was brought forward is due; what that was to tell is told once."""
+    job = await add(deaf.backend, delay=SECOND)
+    assert (await deaf.again(lambda: deaf.backend.admin.expedite([job.id], [kept()]))).due == (job.id,)
+    assert [claimed.id for claimed in (await deaf.backend.jobs.claim(ask())).claims] == [job.id]
+    assert await names(deaf.backend) == ["order.paid"]
 
 
 async def test_recovered(deaf: Deaf) -> None:

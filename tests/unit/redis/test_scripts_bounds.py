@@ -81,6 +81,18 @@ async def test_more_jobs_than_fit_one_command(backend: RedisBackend) -> None:
     assert await backend.admin.prune(AT_ONCE, MANY) == MANY - 10
 
 
+async def test_more_jobs_than_fit_one_command_are_brought_forward(backend: RedisBackend) -> None:
+    """However many jobs are due later, one write makes them due, and a claim takes them in their order."""
+    await publish(backend)
+    jobs = [new(delay=SECOND, unique=keyed(f"key {at}"), expires_in=LEASE) for at in range(MANY)]
+    await backend.jobs.enqueue([jobs])
+    ids = [job.id for job in jobs]
+    assert (await backend.admin.expedite(ids[::-1])).expedited == tuple(ids[::-1])
+    batch = await backend.jobs.claim(ask(limit=MANY))
+    assert [claimed.id for claimed in batch.claims] == ids
+    assert batch.wait is None
+
+
 async def test_very_many_jobs_are_stored_in_portions(backend: RedisBackend, session: Session) -> None:
     """No script stores more than some hundreds of jobs, but for a group that has more; each group is answered."""
     known = await add(backend)
@@ -240,7 +252,7 @@ _LIVE = (JobState.PENDING, JobState.RUNNING)
 
 @pytest.mark.usefixtures("servers")
 async def test_a_full_store_still_empties(opened: Opened, clock: FakeClock) -> None:
-    """A server without memory refuses new jobs whole; those that it has are claimed, settled, cancelled, pruned.
+    """A server without memory refuses new jobs whole; those that it has are claimed, settled, expedited, cancelled, pruned.
 
     For that nodes live on, begin and end, and operators let paused queues go on, change limits and purge dead letters.
     """
@@ -249,6 +261,7 @@ async def test_a_full_store_still_empties(opened: Opened, clock: FakeClock) -> N
             await publish(backend)
             letters = [await dead(backend) for _ in range(2)]
             jobs = [await add(backend, unique=keyed(f"key {at}")) for at in range(4)]
+            later = await add(backend, queue="later", delay=SECOND)
             await session.client.call("CONFIG", "SET", "maxmemory", 1)
             for job in (new(), new(unique=keyed("new", ()), parent=jobs[0].id)):
                 with pytest.raises(StoreFull) as full:
@@ -277,7 +290,8 @@ async def test_a_full_store_still_empties(opened: Opened, clock: FakeClock) -> N
             batch = (await backend.jobs.settle("node", [to_settle(third)], ask())).batch
             assert batch is not None
             assert [claimed.id for claimed in batch.claims] == [jobs[3].id]
-            assert (await backend.admin.cancel([second.id])).cancelled == (second.id,)
-            assert await backend.admin.prune(AT_ONCE, 10) == 3
+            assert (await backend.admin.expedite([later.id])).expedited == (later.id,)
+            assert (await backend.admin.cancel([second.id, later.id])).cancelled == (second.id, later.id)
+            assert await backend.admin.prune(AT_ONCE, 10) == 4
             assert await backend.operations.swap(msgspec.structs.replace(operation, version=2, active=False))
             assert [image.record.id for image in (await backend.reader.export(limit=10)).jobs] == [jobs[3].id]

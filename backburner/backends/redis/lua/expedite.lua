@@ -28,7 +28,7 @@ local function see(job)
     return "expedited"
 end
 
-only_with_room()
+even_if_full(LINE)
 for _, id in ipairs(cmsgpack.unpack(ARGV[3])) do
     local job = read_job(id)
     answer[#answer + 1] = job and see(job) or ""
