@@ -16,7 +16,7 @@ export PIP_BUILD_CONSTRAINT :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
-.PHONY: help demo bench test chaos check-zones check format lint types layers wheel release-check lock upgrade clean
+.PHONY: help demo bench test chaos check-zones check format lint types layers docs wheel release-check lock upgrade clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -56,7 +56,7 @@ chaos: $(DEV) ## run what the ordinary run tries in short: crowds of processes, 
 check-zones: $(DEV) ## walk every minute about every change of every zone's clocks, 2024 to 2028 (a quarter of an hour)
 	BACKBURNER_TEST_ZONES=all $(BIN)/python -m pytest tests/unit/scheduler/test_zones_walked.py
 
-check: lint types layers test wheel ## all that must pass
+check: lint types layers test wheel docs ## all that must pass
 
 format: $(DEV) ## format the code, mend what lint can mend
 	$(BIN)/ruff format
@@ -72,6 +72,9 @@ types: $(DEV) ## check the types, by mypy and by pyright
 
 layers: $(DEV) ## check that imports point down
 	$(BIN)/lint-imports --no-logo --no-cache
+
+docs: $(DEV) ## build the documentation: build/docs/index.html
+	$(BIN)/sphinx-build --fresh-env --fail-on-warning --quiet -c docs/site -d build/doctrees docs build/docs
 
 wheel: $(DEV) ## build wheel and sdist, check them, run a durable job in an environment that holds nothing else
 	$(BIN)/python -m scripts.release_check --unreleased

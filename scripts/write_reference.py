@@ -1,96 +1,37 @@
-"""Writes docs/reference/telemetry.md out of the one table of names; `--check` only tells whether the page is up to date."""
+"""Writes the pages of docs/reference that are made of the code; `--check` only tells whether they are up to date."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from backburner.model.catalogue import EVENTS, INSTRUMENTS, METRICS, SPANS
+from scripts.reference import commands, errors, settings, telemetry
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from backburner.model.catalogue import Entry
-
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "telemetry.md"
-
-HEAD = """# Events, metrics and spans
-
-Everything the engine tells by name. This page is made of the table that the code itself goes by
-(`python scripts/write_reference.py`).
-
-Names and labels are bounded: kinds, queues, nodes, lanes, schedules. Ids stand in the subjects of events, in spans and in
-logs, never in a metric.
-"""
-
-EVENTS_HEAD = """## Events
-
-Stored in the step of the change that they tell of, where a subscription asks for them; those with a star always, since
-they tell what people did. Of `job.` events the subject is the job's id, of others the name of what they tell of. How to
-handle, follow and publish them: [events](../how-to/events.md).
-"""
-
-METRICS_HEAD = """## Metrics, for Prometheus
-
-How to serve them: [monitor](../how-to/monitor.md). First those of one process, which add up over all; from
-`backburner_queue_jobs` on those of the store, of which every process shows the same: take the greatest, never the sum.
-"""
-
-SPANS_HEAD = """## Spans and metrics, for OpenTelemetry
-
-How to have them: [trace](../how-to/trace.md).
-"""
-
-
-def page() -> str:
-    """Return the page."""
-    return "\n".join(
-        (
-            HEAD,
-            EVENTS_HEAD,
-            *_table(("event", "tells", "data"), ((_name(each), each.says, _fields(each)) for each in EVENTS)),
-            "",
-            METRICS_HEAD,
-            *_table(
-                ("metric", "type", "unit", "tells", "labels"),
-                ((_name(each), each.form, each.unit, each.says, _fields(each)) for each in METRICS),
-            ),
-            "",
-            SPANS_HEAD,
-            *_table(("span", "tells", "attributes"), ((_name(each), each.says, _fields(each)) for each in SPANS)),
-            "",
-            *_table(
-                ("metric", "type", "unit", "tells", "attributes"),
-                ((_name(each), each.form, each.unit, each.says, _fields(each)) for each in INSTRUMENTS),
-            ),
-            "",
-        )
-    )
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
-
-
-def _name(entry: Entry) -> str:
-    return f"`{entry.name}`{' *' if entry.kept else ''}"
-
-
-def _fields(entry: Entry) -> str:
-    return ", ".join(f"`{field}`" for field in entry.fields)
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+PAGES = {
+    "command-line.md": commands.page,
+    "errors.md": errors.page,
+    "settings.md": settings.page,
+    "telemetry.md": telemetry.page,
+}
 
 
 def main() -> int:
-    """Write the page, or compare."""
-    if "--check" in sys.argv[1:]:
-        if PAGE.read_text("utf-8") == page():
-            return 0
-        print(f"{PAGE} is not what the table says: run python {Path(__file__).name}", file=sys.stderr)
-        return 1
-    PAGE.write_text(page(), "utf-8")
-    return 0
+    """Write the pages, or compare."""
+    stale = [name for name, page in PAGES.items() if not _is(FOLDER / name, page())]
+    if "--check" not in sys.argv[1:]:
+        for name in stale:
+            (FOLDER / name).write_text(PAGES[name](), "utf-8")
+        return 0
+    for name in stale:
+        print(
+            f"docs/reference/{name} is not what the code says: run python scripts/write_reference.py", file=sys.stderr
+        )
+    return 1 if stale else 0
+
+
+def _is(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text("utf-8") == text
 
 
 if __name__ == "__main__":
