@@ -76,7 +76,6 @@ class MemoryJobReader:
         end = read_end(after)
         where = msgspec.structs.replace(where, states=())
         entries = (entry for entry in line.since(begin(now, within)) if entry[:2] < end)
-        # Moment and id are enough to tell entries apart, so rows are never compared.
         matching = (entry for entry in entries if matches(record_of(entry[3]), where, now))
         found = heapq.nlargest(limit + 1, matching, key=lambda entry: entry[:2])
         return page_of([timing_of(entry[3], entry[0]) for entry in found], limit, now)
