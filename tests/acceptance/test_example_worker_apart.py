@@ -1,16 +1,16 @@
-"""The example whose workers are apart: the lines of its Procfile as processes, on one file and on PostgreSQL."""
+"""The example whose workers are apart: the lines of its Procfile as processes on PostgreSQL, and a killed one on a file."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.acceptance.programs import EXAMPLES, PATIENCE, Program, Site
-from tests.stores import empty_store
+from tests.stores import postgres_url
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.servers.postgres import Schema
 
 LINES = dict(
     line.split(": ", 1) for line in (EXAMPLES / "worker_apart" / "Procfile").read_text("utf-8").splitlines() if line
@@ -18,10 +18,9 @@ LINES = dict(
 REPORT = {"title": "May", "pages": 3, "to": "ada@example.org"}
 
 
-@pytest.mark.parametrize("store", ["sqlite", "postgres"])
-def test_the_web_stores_and_workers_run(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_the_web_stores_and_workers_run(postgres_schema: Schema, tmp_path: Path) -> None:
     """All that the Procfile starts share the work: the web runs nothing, each worker its own queue."""
-    environ = {"BACKBURNER_URL": empty_store(store, request, tmp_path)}
+    environ = {"BACKBURNER_URL": postgres_url(postgres_schema)}
     with Site(LINES["web"], tmp_path, environ) as web:
         job = web.browser.post("/reports", json=REPORT).json()["job"]
         assert web.browser.get(f"/reports/{job}").json()["state"] == "waiting"
@@ -46,7 +45,7 @@ def test_another_worker_finishes_what_a_killed_one_began(tmp_path: Path) -> None
     """Killed with -9 in the middle of a report, a worker is followed by one that goes on after its last checkpoint."""
     environ = {"BACKBURNER_URL": f"sqlite:///{tmp_path}/jobs.db"}
     alone = LINES["reports"].removesuffix(" --processes 2")
-    with Site(LINES["web"], tmp_path, environ) as web, Program(LINES["mail"], tmp_path, environ):
+    with Site(LINES["web"], tmp_path, environ) as web:
         with Program(alone, tmp_path, environ) as first:
             job = web.browser.post("/reports", json={**REPORT, "pages": 8}).json()["job"]
             first.hear("May: page 2")
