@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from backburner.errors import DuplicateKind, InvalidOption
@@ -11,7 +12,7 @@ from backburner.jobs.policies import Policies
 from backburner.model.names import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
 
     from backburner.jobs.definition import Definition
 
@@ -92,8 +93,8 @@ class Registry(Declares):
 
 def check_registries(given: object) -> tuple[Registry, ...]:
     """Return the registries of ``jobs=``, or raise `InvalidOption`."""
-    if isinstance(given, Registry):
-        raise InvalidOption("jobs takes a list of registries, not one: jobs=[registry]", option="jobs")
+    if isinstance(given, Registry) or not isinstance(given, Iterable):
+        raise InvalidOption(f"jobs takes a list of registries, not {given!r}: jobs=[registry]", option="jobs")
     registries = tuple(cast("Iterable[Registry]", given))
     for each in registries:
         if not isinstance(each, Registry):  # pyright: ignore[reportUnnecessaryIsInstance]
