@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, cast, overload
 
@@ -38,7 +39,7 @@ from backburner.shield import to_the_end
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from types import TracebackType
     from typing import Unpack
 
@@ -65,8 +66,10 @@ if TYPE_CHECKING:
     from backburner.resilience.retry import RetryPolicy
     from backburner.scheduler.declared import Declaration
     from backburner.scheduler.face import SchedulesFace
+    from backburner.testing.kit import Mode, Testing
+    from backburner.testing.stage import Parts, Stage
 
-__all__ = ["Backburner", "Options"]
+__all__ = ["Backburner", "Given", "Options"]
 
 #: Seconds that a loop may be silent beyond the time of a write before a blocked thread is told.
 _MARGIN = 5.0
@@ -137,6 +140,13 @@ class Options(TypedDict, total=False):
     """Who hears what the engine tells; by default the log."""
 
 
+class Given(TypedDict, total=False):
+    """What a test may give an app in place of its own."""
+
+    state: object
+    """What jobs find as `Backburner.state`; the app's ``lifespan=`` is not opened."""
+
+
 class Backburner(Periodic, Handling, Generic[S]):
     """An engine of durable jobs in your own process.
 
@@ -192,14 +202,17 @@ class Backburner(Periodic, Handling, Generic[S]):
         if unknown:
             known = ", ".join(("url", "lifespan", *Options.__annotations__))
             raise InvalidOption(f"Backburner has no option {min(unknown)!r}; it takes {known}", option=min(unknown))
-        listener = options.pop("listener", None) or LogListener()
+        self._listener = options.pop("listener", None) or LogListener()
         self._settings = config.load(**cast("config.Options", {"url": url, **options}))
         self._kinds = Kinds(self._settings.secrets)
         hooks = Hooks()
         hooks.add(Correlation())
         self._telemetries: list[Telemetry] = []
-        self._kit = Kit(clock, guarded(listener, hooks), Random(), hooks)  # noqa: S311 - jitter
+        self._kit = Kit(clock, guarded(self._listener, hooks), Random(), hooks)  # noqa: S311 - jitter
+        self._own_kit = self._kit
         self._engine: Engine | None = None
+        #: While the app is tested: what it runs on instead.
+        self._stage: Stage | None = None
         self._health = Health(
             self.vitals,
             self._ping,
@@ -279,7 +292,7 @@ class Backburner(Periodic, Handling, Generic[S]):
     @property
     def running(self) -> bool:
         """Whether it was entered."""
-        return self._engine is not None
+        return self._here is not None
 
     @property
     def ready(self) -> bool:
@@ -287,7 +300,8 @@ class Backburner(Periodic, Handling, Generic[S]):
 
         False from a drain on, and while the store is known to be out of reach; that passes by itself.
         """
-        return self._engine is not None and self._engine.ready
+        engine = self._here
+        return engine is not None and engine.ready
 
     @property
     def state(self) -> S:
@@ -304,8 +318,8 @@ class Backburner(Periodic, Handling, Generic[S]):
 
     def hurry(self) -> None:
         """Cut the grace of a stop that is under way short: what still runs is interrupted now, and given back."""
-        if self._engine is not None:
-            self._engine.hurry()
+        if self._here is not None:
+            self._here.hurry()
 
     # ---- storing -----------------------------------------------------------------------------------------------
 
@@ -321,7 +335,10 @@ class Backburner(Periodic, Handling, Generic[S]):
         stored, and ``create_task(call, id=…)`` with the id they name repeats safely. Cancelled while it waits for its
         turn, nothing is stored; cancelled later, the job may exist.
         """
-        return await self._client_for(call).create_task(call, options)
+        handle = await self._client_for(call).create_task(call, options)
+        if self._stage is not None:
+            await self._stage.stored()
+        return handle
 
     @overload
     async def create_tasks(self, calls: Iterable[Call[R]], **options: Unpack[BatchOptions]) -> list[JobHandle[R]]: ...
@@ -331,7 +348,10 @@ class Backburner(Periodic, Handling, Generic[S]):
     ) -> list[JobHandle[Any]]: ...
     async def create_tasks(self, calls: Iterable[Call[Any]], **options: Unpack[BatchOptions]) -> list[JobHandle[Any]]:
         """Store many calls in one write: all of them or none; ``options`` hold for each. Handles come in order."""
-        return await self._client_for(calls).create_tasks(calls, options)
+        handles = await self._client_for(calls).create_tasks(calls, options)
+        if self._stage is not None:
+            await self._stage.stored()
+        return handles
 
     def TaskGroup(self, *, tx: object = None) -> TaskGroup:  # noqa: N802 - as asyncio has it
         """Return a group: ``async with bb.TaskGroup() as group``, then ``group.create_task(…)``."""
@@ -515,7 +535,7 @@ class Backburner(Periodic, Handling, Generic[S]):
 
     def vitals(self) -> Vitals:
         """Return what the engine knows of itself, asking nobody; what metrics and probes are made of."""
-        return Vitals() if self._engine is None else self._engine.vitals
+        return Vitals() if self._here is None else self._here.vitals
 
     async def sample(self) -> Sample:
         """Read what metrics show of the store: queues, nodes, breakers, subscriptions. Raises `NotRunning`, `StoreError`."""
@@ -537,6 +557,51 @@ class Backburner(Periodic, Handling, Generic[S]):
 
     # ---- testing -----------------------------------------------------------------------------------------------
 
+    def testing(self, *, mode: Mode = "manual", start: datetime | None = None, **given: Unpack[Given]) -> Testing:
+        """Test the app: ``async with bb.testing() as jobs``, or ``with``, where the test has no event loop.
+
+        Within it jobs are stored in memory, time stands still, and nothing runs by itself: ``jobs.drain()`` runs what is
+        due, ``jobs.advance(hours=1)`` moves the time, ``jobs.assert_enqueued(send_email("a"), delay=60)`` looks. With
+        ``mode="inline"`` jobs run as they are stored. ``start`` is the time it begins with, else that of the machine;
+        ``state`` is what jobs find in place of what ``lifespan=`` opens.
+
+        Enter it before whatever enters the engine: `AlreadyRunning` else. Raises `InvalidOption`.
+        """
+        from backburner.testing.kit import Testing  # noqa: PLC0415 - not for those who do not test
+
+        return Testing(lambda clock, record: self._parts(clock, record, given), self._put_on, mode=mode, start=start)
+
+    def _parts(self, clock: Clock, record: Telemetry, given: Given) -> Parts:
+        """Return what the app is made of, but for its store, its clock, and with somebody else who watches."""
+        from backburner.testing.stage import Parts  # noqa: PLC0415 - as above
+
+        hooks = self._kit.hooks.copy()
+        hooks.add(record)
+        kit = Kit(clock, guarded(self._listener, hooks), Random(), hooks)  # noqa: S311 - jitter
+        extras = self._extras
+        if "state" in given:
+            extras = replace(extras, lifespan=lambda: nullcontext(given["state"]))
+        return Parts(settings=self._settings, kinds=self._kinds, extras=extras, kit=kit)
+
+    def _put_on(self, stage: Stage | None) -> None:
+        """Run on a stage from now on, or no more."""
+        if stage is None:
+            before, self._stage = self._stage, None
+            self._blocking.part()
+            self._kit, self._listening.clock = self._own_kit, self._own_kit.clock
+            if before is not None and before.entered:
+                raise AlreadyRunning(
+                    "the app still runs and its test is over: leave what enters it first, as `with bb.testing() as jobs, "
+                    "TestClient(app) as client` does"
+                )
+            return
+        if self._engine is not None or self._stage is not None:
+            raise AlreadyRunning(
+                "it runs already, or is being tested: enter bb.testing() before whatever enters the engine, and one at a time"
+            )
+        self._stage = stage
+        self._kit, self._listening.clock = stage.kit, stage.kit.clock
+
     @contextmanager
     def override(self, factory: Callable[..., T], replacement: Callable[..., T]) -> Generator[None]:
         """Have ``replacement`` opened in place of a `Provide` factory, wherever this engine's jobs need it.
@@ -556,7 +621,14 @@ class Backburner(Periodic, Handling, Generic[S]):
 
     # ---- parts -------------------------------------------------------------------------------------------------
 
+    @property
+    def _here(self) -> Engine | None:
+        """The engine that was entered, if one is."""
+        return self._engine if self._stage is None else self._stage.known()
+
     def _running(self) -> Engine:
+        if self._stage is not None:
+            return self._stage.engine()
         if self._engine is None:
             refuse_in_child()
             raise NotRunning
@@ -579,10 +651,14 @@ class Backburner(Periodic, Handling, Generic[S]):
         return engine.client
 
     async def _start(self, settings: config.Settings) -> None:
-        if self._engine is not None:
-            raise AlreadyRunning
         for subscriber in self._subscribers:
             self._check_handler(subscriber)  # a registry's may be over a job of another
+        if self._stage is not None:
+            with uncorrelated():
+                await self._stage.enter()
+            return
+        if self._engine is not None:
+            raise AlreadyRunning
         # Its loops outlive whatever it is entered in.
         with uncorrelated():
             engine = self._engine = Engine(settings, self._kinds, self._extras, self._kit, self._told)
@@ -593,7 +669,10 @@ class Backburner(Periodic, Handling, Generic[S]):
                 raise
 
     async def _stop(self) -> None:
-        await self._end(self._running())
+        if self._stage is not None:
+            await to_the_end(self._stage.leave())
+        else:
+            await self._end(self._running())
 
     async def _end(self, engine: Engine) -> None:
         try:
@@ -603,11 +682,20 @@ class Backburner(Periodic, Handling, Generic[S]):
             self._engine = None
 
     def _storing(self) -> Engine | None:
+        if self._stage is not None:
+            return self._stage.known()
         return self._engine if self._engine is not None and self._engine.started else None
 
     @asynccontextmanager
     async def _only_storing(self) -> AsyncGenerator[Engine]:
         """Open an engine of its own that only stores, for a process without a loop."""
+        stage = self._stage
+        if stage is not None:
+            try:
+                yield stage.engine()
+            finally:
+                await stage.close()
+            return
         if self._settings.url.startswith("memory:"):
             raise NotRunning(
                 "a store in memory is its own engine's alone: enter that first, or use a file (sqlite:///jobs.db)"

@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from backburner.observability.alerts.counts import Counts
     from backburner.observability.alerts.rule import Rules
     from backburner.observability.sampling import Sample
-    from backburner.ports.backend import SchemaState
+    from backburner.ports.backend import Backend, SchemaState
     from backburner.scheduler.declared import Declarations
 
 __all__ = ["Engine", "Extras"]
@@ -114,10 +114,22 @@ class Extras:
 class Engine:
     """The parts of a running engine. Made on the loop it runs on; started once, stopped once.
 
-    ``told`` holds what engines of the same app have told of the store: one that is entered again does not repeat it.
+    ``told`` holds what engines of the same app have told of the store: one that is entered again does not repeat it. A
+    test gives a ``backend`` in place of the one that the settings name, and has the engine ``held``: then it takes work
+    only between `release` and `hold`.
     """
 
-    def __init__(self, settings: Settings, kinds: Kinds, extras: Extras, kit: Kit, told: set[str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        kinds: Kinds,
+        extras: Extras,
+        kit: Kit,
+        told: set[str],
+        *,
+        backend: Backend | None = None,
+        held: bool = False,
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         # A life's loops are its own.
         kit = replace(kit, loops=set())
@@ -128,7 +140,7 @@ class Engine:
         self._kit = kit
         self._told = told
         self._node = Identity()
-        self._backend = urls.connect(
+        self._backend = backend or urls.connect(
             urls.parse(settings.url, base=Path.cwd()), clock=kit.clock, write_timeout=settings.write_timeout / SECOND
         )
         self._hints = Hints(self._backend.notifier, kit)
@@ -140,7 +152,7 @@ class Engine:
         # nor what the app says of a request, since none is around.
         self._event_orders = Orders(kinds, self._ids, argument_limit=ARGUMENT_LIMIT)
         self._handles = Handles(self._backend.reader, self._cancel, self._joined, kit=kit)
-        self._worker = self._make_worker() if settings.run else None
+        self._worker = self._make_worker(held=held) if settings.run else None
         self.client = Client(
             self._backend,
             self._orders,
@@ -389,7 +401,44 @@ class Engine:
         if self._worker is not None:
             self._worker.hurry()
 
-    def _make_worker(self) -> Worker:
+    # ---- for tests -------------------------------------------------------------------------------------------------
+
+    @property
+    def node(self) -> str:
+        """The id of its node."""
+        return self._node.id
+
+    @property
+    def handles(self) -> Handles:
+        """All that is waited for here."""
+        return self._handles
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is under way but what waits for time to pass, or for somebody outside."""
+        return all(loop.resting for loop in self._kit.loops) and (self._worker is None or not self._worker.busy)
+
+    def nudge(self) -> None:
+        """Have every loop look whether there is something to do."""
+        if self._worker is not None:
+            self._worker.tidy()
+        self._relay.hurry()
+        self._heard(Hint.CONTROL)
+        self._heard(Hint.JOBS)
+        for loop in tuple(self._kit.loops):
+            loop.wake()
+
+    def release(self) -> None:
+        """Take work, though it was made to be held."""
+        if self._worker is not None:
+            self._worker.release()
+
+    def hold(self) -> None:
+        """Take no work until it is released; what runs goes on."""
+        if self._worker is not None:
+            self._worker.hold()
+
+    def _make_worker(self, *, held: bool) -> Worker:
         settings = self._settings
         plan = Plan(
             queues=settings.queues,
@@ -416,6 +465,7 @@ class Engine:
             schedules=lambda: self._declarations.names,
             node=self._node,
             plan=plan,
+            held=held,
             kit=self._kit,
         )
 

@@ -70,7 +70,7 @@ class Listening:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._heard: list[tuple[tuple[str, ...], Callable[[Event], object]]] = []
 
     def add(self, patterns: tuple[str, ...], fn: Callable[[Event], object]) -> None:
@@ -97,7 +97,7 @@ class Listening:
         for patterns, fn in tuple(self._heard):
             if any(matches(pattern, name) for pattern in patterns):
                 if event is None:
-                    now = from_micros(self._clock.now())
+                    now = from_micros(self.clock.now())
                     event = Event(id=event_id, name=name, subject=subject, time=now, data=dict(data), cursor="")
                 try:
                     fn(event)

@@ -83,6 +83,10 @@ class Relay:
         """Enter what code asks for: what happens from now on is kept for it. Raises `StoreError`."""
         await self._enter()
 
+    def hurry(self) -> None:
+        """Make no pause before the next step."""
+        self._looked_at = float("-inf")
+
     async def step(self) -> float | None:
         """Hand over what there is, a bounded part of it; return the seconds until it is worth another look (None: a hint)."""
         if not self._subscribers:

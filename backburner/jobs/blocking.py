@@ -137,6 +137,13 @@ class Blocking:
         if thread is not None:
             thread.close(self._patience)
 
+    def part(self) -> None:
+        """Do as `close` does, but wait for it only where that blocks no event loop."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close(0 if _on_a_loop() else self._patience)
+
     def _cross(self, work: Callable[[Storing], Coroutine[Any, Any, T]], *, writes: bool = False) -> Crossing[T]:
         if sys.is_finalizing():
             raise NotRunning("the interpreter is exiting, its threads have stopped: nothing was done; store before")
@@ -202,12 +209,19 @@ def _stopping() -> bool:
     return run is not None and run.stopping
 
 
-def _refuse_on_loop(what: str, instead: str) -> None:
+def _on_a_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return
-    raise OnTheLoop(f"bb.blocking.{what} would block the event loop that runs in this thread: await {instead} instead")
+        return False
+    return True
+
+
+def _refuse_on_loop(what: str, instead: str) -> None:
+    if _on_a_loop():
+        raise OnTheLoop(
+            f"bb.blocking.{what} would block the event loop that runs in this thread: await {instead} instead"
+        )
 
 
 _alive: WeakSet[Blocking] = WeakSet()

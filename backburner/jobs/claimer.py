@@ -76,6 +76,11 @@ class Claimer:
         """Whether this node takes work."""
         return self._open
 
+    @property
+    def idle(self) -> bool:
+        """Whether no answer is awaited, and nothing is worth asking for."""
+        return self._asked is None and not self._worth
+
     def wake(self) -> None:
         """Every queue may hold work."""
         self._worth.update(self._slots.limits)

@@ -65,6 +65,8 @@ class Handles:
         self._clock = kit.clock
         self._rested_at = 0.0
         self._open = False
+        #: Hears of each job that somebody begins to wait for, where one has to see to it that the wait ends.
+        self.awaited: Callable[[Vigil], None] | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -122,6 +124,8 @@ class Handles:
             self._joined.refuse_wait(vigil.id)
         self._watched[vigil.id] = vigil
         self._loop.wake()
+        if self.awaited is not None:
+            self.awaited(vigil)
 
     async def look(self, job_id: str, /) -> None:
         """See whether the store shows a job whose connection stands in a transaction: maybe in a later one."""

@@ -49,7 +49,7 @@ class Loop:
         self._random = kit.random
         self._loops = kit.loops
         self._wanted = asyncio.Event()
-        self._woken = False
+        self._woken = self._stepping = False
         self._task: asyncio.Task[None] | None = None
         #: Steps that failed in a row.
         self.failures = 0
@@ -89,16 +89,24 @@ class Loop:
         """Whether it runs: it was started, and its task has not ended."""
         return self._task is not None and not self._task.done()
 
+    @property
+    def resting(self) -> bool:
+        """Whether it waits for a reason or for time to pass: nothing is under way."""
+        return not (self._woken or self._stepping)
+
     async def _run(self) -> None:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            self._stepping = True
             self._woken = self.idle = False
             try:
                 delay = await self._step()
             except Exception as error:  # noqa: BLE001 - a loop's guard: whatever the step raised, the loop goes on
+                self._stepping = False
                 await self._back_off(error)
                 continue
+            self._stepping = False
             if self.failures:
                 self._recovered()
             if delay is not None and not self._woken:

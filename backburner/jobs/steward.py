@@ -85,6 +85,11 @@ class Steward:
         """Look for dead nodes soon."""
         self._loop.wake()
 
+    def tidy(self) -> None:
+        """Take a whole step soon, whenever the next was due."""
+        self._due_at = self._clock.monotonic()
+        self._loop.wake()
+
     def freed(self) -> None:
         """Look soon for who may come in: a run ended in its own transaction, which lets nobody in itself.
 

@@ -84,8 +84,11 @@ class Worker:
         schedules: Callable[[], tuple[str, ...]],
         node: Identity,
         plan: Plan,
+        held: bool = False,
         kit: Kit,
     ) -> None:
+        #: It takes work only between `release` and `hold`.
+        self._on_hold = held
         self._backend = backend
         self._kinds = kinds
         self._node = node
@@ -197,8 +200,30 @@ class Worker:
         await self._presence.start()
         self._settler.start()
         self._steward.start()
-        if not self._presence.lost:
+        self._take_work()
+
+    def release(self) -> None:
+        """Take work, though it was made to be held."""
+        self._on_hold = False
+        self._take_work()
+
+    def hold(self) -> None:
+        """Take no work until it is released; what runs goes on."""
+        self._on_hold = True
+        self._claimer.stop()
+
+    def _take_work(self) -> None:
+        if not (self._on_hold or self.draining or self._presence.lost):
             self._claimer.start()
+
+    def tidy(self) -> None:
+        """Recover, expire and prune soon, whenever that was due."""
+        self._steward.tidy()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs that does not wait for another job, is about to, or has ended and is not settled."""
+        return self._slots.taken > 0 or bool(self._settler.pending) or (self._claimer.open and not self._claimer.idle)
 
     async def stop(self) -> None:
         """End, losing nothing: runs may finish within the grace, then they are interrupted and given back."""
@@ -334,7 +359,6 @@ class Worker:
         self._guards.returned()
         if self._backend.timed_leases:
             self._steward.inherit(fallen)
-            if not self.draining:
-                self._claimer.start()
+            self._take_work()
         else:
             self._claimer.wake()

@@ -166,6 +166,13 @@ class Hooks:
             if getattr(method, "__func__", method) is not getattr(Telemetry, name):
                 getattr(self, name).append(guard(name, method) if guard is not None and telemetry.guarded else method)
 
+    def copy(self) -> Hooks:
+        """Return the same telemetries, to which others may be added apart."""
+        made = Hooks()
+        for name in self.__slots__:
+            getattr(made, name).extend(getattr(self, name))
+        return made
+
     def carry(self) -> Mapping[str, str]:
         """Return what is to travel with what is stored, or run elsewhere, here and now."""
         known = self.headers

@@ -27,9 +27,14 @@ class _FakeTimer:
     def cancel(self) -> None:
         self.callback = None
 
+    def fire(self) -> None:
+        callback, self.callback = self.callback, None
+        if callback is not None:
+            callback()
+
 
 class FakeClock:
-    """A `Clock` for tests: wall time, monotonic time and timers move together, by `advance` alone."""
+    """A `Clock` for tests: wall time, monotonic time and timers move together, by `advance` and `leap` alone."""
 
     def __init__(self, now: int = 1_750_000_000 * SECOND) -> None:
         self._start = now
@@ -52,6 +57,13 @@ class FakeClock:
         heapq.heappush(self._timers, (self._now + max(0, micros(delay)), self._sequence, timer))
         return timer
 
+    @property
+    def next_timer(self) -> int | None:
+        """When the next timer is due, in microseconds since 1970 UTC; None: there is none."""
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
     def move(self, duration: timedelta | float) -> None:
         """Move the time without calling timers, as a step of the wall clock does; backwards too."""
         self._now += micros(duration)
@@ -59,14 +71,24 @@ class FakeClock:
     async def advance(self, duration: timedelta | float) -> None:
         """Move the time, stopping at each timer on the way to call it and let its tasks run."""
         end = self._now + micros(duration)
-        while self._timers and self._timers[0][0] <= end:
-            due, _, timer = heapq.heappop(self._timers)
-            if timer.callback is not None:
-                self._now = max(self._now, due)
-                timer.callback()
-                await self.settle()
+        while (due := self.next_timer) is not None and due <= end:
+            _, _, timer = heapq.heappop(self._timers)
+            self._now = max(self._now, due)
+            timer.fire()
+            await self.settle()
         self._now = end
         await self.settle()
+
+    async def leap(self, duration: timedelta | float) -> None:
+        """Move the time in one go, then call what has become due, as on a machine that was suspended."""
+        self.move(duration)
+        late = [heapq.heappop(self._timers)[2] for _ in range(self._overdue())]
+        for timer in late:
+            timer.fire()
+        await self.settle()
+
+    def _overdue(self) -> int:
+        return sum(due <= self._now for due, _, _ in self._timers)
 
     async def settle(self) -> None:
         """Let tasks run that wait for nothing but each other."""

@@ -57,6 +57,7 @@ class MemorySchema:
 class MemoryBackend:
     """A `Backend` whose jobs live in a `MemoryDatabase`, and die with it; several may share one.
 
+    With ``pretends`` it takes whatever transaction it is told to join for one that has committed at once, as tests want.
     Closed and opened again, on another loop too, it finds its jobs as they were.
     """
 
@@ -65,8 +66,9 @@ class MemoryBackend:
     own_thread = False
     timed_leases = False
 
-    def __init__(self, clock: Clock, database: MemoryDatabase | None = None) -> None:
-        self._connection = connection = Connection(clock, MemoryDatabase() if database is None else database)
+    def __init__(self, clock: Clock, database: MemoryDatabase | None = None, *, pretends: bool = False) -> None:
+        database = MemoryDatabase() if database is None else database
+        self._connection = connection = Connection(clock, database, pretends=pretends)
         self.jobs = MemoryJobStore(connection)
         self.reader = MemoryJobReader(connection)
         self.admin = MemoryJobAdmin(connection)
@@ -81,7 +83,7 @@ class MemoryBackend:
         self.schedule_reader = MemoryScheduleReader(connection)
         self.events = MemoryEventStore(connection)
         self.event_reader = MemoryEventReader(connection)
-        self.transactions = MemoryTransactions()
+        self.transactions = MemoryTransactions(connection)
         self.notifier = MemoryNotifier(connection)
         self.schema = MemorySchema()
 

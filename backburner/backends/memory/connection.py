@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backburner.errors import StoreReadOnly, StoreUnavailable
+from backburner.errors import StoreReadOnly, StoreUnavailable, TransactionRefused
 
 if TYPE_CHECKING:
     from backburner.backends.memory.database import MemoryDatabase
@@ -19,10 +19,11 @@ class Connection:
     Every verb of a role asks here first and then works without awaiting: cancelled, it is done or was never begun.
     """
 
-    __slots__ = ("_database", "_open", "_write", "clock")
+    __slots__ = ("_database", "_open", "_pretends", "_write", "clock")
 
-    def __init__(self, clock: Clock, database: MemoryDatabase) -> None:
+    def __init__(self, clock: Clock, database: MemoryDatabase, *, pretends: bool) -> None:
         self.clock = clock
+        self._pretends = pretends
         self._database = database
         self._open = False
         self._write = False
@@ -36,6 +37,14 @@ class Connection:
         """Close it; what it listened with is forgotten."""
         self._open = self._write = False
         self._database.ears[:] = [ear for ear in self._database.ears if ear.owner is not self]
+
+    def refuse(self, tx: object) -> None:
+        """Raise `TransactionRefused` if there is a transaction to join, unless joining is pretended."""
+        if tx is not None and not self._pretends:
+            raise TransactionRefused(
+                f"The store in memory can join no transaction, not that of tx={type(tx).__name__}: use a file in its place, as "
+                "in sqlite:///jobs.db, or store the job once the transaction has committed"
+            )
 
     def reading(self) -> MemoryDatabase:
         """Return the database to read; raises `StoreUnavailable` while closed."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from backburner.backends.memory.book import ScheduleBook
@@ -57,6 +59,14 @@ class Ear:
         self.loop = loop
         self.heard = heard
 
+    def hear(self, hint: Hint) -> None:
+        """Let its loop hear, which may be another thread's, or over."""
+        if asyncio.get_running_loop() is self.loop:
+            self.loop.call_soon(self.heard, hint)
+        else:
+            with suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self.heard, hint)
+
 
 class MemoryDatabase:
     """What several `MemoryBackend` objects of one process may share, as connections share a file. Not thread-safe."""
@@ -90,7 +100,7 @@ class MemoryDatabase:
         #: Children by their parent, which need not be stored.
         self.children: dict[str, dict[str, Row]] = {}
         self.ears: list[Ear] = []
-        self._stamp = 0
+        self.stamp = 0
 
     def enter(self, row: Row) -> None:
         """Enter a new row among the jobs; it stands nowhere yet."""
@@ -118,7 +128,7 @@ class MemoryDatabase:
 
     def stand(self, row: Row, gate: str, now: int) -> None:
         """Put a row that stands nowhere into the line, or at a gate: at its own key's it does not hold that."""
-        self._stamp = row.stamp = stamp = self._stamp + 1
+        self.stamp = row.stamp = stamp = self.stamp + 1
         row.state = JobState.PENDING
         row.gate = gate
         job = row.job
@@ -173,7 +183,7 @@ class MemoryDatabase:
         """Enter an ended row among those to be pruned."""
         if row.state is _DEAD:
             self.letters[row.job.id] = row
-        self._stamp = row.stamp = stamp = self._stamp + 1
+        self.stamp = row.stamp = stamp = self.stamp + 1
         self.ended[row.state].put((row.ended_at or now, row.job.id, stamp, row), now)
 
     def lift(self, row: Row) -> None:
@@ -236,7 +246,7 @@ class MemoryDatabase:
         """Tell the other connections of a change that nobody may notify of."""
         for ear in self.ears:
             if ear.owner is not owner:
-                ear.loop.call_soon(ear.heard, hint)
+                ear.hear(hint)
 
 
 def _pauses(record: QueueRecord | KindRecord, now: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backburner.backends.content import refuse_events, refuse_subscription
-from backburner.backends.memory import transactions
 from backburner.backends.memory.eventlog import fits
 from backburner.backends.memory.inserting import insert
 from backburner.ports.backend import Hint
@@ -34,7 +33,7 @@ class MemoryEventStore:
 
     async def append(self, events: Sequence[NewEvent], tx: object = None) -> Appended:
         """Store those that are asked for, or kept."""
-        transactions.refuse(tx)
+        self._connection.refuse(tx)
         database = self._connection.writing()
         refuse_events(events)
         now = self._connection.clock.now()

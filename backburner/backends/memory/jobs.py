@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backburner.backends.memory import claiming, inserting, recovering, settling, transactions
+from backburner.backends.memory import claiming, inserting, recovering, settling
 from backburner.ports.backend import Hint
 from backburner.ports.jobs import Enqueued, Recovery, Settled
 
@@ -30,7 +30,7 @@ class MemoryJobStore:
         self, groups: Sequence[Sequence[NewJob]], birth: Birth | None = None, tx: object = None
     ) -> Enqueued:
         """Store groups of jobs."""
-        transactions.refuse(tx)
+        self._connection.refuse(tx)
         database = self._connection.writing()
         now = self._connection.clock.now()
         answers = tuple([inserting.insert(database, group, birth, now) for group in groups])
@@ -48,7 +48,7 @@ class MemoryJobStore:
         self, node: str, settlements: Sequence[Settlement], claim: ClaimRequest | None = None, tx: object = None
     ) -> Settled:
         """Write how claims ended; then, in the same step, claim."""
-        transactions.refuse(tx)
+        self._connection.refuse(tx)
         database = self._connection.writing()
         now = self._connection.clock.now()
         # Whatever refuses does so before anything is written.

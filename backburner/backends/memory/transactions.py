@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from backburner.errors import TransactionRefused
 
-__all__ = ["MemoryTransactions", "refuse"]
+if TYPE_CHECKING:
+    from backburner.backends.memory.connection import Connection
 
-
-def refuse(tx: object) -> None:
-    """Raise `TransactionRefused` if there is a transaction to join."""
-    if tx is not None:
-        _refuse(tx)
-
-
-def _refuse(tx: object) -> NoReturn:
-    raise TransactionRefused(
-        f"The store in memory can join no transaction, not that of tx={type(tx).__name__}: use a file in its place, as "
-        "in sqlite:///jobs.db, or store the job once the transaction has committed"
-    )
+__all__ = ["MemoryTransactions"]
 
 
 class MemoryTransactions:
-    """A `Transactions` without any."""
+    """A `Transactions` without any; or, for tests, of any driver, each as if it had committed at once."""
 
-    __slots__ = ()
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def is_open(self, tx: object) -> bool:
-        """Refuse whatever it is."""
-        _refuse(tx)
+        """Refuse whatever it is, unless transactions are pretended: those are never open."""
+        self._connection.refuse(tx)
+        if type(tx).__module__ == "builtins":
+            raise TransactionRefused(f"tx={tx!r} is no connection: give the one that your transaction is open on")
+        return False

@@ -1,0 +1,352 @@
+"""What an app runs on in a test: one store in memory, one clock that stands still, and an engine for each loop."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from backburner.backends.memory.backend import MemoryBackend
+from backburner.backends.memory.database import MemoryDatabase
+from backburner.engine import Engine
+from backburner.errors import NotRunning
+from backburner.jobs.context import current_run
+from backburner.model.clock import SECOND
+from backburner.model.job import JobState
+from backburner.testing.at_once import at_once
+from backburner.testing.stage_clock import StageClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from backburner.config import Settings
+    from backburner.engine import Extras
+    from backburner.jobs.kit import Kit
+    from backburner.jobs.registry import Kinds
+    from backburner.jobs.vigil import Vigil
+    from backburner.ports.jobs import JobReader
+    from backburner.testing.record import Record
+
+__all__ = ["Parts", "Stage"]
+
+#: A node's lease, in microseconds: beats are few, so that weeks pass in no time.
+LEASE = 12 * 3600 * SECOND
+#: Seconds between two looks while a job does real work.
+REST = 0.001
+#: Seconds that somebody waits for a job before being told that nothing runs it.
+PATIENCE = 1.0
+#: Stops of one `advance` at timers; then the rest is made in so many leaps.
+STOPS = 10_000
+LEAPS = 1_000
+#: Turns and rests while an engine stops, before time has to pass for it.
+TURNS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an app is made of, but for its store and its clock."""
+
+    settings: Settings
+    kinds: Kinds
+    extras: Extras
+    kit: Kit
+
+
+@dataclass(slots=True)
+class _Life:
+    engine: Engine
+    #: How often it was entered; 0: it only stores, and was made for that by the first who wanted to.
+    entries: int
+    #: How many have it take work.
+    open: int = 0
+
+
+class Stage:
+    """The engines of an app under test.
+
+    Memory and clock are shared by all loops, so that a test client's thread stores what the test sees. An engine that
+    was entered runs jobs; on any other loop one is made when something is to be stored.
+    """
+
+    def __init__(self, parts: Callable[[StageClock], Parts], record: Record, *, start: int, inline: bool) -> None:
+        self.clock = self._clock = StageClock(start, self._is_quiet)
+        self._parts = parts(self.clock)
+        self._record = record
+        self._inline = inline
+        self._lives: dict[asyncio.AbstractEventLoop, _Life] = {}
+        #: How often time was moved, or jobs were run: somebody who waits for a job may yet see its end.
+        self._moves = 0
+        self.database = MemoryDatabase()
+        self._reader = MemoryBackend(self._clock, self.database)
+        at_once(self._reader.open(create=True, write=False))
+
+    @property
+    def kit(self) -> Kit:
+        """What every part of the engines here is given."""
+        return self._parts.kit
+
+    @property
+    def reader(self) -> JobReader:
+        """The jobs that were stored."""
+        return self._reader.reader
+
+    @property
+    def entered(self) -> bool:
+        """Whether an engine runs on any loop."""
+        return any(life.entries for life in self._lives.values())
+
+    def known(self) -> Engine | None:
+        """Return an engine that was entered: this loop's, else any."""
+        life = self._lives.get(_running_loop())  # type: ignore[arg-type]  # None is no key
+        if life is not None and life.entries:
+            return life.engine
+        return next((life.engine for loop, life in self._lives.items() if life.entries and loop.is_running()), None)
+
+    def engine(self) -> Engine:
+        """Return the engine of the running loop, if need be one that only stores; raises `NotRunning` without a loop."""
+        loop = _running_loop()
+        if loop is None:
+            raise NotRunning("there is no event loop here: call this from a coroutine, or by bb.blocking from a thread")
+        life = self._lives.get(loop)
+        if life is None:
+            self._forget_ended()
+            life = self._lives[loop] = _Life(self._make(run=False), 0)
+            at_once(life.engine.start())
+        return life.engine
+
+    # ---- lives -----------------------------------------------------------------------------------------------------
+
+    async def enter(self) -> Engine:
+        """Run an engine on this loop; entered again, it is the same."""
+        loop = asyncio.get_running_loop()
+        life = self._lives.get(loop)
+        if life is None or not life.entries:
+            if life is not None:
+                await self._end(life)
+            life = self._lives[loop] = _Life(self._make(run=True), 0)
+            try:
+                await life.engine.start()
+            except BaseException:
+                await self._end(life)
+                raise
+            self._attend(life)
+        life.entries += 1
+        return life.engine
+
+    async def leave(self) -> None:
+        """End this loop's engine, once it was left as often as entered; what still runs is interrupted."""
+        life = self._lives.get(asyncio.get_running_loop())
+        if life is None or not life.entries:
+            raise NotRunning
+        life.entries -= 1
+        if not life.entries:
+            life.engine.hurry()
+            await self._end(life)
+
+    async def close(self) -> None:
+        """End what only stored on this loop, and forget the rest, whose loops are over."""
+        life = self._lives.get(asyncio.get_running_loop())
+        if life is not None and not life.entries:
+            await self._end(life)
+        self._forget_ended()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Engine]:
+        """Have an engine run on this loop for the block."""
+        engine = await self.enter()
+        try:
+            yield engine
+        finally:
+            await self.leave()
+
+    def _make(self, *, run: bool) -> Engine:
+        parts = self._parts
+        extras = parts.extras if run else replace(parts.extras, sinks=nullcontext, lifespan=None, around=())
+        engine = Engine(
+            replace(parts.settings, url="memory://", run=run, lease=LEASE),
+            parts.kinds,
+            extras,
+            parts.kit,
+            {"durability"},
+            backend=MemoryBackend(self._clock, self.database, pretends=True),
+            held=not self._inline,
+        )
+        engine.handles.awaited = self._awaited
+        return engine
+
+    def _attend(self, life: _Life) -> None:
+        # Jobs find their engine here, and there is one for each loop.
+        self._parts.kinds.home.client = life.engine.client
+
+    async def _end(self, life: _Life) -> None:
+        self._lives = {loop: each for loop, each in self._lives.items() if each is not life}
+        await self._stop(life.engine)
+
+    async def _stop(self, engine: Engine) -> None:
+        """Stop an engine; time passes where it waits for that: its grace, and the last writes."""
+        stopping = asyncio.ensure_future(engine.stop())
+        while not stopping.done():
+            for _ in range(TURNS):
+                await self._clock.settle()
+                await asyncio.wait([stopping], timeout=REST)
+            if not stopping.done():
+                await self._clock.leap(1)
+        await stopping
+
+    def _forget_ended(self) -> None:
+        self._lives = {loop: life for loop, life in self._lives.items() if not loop.is_closed()}
+        self.database.ears[:] = [ear for ear in self.database.ears if not ear.loop.is_closed()]
+
+    # ---- work ------------------------------------------------------------------------------------------------------
+
+    async def stored(self) -> None:
+        """Run what was stored, where that is to happen at once; not from inside of a job, which it would wait for."""
+        if self._inline and current_run.get(None) is None:
+            await self.drain(PATIENCE * 10)
+
+    async def drain(self, seconds: float) -> None:
+        """Run what is due, and what comes of it, until only time can bring more; raises `TimeoutError`."""
+        async with self.running() as engine:
+            await self._work(engine, seconds)
+
+    async def _work(self, engine: Engine, seconds: float) -> None:
+        self._moves += 1
+        life = self._lives[asyncio.get_running_loop()]
+        self._attend(life)
+        life.open += 1
+        engine.release()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._until_nothing_is_due(engine)
+        except TimeoutError:
+            raise TimeoutError(self._still_running(seconds)) from None
+        finally:
+            self._moves += 1
+            life.open -= 1
+            if not (life.open or self._inline):
+                engine.hold()
+
+    async def _until_nothing_is_due(self, engine: Engine) -> None:
+        mark = None
+        while True:
+            await self._until_quiet(engine)
+            now = self._mark()
+            if now == mark:
+                return
+            mark = now
+            # What a hint would tell of, were time to pass.
+            engine.nudge()
+
+    async def _until_quiet(self, engine: Engine) -> None:
+        await self._clock.settle()
+        while not engine.quiet:
+            await asyncio.sleep(REST)  # noqa: TID251 - a job may wait for the world outside
+            await self._clock.settle()
+
+    def _is_quiet(self) -> bool:
+        life = self._lives.get(asyncio.get_running_loop())
+        return life is None or life.engine.quiet
+
+    def _mark(self) -> object:
+        """Return what is another as soon as anything has happened."""
+        return self.database.stamp, len(self.database.jobs), self.database.log.last, self._record.settled_count
+
+    def _still_running(self, seconds: float) -> str:
+        runs = [row for held in self.database.running.values() for row in held.values()]
+        named = ", ".join(f"{row.job.kind} {row.job.id}" for row in runs[:5])
+        return (
+            f"after {seconds:g} real seconds {len(runs)} still ran ({named}{' …' if len(runs) > 5 else ''}): what they "  # noqa: PLR2004
+            "wait for does not come; if it is time, call drain() in a task and advance() beside it"
+            if runs
+            else f"after {seconds:g} real seconds jobs still came: does one store itself again, due at once?"
+        )
+
+    async def advance(self, duration: int, *, drain: bool, seconds: float) -> None:
+        """Move the time, stopping at whatever is due on the way; with ``drain``, at each job, to run it."""
+        drain = drain or self._inline
+        end = self._clock.now() + duration
+        async with self.running() as engine:
+            self._moves += 1
+            await self._clock.settle()
+            if drain:
+                await self._work(engine, seconds)
+                await self._pass_and_drain(engine, end, seconds)
+            await self._pass(end)
+            engine.nudge()
+            await self._clock.settle()
+            if drain:
+                await self._work(engine, seconds)
+
+    async def _pass(self, end: int) -> None:
+        """Let time pass; where it would stop very often on the way, in a few leaps, as on a machine that was suspended."""
+        for _ in range(STOPS):
+            stop = self._clock.next_timer
+            if stop is None or stop > end:
+                await self._clock.advance((end - self._clock.now()) / SECOND)
+                return
+            await self._clock.advance(max(0, stop - self._clock.now()) / SECOND)
+        leap = max(1.0, (end - self._clock.now()) / SECOND / LEAPS)
+        while self._clock.now() < end:
+            await self._clock.leap(min(leap, (end - self._clock.now()) / SECOND))
+
+    async def _pass_and_drain(self, engine: Engine, end: int, seconds: float) -> None:
+        """Let time pass up to the last moment before the end at which a job or a schedule is due, and run those."""
+        while (due := self._next_due()) is not None and due <= end:
+            await self._pass(due)
+            await self._work(engine, seconds)
+
+    def _next_due(self) -> int | None:
+        now = self._clock.now()
+        jobs = [row.due_at for row in self.database.jobs.values() if row.state is JobState.PENDING and row.due_at > now]
+        schedules = [record.due_at for record in self.database.schedules.above(None) if record.due_at is not None]
+        return min((*jobs, *(due for due in schedules if due > now)), default=None)
+
+    # ---- what may happen to an engine --------------------------------------------------------------------------------
+
+    async def restart(self) -> None:
+        """Stop this loop's engine as a deploy does, and start another."""
+        life = self._entered_life()
+        await self._stop(life.engine)
+        life.engine = self._make(run=True)
+        life.open = 0
+        await life.engine.start()
+        self._attend(life)
+
+    async def crash(self) -> None:
+        """Take this loop's engine its lease: what runs is cut off, and nothing of it is written."""
+        life = self._entered_life()
+        self._moves += 1
+        self.database.nodes[life.engine.node].lease = self._clock.now()
+        life.engine.nudge()
+        await self._until_quiet(life.engine)
+
+    def _entered_life(self) -> _Life:
+        life = self._lives.get(asyncio.get_running_loop())
+        if life is None or not life.entries:
+            raise NotRunning("no engine runs on this loop: enter one by `async with bb.testing() as jobs`")
+        return life
+
+    # ---- waiting ---------------------------------------------------------------------------------------------------
+
+    def _awaited(self, vigil: Vigil) -> None:
+        """Tell whoever waits for a job that nobody will run, instead of letting the test hang."""
+        if self._inline or current_run.get(None) is not None:
+            return
+        asyncio.get_running_loop().call_later(PATIENCE, self._give_up, vigil, self._moves)
+
+    def _give_up(self, vigil: Vigil, moves: int) -> None:
+        if vigil.final is None and vigil.awaited and moves == self._moves:
+            vigil.fail(
+                NotRunning(
+                    f"nothing runs by itself in a test, so {vigil.definition.kind} {vigil.id} would be awaited for ever: "
+                    "await jobs.drain() first, or enter bb.testing(mode='inline')"
+                )
+            )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
