@@ -42,7 +42,7 @@ EXAMPLES = {
     "run": "0",
     "queues": "default=10,mail=5",
     "slots": "50",
-    "retry": "patient",
+    "retry": "conservative",
     "timeout": "15m",
     "threads": "16",
     "processes": "2",

@@ -47,33 +47,6 @@ def execute(block: str, **names: object) -> dict[str, Any]:
     return namespace
 
 
-def test_every_page_with_python_is_tried() -> None:
-    """A page that is added is run here, or wherever its tests are."""
-    assert {page.name for page in PAGES.glob("*.md") if blocks(page.name)} == {
-        "alembic.md",  # test_alembic.py
-        "alerts.md",  # test_alerts.py
-        "dead-letters.md",
-        "events.md",
-        "grow.md",
-        "limits.md",
-        "locks.md",
-        "monitor.md",  # unit/observability/test_monitor_page.py
-        "outages.md",
-        "schedules.md",
-        "secrets.md",  # test_secrets.py
-        "sinks.md",  # unit/events/sinks/test_page.py
-        "trace.md",  # test_tracing.py and test_sentry.py
-        "transactions.md",
-    }
-
-
-def test_pages_name_pages_that_exist() -> None:
-    """Links lead somewhere."""
-    for page in PAGES.glob("*.md"):
-        for target in re.findall(r"\]\(([^)#]+?)\)", page.read_text("utf-8")):
-            assert target.startswith("https://") or (PAGES / target).is_file(), f"{page.name} leads to {target}"
-
-
 async def test_it_grows_by_its_url_alone(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same app stores and runs its job on every store."""
     monkeypatch.setenv("BACKBURNER_URL", url)

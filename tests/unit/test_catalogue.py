@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from backburner.events.listening import settled_as
@@ -16,14 +12,8 @@ from backburner.model.telling import tell
 from backburner.observability.logs import LogListener
 from backburner.ports.telemetry import Signal
 
-ROOT = Path(__file__).parents[2]
 #: What would make as many series as there are jobs.
 UNBOUNDED = {"id", "job", "subject", "node", "args", "message"}
-
-
-def test_the_page_says_what_the_table_says() -> None:
-    """docs/reference/telemetry.md is the table, written out."""
-    subprocess.run([sys.executable, "scripts/write_reference.py", "--check"], cwd=ROOT, check=True)
 
 
 def test_names_are_told_once() -> None:
