@@ -11,7 +11,7 @@ from backburner.jobs.call import Call
 from backburner.jobs.options import CallOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
     from typing import Unpack
 
     from backburner.jobs.definition import Definition
@@ -34,6 +34,8 @@ class Job(Generic[P, R]):
         self._fn = fn
         self._presets: CallOptions | None = None
         _mark_coroutine_function(self, definition.fn)
+        if definition.dependencies is not None:
+            self.__signature__ = _asked_of_callers(definition.fn, definition.dependencies.names)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """Make a call of this job: store it by `create_task`, or await it to run it here.
@@ -97,6 +99,13 @@ class Decorator(Protocol):
     def __call__(self, fn: Callable[P, Awaitable[R]], /) -> Job[P, R]: ...
     @overload
     def __call__(self, fn: Callable[P, R], /) -> Job[P, R]: ...
+
+
+def _asked_of_callers(fn: Callable[..., object], provided: Collection[str]) -> inspect.Signature:
+    """Return a signature for frameworks that fill it from requests: what the engine provides is nobody's to send."""
+    signature = inspect.signature(fn)
+    asked = [parameter for name, parameter in signature.parameters.items() if name not in provided]
+    return signature.replace(parameters=asked)
 
 
 def _mark_coroutine_function(job: Any, fn: Callable[..., object]) -> None:  # noqa: ANN401 - what is set is no part of a job

@@ -17,6 +17,9 @@ from fastapi import BackgroundTasks, Depends, FastAPI
 from litestar import Litestar, Response, get
 from litestar.background_tasks import BackgroundTask as LitestarTask
 from litestar.background_tasks import BackgroundTasks as LitestarTasks
+from litestar.di import NamedDependency
+from litestar.di import Provide as LitestarProvide
+from litestar.params import FromQuery  # noqa: TC002 - Litestar reads the annotation
 from quart import Quart
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -24,7 +27,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from backburner import Event, JobStatus, Reason, current_job
+from backburner import Event, JobHandle, JobStatus, Provide, Reason, current_job
 from backburner.dlq.handle import OperationStatus
 from backburner.dlq.views import Cause, DeadLetter, WholeLetter
 from backburner.dlq.views import Forecast as OperationForecast
@@ -212,6 +215,25 @@ async def test_a_job_is_an_endpoint_and_a_dependency(greet: Job[..., str], shout
     assert [parameter["name"] for parameter in described["parameters"]] == ["name"]
 
 
+async def test_what_is_provided_is_nobodys_to_send(bb: Backburner) -> None:
+    """FastAPI asks its callers for a job's arguments alone: what the job depends on is opened, whatever a query says."""
+
+    async def secret() -> AsyncIterator[str]:
+        yield "provided"
+
+    @bb.job
+    async def show(name: str, key: str = Provide(secret)) -> str:
+        return f"{name}: {key}"
+
+    app = FastAPI()
+    app.get("/")(show)
+    async with browsing(app) as client:
+        assert (await client.get("/", params={"name": "ada", "key": "sent"})).json() == "ada: provided"
+        (described,) = (await client.get("/openapi.json")).json()["paths"]["/"].values()
+    assert [parameter["name"] for parameter in described["parameters"]] == ["name"]
+    assert await show("bob", key="given") == "bob: given"
+
+
 async def test_an_app_that_lives_with_the_engine_stores_jobs(bb: Backburner, greet: Job[..., str]) -> None:
     """With ``FastAPI(lifespan=bb.lifespan)`` an endpoint stores a job and, if it likes, waits for it."""
     app = FastAPI(lifespan=bb.lifespan)
@@ -239,6 +261,32 @@ async def test_background_tasks_of_litestar_run_the_job(
     async with browsing(Litestar([page])) as client:
         assert (await client.get("/")).text == "ok"
     assert ran == ["ada", "bob"]
+
+
+async def test_the_plain_function_of_a_job_is_a_handler_of_litestar(bb: Backburner) -> None:
+    """Litestar reads `job.fn` as any function, as a handler and as what it provides."""
+
+    @bb.job
+    async def five() -> int:
+        return 5
+
+    @get("/provided", dependencies={"number": LitestarProvide(five.fn)})
+    async def provided(number: NamedDependency[int]) -> int:
+        return number
+
+    async with browsing(Litestar([provided, get("/handler")(five.fn)])) as client:
+        assert [(await client.get(path)).json() for path in ("/provided", "/handler")] == [5, 5]
+
+
+async def test_litestar_waits_for_the_handle_that_a_handler_returns(bb: Backburner, greet: Job[..., str]) -> None:
+    """A handle is awaited there, as all that can be: the answer is the job's result."""
+
+    @get("/")
+    async def page(name: FromQuery[str]) -> JobHandle[str]:
+        return await bb.create_task(greet(name))
+
+    async with bb, browsing(Litestar([page], openapi_config=None)) as client:
+        assert (await client.get("/", params={"name": "ada"})).text == "hello ada"
 
 
 async def test_a_background_task_of_quart_runs_the_job(
