@@ -93,6 +93,7 @@ class Reader:
     #: What stands for what on the pages: addresses, ids, fingerprints.
     meant: dict[str, str] = field(default_factory=dict[str, str])
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _working: AsyncExitStack = field(default_factory=AsyncExitStack)
     _client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -197,7 +198,11 @@ class Reader:
         )
 
     async def _work(self, typed: str, answer: str) -> None:
-        """Run workers until they have said what the page shows before its ^C, and the rest after it."""
+        """Run workers until they have said what the page shows before its ^C, and the rest after it.
+
+        Without a ^C they go on, until others are started.
+        """
+        await self._working.aclose()
         before, stopped, after = answer.partition("^C\n")
         process = await asyncio.create_subprocess_exec(*shlex.split(typed), stderr=PIPE)
         assert process.stderr is not None
@@ -212,7 +217,7 @@ class Reader:
             self._compare(before, seen)
         finally:
             if not stopped:
-                self._running.push_async_callback(_end, process)
+                self._working.push_async_callback(_end, process)
             else:
                 await self._look("backburner jobs list --state waiting --state running", "Error: no job matches\n")
                 process.send_signal(signal.SIGINT)
@@ -224,6 +229,7 @@ class Reader:
     async def _stop(self) -> None:
         self._client = None
         await self._running.aclose()
+        await self._working.aclose()
         for file in self.folder.glob("*.py"):
             sys.modules.pop(file.stem, None)
 
