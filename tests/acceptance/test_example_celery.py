@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
 from contextlib import closing
@@ -122,6 +123,13 @@ def test_what_waits_in_the_old_queue_is_handed_over(redis: str, tmp_path: Path) 
             assert old.browser.get(f"/jobs/{month}", params={"wait": PATIENCE}).json()["state"] == "SUCCESS"
     assert rows(tmp_path, "SELECT customer, state FROM orders ORDER BY id") == [("ada", "paid"), ("bob", "paid")]
     assert rows(tmp_path, 'SELECT "to" FROM letters ORDER BY "to"') == [("ada",), ("bob",)]
+
+
+def test_the_page_shows_what_was_run() -> None:
+    """The Python of the page is the program that the test above has run."""
+    page = EXAMPLES.parent / "docs" / "how-to" / "celery.md"
+    (shown,) = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    assert (EXAMPLES / "from_celery" / "between.py").read_text("utf-8").endswith(f"\n\n{shown}")
 
 
 @pytest.mark.parametrize("tests", ["before"])
