@@ -36,33 +36,39 @@ _HEAD, _FOOT, _OVERHEAD = 3, 1, 2
 _FEWEST = 2
 _BAR = 12
 _KEYS = "q quit · tab panel · ↑↓ select · p pause · c cancel · space freeze · ? help"
-_HELP = """
-q            leave
-tab          the next panel: queues, running jobs, failures
-↑ ↓, k j     select a row
-p            pause the selected queue, or resume it; asks, and takes a reason
-c            cancel the selected running job; asks, and takes a reason
-space        freeze what is shown; again: go on
-?            this; any key goes back
-
-What is done from here is kept in the audit: backburner events list --name 'operator.*'
-"""
+_HELP = (
+    "q            leave",
+    "tab          the next panel: queues, running jobs, failures",
+    "↑ ↓, k j     select a row",
+    "p            pause the selected queue, or resume it",
+    "c            cancel the selected running job",
+    "space        freeze what is shown; again: go on",
+    "?            this; any key goes back",
+    "",
+    "p and c ask, and take a reason. Both are kept:",
+    "backburner events list --name 'operator.*'",
+)
 
 
 def draw(model: Model, width: int, height: int) -> RenderableType:
     """Return what fills a terminal of this size."""
     if width < _NARROWEST or height < _LOWEST:
         return Text(f"{width}x{height} is too small; backburner status tells it all. q quits")
-    lines: list[RenderableType] = [*_head(model, width)]
+    room = height - _HEAD - _FOOT
+    body, taken = _body(model, room, width)
+    return Group(*_head(model, width), *body, *[Text("")] * (room - taken), _foot(model))
+
+
+def _body(model: Model, room: int, width: int) -> tuple[Sequence[RenderableType], int]:
+    """Return what stands between head and foot, and how many lines it takes."""
     if model.helping:
-        lines.append(Text(_HELP.strip("\n")))
-    elif model.seen is not None:
-        for panel, room in _rooms(model, height - _HEAD - _FOOT).items():
-            lines += _panel(model, model.seen, panel, room, width)
-    taken = height if model.helping else _HEAD + sum(_lines_of(model, height))
-    lines += [Text("")] * max(0, height - _FOOT - taken)
-    lines.append(_foot(model))
-    return Group(*lines)
+        lines = [_line(line) for line in _HELP[:room]]
+        return lines, len(lines)
+    if model.seen is None:
+        return [], 0
+    rooms = _rooms(model, room)
+    body = [part for panel, rows in rooms.items() for part in _panel(model, model.seen, panel, rows, width)]
+    return body, sum(rooms.values()) + _OVERHEAD * len(rooms)
 
 
 def _head(model: Model, width: int) -> Sequence[Text]:
@@ -93,10 +99,6 @@ def _counts(overview: Overview) -> Text:
     line = _line(findings + text)
     line.stylize("red", 0, len(findings))
     return line
-
-
-def _lines_of(model: Model, height: int) -> Sequence[int]:
-    return [room + _OVERHEAD for room in _rooms(model, height - _HEAD - _FOOT).values()] if model.seen else []
 
 
 def _rooms(model: Model, lines: int) -> Mapping[Panel, int]:
@@ -174,7 +176,8 @@ def _fitted(view: View[T], items: Sequence[T], width: int) -> _Shape:
 
 def _running(now: int) -> View[JobRecord]:
     def cells(job: JobRecord) -> tuple[str, ...]:
-        spent = about(_seconds(now - (job.started_at or now)))
+        # It may have begun after the now that is shown.
+        spent = about(_seconds(max(0, now - (job.started_at or now))))
         return (job.id, job.kind, job.queue, job.node or "", str(job.attempt), spent, _progress(job))
 
     return View(
