@@ -22,6 +22,7 @@ from backburner.model.operation import OperationRecord
 from backburner.resilience import breaker
 from backburner.resilience.breaker import BreakerState, Phase
 from backburner.testing.clock import FakeClock
+from tests.stores import SHARED, empty_store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -202,3 +203,19 @@ def test_without_colour(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {"BACKBURNER_URL": url, "TERM": "xterm-256color", "NO_COLOR": ""}
     assert "\x1b[31munserved" in CliRunner().invoke(main, ["status"], env=environ).stdout
     assert "\x1b[31m" not in CliRunner().invoke(main, ["status"], env={**environ, "NO_COLOR": "1"}).stdout
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_every_store(kind: str, shop: str, run: Run, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Of a shop on whatever store the same is told, and every part of it can be read."""
+    (tmp_path / "there").mkdir()
+    there = empty_store(kind, request, tmp_path / "there")
+    assert run("move", shop, there, "--all").code == 0
+    answer = run("status", "--json", "--url", there)
+    told = json.loads(answer.out)
+    codes = [found["code"] for found in told["findings"]]
+    assert "unread" not in codes, told["findings"]
+    assert codes[0] == "unserved"
+    (queue,) = told["queues"]
+    assert (queue["name"], queue["dead"], queue["running"]) == ("default", 1, 0)
+    assert told["dead"]["causes"][0]["fingerprint"] == "9f3a1c77b0de"
