@@ -91,10 +91,9 @@ class Expected:
             return [("job", self.definition.kind, row.job.kind)]
         return [*self._in_arguments(row), *self._in_options(row)]
 
-    def distance(self, row: Row) -> tuple[int, int, int]:
+    def distance(self, row: Row) -> tuple[bool, int]:
         """Return how far a job is from being meant: another kind is farther than any difference of one kind."""
-        differences = self.differences(row)
-        return (row.job.kind != self.definition.kind, len(differences), -row.created_at)
+        return row.job.kind != self.definition.kind, len(self.differences(row))
 
     def _in_arguments(self, row: Row) -> list[tuple[str, str, str]]:
         if self.args is None:
@@ -152,10 +151,10 @@ def expect(meant: object, args: Mapping[str, object] | None, options: CallOption
 
 
 def nearest(expected: Expected, rows: Sequence[Row], now: int) -> str:
-    """Write which stored job comes nearest to what is expected, and in what it differs."""
+    """Write which stored job comes nearest to what is expected, the last of several, and in what it differs."""
     if not rows:
         return "no job is stored at all"
-    row = min(rows, key=expected.distance)
+    row = min(reversed(rows), key=expected.distance)
     differences = expected.differences(row)
     width = max(len(name) for name, _, _ in differences)
     lines = [f"nearest of {len(rows):,} stored: {told(row, now)}"]

@@ -230,14 +230,15 @@ class Testing:
         in what it differs, and what `create_task` raises for the same call.
         """
         meant = expect(expected, args, options)
+        if count is not None and count < 1:
+            raise InvalidOption(f"count={count}: that there is none is asserted by refute_enqueued", option="count")
         rows = self._rows()
         matching = [row for row in rows if meant.matches(row)]
         if (not matching) if count is None else len(matching) != count:
             if matching:
                 some = "".join(f"\n  {told(row, self._entered.clock.now())}" for row in matching[:10])
                 raise AssertionError(f"{meant} was stored {len(matching)} times, not {count}:{some}")
-            if count != 0:
-                raise AssertionError(f"{meant} was not stored\n{nearest(meant, rows, self._entered.clock.now())}")
+            raise AssertionError(f"{meant} was not stored\n{nearest(meant, rows, self._entered.clock.now())}")
         self._expected.update(row.job.id for row in matching)
         return self._see(matching[:1])[0]
 
