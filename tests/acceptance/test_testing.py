@@ -42,7 +42,7 @@ async def send(to: str, subject: str = "hi") -> str:  # noqa: ARG001 - stored al
     return f"sent to {to}"
 
 
-@bb.job(retry=RetryPolicy(attempts=3, backoff=constant(60)))
+@bb.job(retry=RetryPolicy(attempts=3, backoff=constant(60, jitter="none")))
 async def charge(invoice: int) -> int:
     """Fail twice."""
     if current_job().attempt < 3:
