@@ -49,8 +49,6 @@ _DAY: Final = 24 * 60 * _MINUTE
 _COUNTED, _CAUSES, _LOST, _TICKS, _SCHEDULES, _OPERATIONS = 10_000, 100, 10, 1_000, 1_000, 20
 #: The reason of a tick that was passed over, since it was overdue.
 _MISSED: Final = "missed"
-#: What cannot be helped by reading on.
-_GONE: Final = (StoreUnavailable, StoreMissing)
 
 
 class Overseer:
@@ -64,18 +62,30 @@ class Overseer:
         self._clock = clock
 
     async def look(self) -> Overview:
-        """Return what goes on now; raises `StoreUnavailable` and `StoreMissing`. What else fails is told in `unread`."""
+        """Return what goes on now; what cannot be read is told in `unread`.
+
+        Raises `StoreMissing`, and `StoreUnavailable` if two reads in a row fail so, or the first.
+        """
         backend = self._backend
         unread: dict[Part, str] = {}
+        timed_out = False
 
         async def part(which: Part, read: Awaitable[T], otherwise: T) -> T:
+            nonlocal timed_out
+            before, timed_out = timed_out, False
             try:
                 return await read
-            except _GONE:
+            except StoreMissing:
                 raise
+            except StoreUnavailable as error:
+                # One read may have taken too long by itself; of a second, the store is away, and each would wait for it.
+                if before:
+                    raise
+                timed_out = True
+                unread[which] = str(error)
             except (BackburnerError, msgspec.ValidationError) as error:
                 unread[which] = str(error)
-                return otherwise
+            return otherwise
 
         asked = self._clock.now()
         now = (await backend.reader.get([])).now

@@ -63,19 +63,20 @@ class Session:
         async with controls(self._url):
             # Where there is nothing to be seen, that is said as by any command.
             pass
-        with (
-            redirect_stderr(_Heard(self._say)),
-            Terminal(typed=self._typed, resized=self._redraw, ended=end) as here,
-        ):
-            try:
+        try:
+            with (
+                redirect_stderr(_Heard(self._say)),
+                Terminal(typed=self._typed, resized=self._redraw, ended=end) as terminal,
+            ):
                 self._start(self._read())
                 while not (self._model.ended or ended):
-                    here.show(draw(self._model, *here.size))
+                    terminal.show(draw(self._model, *terminal.size))
                     self._model = (await self._inbox.get())(self._model)
                     if not self._model.frozen:
                         self._thawed.set()
-            finally:
-                await self._stop()
+        finally:
+            # The person has their terminal back meanwhile: a read under way is awaited.
+            await self._stop()
         return not ended
 
     def _typed(self, data: bytes) -> None:

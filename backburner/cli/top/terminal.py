@@ -89,9 +89,12 @@ class Terminal:
     def _leave(self) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._file)
-        for number in (signal.SIGWINCH, signal.SIGTERM, signal.SIGTSTP):
-            loop.remove_signal_handler(number)
-        self._give_back()
+        try:
+            # Before SIGTERM may end the process again.
+            self._give_back()
+        finally:
+            for number in (signal.SIGWINCH, signal.SIGTERM, signal.SIGTSTP):
+                loop.remove_signal_handler(number)
 
     def _read(self) -> None:
         try:
