@@ -41,8 +41,6 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = f"backburner {release}"
-html_static_path = ["static"]
-html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 copybutton_exclude = ".linenos, .gp, .go"

@@ -81,7 +81,7 @@ class LinkReferences(SphinxPostTransform):
         short = find_pending_xref_condition(node, "resolved")
         content = node[0] if short is None else short[0]
         found = matching(target, only_types=node["reftype"] == "class")
-        found = nearest(found, node.get("py:module") or "")
+        found = nearest(found, ".".join(filter(None, (node.get("py:module"), node.get("py:class")))))
         if len(found) == 1:
             node.replace_self(link(self, *found[0], content))
         elif found or _leads_elsewhere(target):
@@ -126,8 +126,8 @@ def matching(target: str, *, only_types: bool = False) -> list[Entry]:
 
 
 def nearest(found: list[Entry], home: str) -> list[Entry]:
-    """Return, of several, those in the module that names them, else in what that is in, else of an engine."""
-    while home:
+    """Return, of several, those in the class or module that names them, else in what that is in; else of an engine."""
+    while "." in home:
         near = [each for each in found if each[0].startswith(f"{home}.")]
         if near:
             return near

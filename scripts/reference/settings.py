@@ -21,19 +21,20 @@ __all__ = ["EXAMPLES", "default_of", "page", "variable_of"]
 
 HEAD = """# Settings
 
-An argument of `Backburner` wins, else the variable, else the default. A variable that is set to nothing is not set; one
-that cannot be read, or that begins with `BACKBURNER_` and is no setting, is refused at the start with how to mend it. This
-page is made of the code (`python scripts/write_reference.py`).
+What `Backburner` takes as `lease=`, an operator sets by `BACKBURNER_LEASE`, and so on. The argument wins, else the variable,
+else the default. A variable that is set to nothing is not set; one that cannot be read, or that begins with `BACKBURNER_`
+and is no setting, is refused at the start with how to mend it. This page is made of the code
+(`python scripts/write_reference.py`).
 
 Durations are written `500ms`, `30s`, `15m`, `2h`, `7d` or `1h30m`; a plain number is seconds.
 
-| argument | variable | default | such as | |
-|---|---|---|---|---|
+| variable | default | |
+|---|---|---|
 """
 
 TAIL = """
 What else `Backburner` takes belongs to the code, and has no variable: its
-[options](api/engine.md#the-engine).
+[options](api/engine.md).
 """
 
 #: How each variable may be written.
@@ -81,7 +82,7 @@ def _rows() -> Iterator[str]:
         default = default_of(option)
         shown = BY_MACHINE[option] if default is None else f"`{default}`" if default else "none"
         text = texts[option].splitlines()[0].replace("``", "`")
-        yield f"| `{option}` | `{variable_of(option)}` | {shown} | `{example}` | {text} |"
+        yield f"| `{variable_of(option)}` | {shown} | {text} Such as `{example}`. |"
 
 
 def _default(option: str, cpus: int) -> str:
@@ -89,11 +90,11 @@ def _default(option: str, cpus: int) -> str:
         value = getattr(config.load({}), option)
     match value:
         case Keep():
-            return ",".join(f"{name}={short(length)}" for name, length in msgspec.structs.asdict(value).items())
+            return ", ".join(f"{name}={short(length)}" for name, length in msgspec.structs.asdict(value).items())
         case RetryPolicy():
             return value.name
         case dict():
-            return ",".join(f"{name}={slots}" for name, slots in value.items())
+            return ", ".join(f"{name}={slots}" for name, slots in value.items())
         case tuple():
             return ",".join(value)
         case _ if option in DURATIONS:
