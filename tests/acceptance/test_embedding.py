@@ -10,7 +10,7 @@ import shlex
 import signal
 import sys
 from asyncio.subprocess import PIPE, STDOUT
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +19,7 @@ import pytest
 
 from backburner import Backburner, current_job
 from tests.acceptance.commands import told
-from tests.servers.launch import free_port
+from tests.servers.launch import GRACE, free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -142,10 +142,14 @@ class Program:
 
     async def end(self) -> None:
         """Tell it to stop, and wait until it has."""
-        if self._process.returncode is not None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        out, _ = await self._process.communicate()
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(GRACE):
+                out, _ = await self._process.communicate()
+        except TimeoutError:
+            self._process.kill()
+            out, _ = await self._process.communicate()
         self._said += out.decode()
         # uvicorn tells by dying of the signal in the end that it was stopped by one.
         assert self._process.returncode in {0, -signal.SIGTERM}, self._said
