@@ -6,6 +6,7 @@ import asyncio
 import re
 import runpy
 import sys
+import types
 from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PROMISES = ROOT / "docs" / "promises.md"
-IDEMPOTENT, APP, LIFESPAN, MORE, FAMILY, SCHEDULED, WRONG, SEEN = re.findall(
+IDEMPOTENT, APP, LIFESPAN, MORE, FAMILY, SCHEDULED, WRONG, SEEN, TESTING = re.findall(
     r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL
 )
 
@@ -175,6 +176,16 @@ async def test_an_engine_can_be_seen_into(monkeypatch: pytest.MonkeyPatch) -> No
         assert (await client.post("/orders/42/paid")).status_code == 200
         await done.wait()
         assert 'backburner_jobs_stored_total{kind="receipt"' in (await client.get("/metrics")).text
+
+
+@pytest.mark.filterwarnings("ignore:Using .httpx. with .starlette.testclient.")
+def test_the_test_of_the_app_passes(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's test, of the README's app, needs neither a store nor a server."""
+    app = types.ModuleType("app")
+    vars(app).update(execute(APP))
+    monkeypatch.setitem(sys.modules, "app", app)
+    execute(TESTING)["test_a_signup_is_welcomed"]()
+    assert not [*directory.iterdir()]
 
 
 def test_the_condition_on_the_command_line_is_one() -> None:
