@@ -105,6 +105,8 @@ class Reader:
         self.patch.setenv("COLUMNS", str(COLUMNS))
         self.patch.setenv("LOGNAME", Path(HOME).parent.name)
         self.patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        self.patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # what is installed here, and not there
+        self.patch.setenv("PYTEST_ADDOPTS", "-p anyio -p no:cacheprovider")
         self.patch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # files change within a second
         self.patch.setattr(sys, "dont_write_bytecode", True)
         self.patch.setattr(render, "is_terminal", lambda: True)

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.docs.reader import Reader
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.servers.postgres import Postgres
 
 #: Where the last page has its database.
@@ -20,6 +20,7 @@ SHOWN = "postgresql://db.internal/shop"
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "tutorial").glob("[0-9]*.md"))
 
 
+@pytest.mark.limit(180)
 async def test_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_database: Postgres) -> None:
     """Read from the first page to the last, each page's files and commands do what it says."""
     url = postgres_database.url
