@@ -12,7 +12,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-__all__ = ["GAP", "STATE", "View", "facts", "fitting", "paint", "rows_table", "safe", "stacked", "table", "too_narrow"]
+__all__ = ["STATE", "View", "facts", "fitting", "paint", "rows_table", "safe", "stacked", "table", "too_narrow"]
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ _STATES = frozenset({"STATE", "OUTCOME"})
 STATE = "state"
 
 #: Columns between two of a table's; those in which a line of text can be made out; and those that still tell something.
-GAP, _READABLE, _LEAST = 2, 30, 8
+_GAP, _READABLE, _LEAST = 2, 30, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def fitting(view: View[T], rows: Sequence[Sequence[str]], width: int) -> Sequenc
     widths = _widths(view.titles, rows)
     kept = set(range(len(widths)))
     for spare in view.spare:
-        taken = sum(widths[position] + GAP for position in kept) - widths[-1] - GAP
+        taken = sum(widths[position] + _GAP for position in kept) - widths[-1] - _GAP
         if width - taken >= min(widths[-1], _READABLE):
             break
         kept.discard(spare)
@@ -101,7 +101,7 @@ def fitting(view: View[T], rows: Sequence[Sequence[str]], width: int) -> Sequenc
 def too_narrow(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
     """Tell whether columns would have to be cut that only make sense whole, such as ids."""
     *fixed, last = _widths(titles, rows)
-    return sum(each + GAP for each in fixed) + min(last, _LEAST) > width
+    return sum(each + _GAP for each in fixed) + min(last, _LEAST) > width
 
 
 def rows_table(
