@@ -13,7 +13,7 @@ author = "backburner contributors"
 project_copyright = "backburner contributors"
 version = release = version_of("backburner")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "names", "typed_dicts"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "files", "names", "typed_dicts"]
 exclude_patterns = ["site"]
 nitpicky = True
 # `--json` is no dash.

@@ -26,7 +26,7 @@ DOCKERFILE = re.compile(
 #: What is shown to be read: output, a change, what other programs take.
 SHOWN = {"", "text", "diff", "sql", "js", "promql", "nginx", "http", "lua"}
 #: What the site is built with.
-DIRECTIVES = {"{eval-rst}", "{include} ../CHANGELOG.md", "{toctree}"}
+DIRECTIVES = {"{eval-rst}", "{include} ../CHANGELOG.md", "{include} ../README.md", "{toctree}"}
 
 
 def _ini(text: str) -> None:
