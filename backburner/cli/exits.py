@@ -35,6 +35,8 @@ class Exit(IntEnum):
     #: The schema is too old, too new or not there.
     SCHEMA = 5
     INTERRUPTED = 130
+    #: Whoever read the output has gone, as `head` does; what a shell says of a program that the signal for it ended.
+    CLOSED = 141
 
 
 class Failed(click.ClickException):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from backburner.cli import completing
 from backburner.cli.moments import past
 from backburner.cli.reading import each, reading
 from backburner.cli.times import Moment, moment
@@ -75,8 +76,10 @@ def filter_options(*, limit: int | None, states: bool = False) -> Callable[[Call
         help="In this state; may be repeated.",
     )
     options = (
-        click.option("--kind", multiple=True, help="Of this kind; may be repeated."),
-        click.option("--queue", multiple=True, help="Of this queue; may be repeated."),
+        click.option("--kind", multiple=True, shell_complete=completing.kinds, help="Of this kind; may be repeated."),
+        click.option(
+            "--queue", multiple=True, shell_complete=completing.queues, help="Of this queue; may be repeated."
+        ),
         *((state,) if states else ()),
         click.option("--error", metavar="TEXT", help="The last error's type or message contains this."),
         click.option("--fingerprint", help="The last error has this fingerprint."),

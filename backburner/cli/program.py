@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from backburner.cli.exits import Exit, Failed, exit_of
 from backburner.cli.lazy import Entry, LazyGroup
+from backburner.cli.piping import readers_may_go
 from backburner.errors import BackburnerError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["main"]
 _EXITS = """\b
 Data goes to stdout, all else to stderr. Piped, data is tab-separated, whole and uncoloured; --json makes JSON.
 Exit codes: 0 done, 1 in part or a finding, 2 usage or refused, 3 nothing matched, 4 store unreachable or not
-permitted, 5 schema, 130 interrupted."""
+permitted, 5 schema, 130 interrupted, 141 nobody read the rest (as when piped to head)."""
 
 _JOBS: Mapping[str, Entry] = {
     "list": Entry("backburner.cli.jobs.list", "List jobs, newest first."),
@@ -117,19 +117,24 @@ _PROGRAM: Mapping[str, Entry | click.Group] = {
     "move": Entry("backburner.cli.move", "Carry the jobs and schedules of one store into another."),
     "backoff": Entry("backburner.cli.backoff", "Show when a retry policy tries again."),
     "doctor": Entry("backburner.cli.doctor", "Look a store over, and say how to mend what is wrong."),
+    "completion": Entry("backburner.cli.completion", "Print what completes commands in bash, zsh or fish."),
 }
 
 
 class _Program(LazyGroup):
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401 - click's own signature
+        """Read the program's own options, of which --help and --version write."""
+        with readers_may_go():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Run the command; what it raises becomes one line and an exit code."""
         try:
-            return super().invoke(ctx)
+            with readers_may_go():
+                return super().invoke(ctx)
         except BackburnerError as error:
             raise Failed(str(error), exit_of(error)) from error
         except OSError as error:
-            if error.errno == errno.EPIPE:  # click ends quietly
-                raise
             raise Failed(str(error), Exit.PARTLY) from error
         except (KeyboardInterrupt, click.Abort):
             click.echo("\ninterrupted", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from backburner.cli.events.options import KEPT
 from backburner.cli.events.record import Logged
 from backburner.cli.exits import Exit, Failed
+from backburner.cli.piping import check_reader
 from backburner.cli.render import note
 from backburner.errors import EventsGone, StoreError
 from backburner.events.event import cursor_of, number_of
@@ -94,6 +95,7 @@ class Follower:
             self._at = page.upto
             if page.end:
                 await self._pause()
+                check_reader()
             await self._renew()
 
     @property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from backburner.cli import completing
 from backburner.cli.exits import Exit, Failed
 from backburner.cli.jobs.ended import ended
 from backburner.cli.moments import past
@@ -33,8 +34,10 @@ _MINUTE = 60 * SECOND
 
 
 @click.command("stats")
-@click.option("--kind", "kinds", multiple=True, help="Of this kind; may be repeated.")
-@click.option("--queue", "queues", multiple=True, help="Of this queue; may be repeated.")
+@click.option("--kind", "kinds", multiple=True, shell_complete=completing.kinds, help="Of this kind; may be repeated.")
+@click.option(
+    "--queue", "queues", multiple=True, shell_complete=completing.queues, help="Of this queue; may be repeated."
+)
 @click.option("--tag", "tags", multiple=True, help="With this tag; may be repeated: any of them.")
 @click.option(
     "--since",

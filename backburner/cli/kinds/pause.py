@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backburner.cli import completing
 from backburner.cli.controls import controls
 from backburner.cli.kinds.record import KINDS, read_kinds
 from backburner.cli.known import anyway_option, check_kind
@@ -22,7 +23,7 @@ __all__ = ["command"]
 
 
 @click.command("pause")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.kinds)
 @lasting_options
 @audit_options
 @anyway_option

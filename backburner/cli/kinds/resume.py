@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from backburner.cli import completing
 from backburner.cli.controls import controls
 from backburner.cli.kinds.record import KINDS, read_kinds
 from backburner.cli.known import check_kind
@@ -17,7 +18,7 @@ __all__ = ["command"]
 
 
 @click.command("resume")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.kinds)
 @audit_options
 @json_option
 @url_option

@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from backburner.cli import completing
 from backburner.cli.controls import controls
 from backburner.cli.known import check_queue
 from backburner.cli.queues.record import QUEUES, read_queues
@@ -17,7 +18,7 @@ __all__ = ["command"]
 
 
 @click.command("resume")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.queues)
 @audit_options
 @json_option
 @url_option

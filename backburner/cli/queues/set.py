@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 from msgspec import UNSET, UnsetType
 
+from backburner.cli import completing
 from backburner.cli.controls import controls
 from backburner.cli.known import anyway_option, check_queue
 from backburner.cli.queues.record import QUEUES, read_queues
@@ -39,7 +40,7 @@ def _rate(text: str) -> Rate | str:
 
 
 @click.command("set")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.queues)
 @click.option(
     "--slots", metavar="N|default", callback=reading(_slots), help="How many of its jobs each node runs at once."
 )

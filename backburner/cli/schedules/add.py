@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from backburner import config
+from backburner.cli import completing
 from backburner.cli.moments import ahead, named
 from backburner.cli.reading import each, reading
 from backburner.cli.render import Mode, json_option, mode, note, one
@@ -89,7 +90,7 @@ class _Asked:
 
 
 @click.command("add")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.schedules)
 @click.argument("kind")
 @timing_options
 @click.option(
@@ -100,7 +101,7 @@ class _Asked:
     help='The job\'s arguments, by name: \'{"region": "eu"}\'. Checked against what living nodes say of the kind.',
 )
 @click.option("--unchecked", is_flag=True, help="Do not check the arguments.")
-@click.option("--queue", help="In place of the job's own.")
+@click.option("--queue", shell_complete=completing.queues, help="In place of the job's own.")
 @click.option("--priority", metavar="0-9", type=click.IntRange(0, 9), help="In place of the job's own; 0 is first.")
 @click.option("--start", metavar="MOMENT", callback=reading(named), help="No tick before: 2026-11-21T03:04Z.")
 @click.option("--end", metavar="MOMENT", callback=reading(named), help="No tick then, or after.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backburner.cli import completing
 from backburner.cli.asking import confirm
 from backburner.cli.exits import Exit, Failed
 from backburner.cli.moments import past
@@ -27,7 +28,7 @@ __all__ = ["command"]
 
 
 @click.command("backfill")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.schedules)
 @click.option(
     "--since",
     metavar="MOMENT",

@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from backburner.cli import completing
 from backburner.cli.exits import Exit, Failed
 from backburner.cli.render import Mode, json_option, listing, mode
 from backburner.cli.schedules.desk import desk
@@ -16,7 +17,7 @@ __all__ = ["command"]
 
 
 @click.command("list")
-@click.option("--kind", help="Only those whose jobs are of this kind.")
+@click.option("--kind", shell_complete=completing.kinds, help="Only those whose jobs are of this kind.")
 @json_option
 @url_option
 def command(*, kind: str | None, as_json: bool, url: str | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backburner.cli import completing
 from backburner.cli.lasting import ends, lasting_options
 from backburner.cli.render import Mode, json_option, listing, mode, page
 from backburner.cli.schedules.desk import desk
@@ -22,7 +23,7 @@ __all__ = ["command"]
 
 
 @click.command("pause")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.schedules)
 @lasting_options
 @audit_options
 @json_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from backburner import config
+from backburner.cli import completing
 from backburner.cli.exits import Exit, Failed
 from backburner.cli.moments import past
 from backburner.cli.reading import reading
@@ -32,7 +33,7 @@ _MOST = 10_000
 
 
 @click.command("preview")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.schedules)
 @timing_options
 @click.option(
     *("-n", "--count"), metavar="N", type=click.IntRange(1, _MOST), default=10, show_default=True, help="How many."

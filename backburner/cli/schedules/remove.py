@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from backburner.cli import completing
 from backburner.cli.render import Mode, json_option, listing, mode, note, page
 from backburner.cli.schedules.desk import desk
 from backburner.cli.schedules.record import SCHEDULES, read_row
@@ -16,7 +17,7 @@ __all__ = ["command"]
 
 
 @click.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.schedules)
 @audit_options
 @json_option
 @url_option

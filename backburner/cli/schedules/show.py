@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backburner.cli import completing
 from backburner.cli.render import Mode, json_option, mode
 from backburner.cli.schedules.coming import coming
 from backburner.cli.schedules.description import describe
@@ -28,7 +29,7 @@ _SHOWN = 5
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.schedules)
 @json_option
 @url_option
 def command(*, name: str, as_json: bool, url: str | None) -> None:

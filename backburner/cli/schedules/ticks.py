@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backburner.cli import completing
 from backburner.cli.exits import Exit, Failed
 from backburner.cli.moments import past
 from backburner.cli.reading import each, reading
@@ -29,7 +30,7 @@ _PAGE = 500
 
 
 @click.command("ticks")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.schedules)
 @click.option(
     "--outcome",
     "outcomes",

@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from backburner.cli import completing
 from backburner.cli.exits import Exit
 from backburner.cli.render import Mode, json_option, mode, note, one
 from backburner.cli.schedules.desk import desk
@@ -18,7 +19,7 @@ __all__ = ["command"]
 
 
 @click.command("trigger")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.schedules)
 @audit_options
 @json_option
 @url_option

@@ -72,13 +72,39 @@ def test_every_command_loads() -> None:
     )
     events = ("events", "list", "tail", "subscriptions", "unsubscribe")
     work = (*jobs, *dlq, *queues, *kinds, *guards, *schedules, *events, *nodes)
-    assert [name for name, _ in found] == ["demo", "run", "status", "top", *work, *db, "move", "backoff", "doctor"]
+    assert [name for name, _ in found] == [
+        "demo",
+        "run",
+        "status",
+        "top",
+        *work,
+        *db,
+        "move",
+        "backoff",
+        "doctor",
+        "completion",
+    ]
     assert all(command.name == name and command.help for name, command in found)
 
 
-def test_unknown_command(run: Run) -> None:
-    """A command that is not there is wrong usage."""
-    assert run("jobs", "lst").code == 2
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ("jobs lst", "there is no command 'lst': did you mean `backburner jobs list`?"),
+        ("job list", "there is no command 'job': did you mean `backburner jobs`?"),
+        ("cancel x", "there is no command 'cancel': did you mean `backburner jobs cancel`?"),
+        ("preview", "there is no command 'preview': did you mean `backburner schedules preview`?"),
+        ("zzz", "there is no command 'zzz'"),
+        ("jobs list --stat dead", "Did you mean"),
+        ("--url sqlite:///x.db jobs list", "backburner has no option --url: what belongs to a command goes behind it"),
+        ("--vershion", "--version"),
+    ],
+)
+def test_unknown_commands_and_options(arguments: str, why: str, run: Run) -> None:
+    """A command or an option that is not there is wrong usage; what comes near is named."""
+    answer = run(*arguments.split())
+    assert (answer.code, answer.out) == (2, "")
+    assert why in answer.err.splitlines()[-1]
 
 
 def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,16 +156,20 @@ def test_exit_codes(error: errors.BackburnerError, code: Exit) -> None:
     assert exit_of(error) is code
 
 
-def test_a_closed_pipe_is_quiet(shop: str) -> None:
-    """A reader that goes away, as `head` does, is no traceback."""
+@pytest.mark.parametrize("arguments", ["jobs list", "jobs show 01jd1", "events tail --since 2025-01-01", "--help"])
+def test_a_closed_pipe_is_quiet(arguments: str, shop: str, run: Run) -> None:
+    """A reader that goes away, as `head` does, is no traceback; the exit code is the one of programs that end by the signal."""
+    assert run("queues", "pause", "default").code == 0
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-m", "backburner", "jobs", "list", "--url", shop]
+    command = [sys.executable, "-m", "backburner", *arguments.split()]
+    environment = {**os.environ, "BACKBURNER_URL": shop}
     try:
-        child = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False, text=True)
+        child = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False, text=True, env=environment)
     finally:
         os.close(write)
-    assert (child.returncode, child.stderr) == (1, "")
+    said = [line for line in child.stderr.splitlines() if not line.startswith(("asking for ", "--since "))]
+    assert (child.returncode, said) == (141, [])
 
 
 def test_safe() -> None:

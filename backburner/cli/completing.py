@@ -1,0 +1,96 @@
+"""Names that are completed from the store, as far as it answers while somebody waits at a prompt."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import redirect_stderr, suppress
+from io import StringIO
+from typing import TYPE_CHECKING
+
+# What else it takes is imported when a name is completed.
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import click
+
+    from backburner.ports.backend import Backend
+
+__all__ = ["kinds", "queues", "schedules"]
+
+#: Seconds that a store has to answer.
+_PATIENCE = 0.3
+#: Of so many of the newest jobs the names are looked at, and so many schedules.
+_READ = 200
+
+
+def _names(find: Callable[[Backend], Awaitable[set[str]]]) -> Callable[..., list[str]]:
+    """Return what click asks for the names that a store has; it answers none rather than fail or be late."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        del param
+        # Whatever it is that goes wrong, at a prompt it is nobody's business.
+        with redirect_stderr(StringIO()), suppress(Exception):
+            return sorted(name for name in _ask(ctx.params.get("url"), find) if name.startswith(incomplete))
+        return []
+
+    return complete
+
+
+def _ask(url: str | None, find: Callable[[Backend], Awaitable[set[str]]]) -> set[str]:
+    import asyncio  # noqa: PLC0415
+
+    from backburner.cli.store import unopened  # noqa: PLC0415
+
+    if url == "-":
+        return set()
+    backend = unopened(url)
+    found = set[str]()
+
+    async def ask() -> None:
+        try:
+            await backend.open(create=False, write=False)
+            found.update(await find(backend))
+        finally:
+            await backend.close()
+
+    def run() -> None:
+        with suppress(Exception):
+            asyncio.run(ask())
+
+    # A thread of its own: a look-up of a host's name cannot be cancelled.
+    asking = threading.Thread(target=run, daemon=True)
+    asking.start()
+    asking.join(_PATIENCE)
+    if asking.is_alive():
+        # The end of the program would wait for it.
+        os._exit(0)
+    return found
+
+
+async def _kinds(backend: Backend) -> set[str]:
+    nodes, paused = await backend.nodes.find(), await backend.kinds.list()
+    return (
+        {kind for node in nodes for kind in node.kinds} | {kind.name for kind in paused} | await _used(backend, "kind")
+    )
+
+
+async def _queues(backend: Backend) -> set[str]:
+    nodes, changed = await backend.nodes.find(), await backend.queues.list()
+    named = {queue for node in nodes for queue in node.queues} | {queue.name for queue in changed}
+    return named | await _used(backend, "queue")
+
+
+async def _used(backend: Backend, what: str) -> set[str]:
+    from backburner.model.query import JobFilter  # noqa: PLC0415
+
+    newest = await backend.reader.find(JobFilter(), limit=_READ)
+    return {getattr(job, what) for job in newest.jobs}
+
+
+async def _schedules(backend: Backend) -> set[str]:
+    return {schedule.name for schedule in (await backend.schedule_reader.find(limit=_READ)).schedules}
+
+
+#: For ``shell_complete`` of options and arguments.
+kinds, queues, schedules = _names(_kinds), _names(_queues), _names(_schedules)
