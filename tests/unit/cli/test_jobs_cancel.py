@@ -15,12 +15,14 @@ import pytest
 
 from backburner.backends.sqlite.admin import SqliteJobAdmin
 from backburner.backends.sqlite.notifier import SqliteNotifier
+from backburner.cli.jobs import many
 from backburner.ports.backend import Hint
 from backburner.ports.jobs import CancelAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from backburner.model.event import NewEvent
     from tests.unit.cli.conftest import Run
 
 pytestmark = pytest.mark.usefixtures("shop")
@@ -64,7 +66,7 @@ def test_the_nodes_are_told(
     """The node that runs a job hears at once that it is to stop, not with its next beat."""
     told: list[Hint] = []
 
-    async def cancel(_: object, __: object) -> CancelAnswer:
+    async def cancel(_: object, __: object, **___: object) -> CancelAnswer:
         return said
 
     async def notify(_: object, hint: Hint) -> None:
@@ -79,7 +81,7 @@ def test_the_nodes_are_told(
 def test_one_that_somebody_has_locked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an open transaction has locked is said to be busy, and the exit code is 1: it may be tried again."""
 
-    async def cancel(_: object, ids: Sequence[str]) -> CancelAnswer:
+    async def cancel(_: object, ids: Sequence[str], **__: object) -> CancelAnswer:
         return CancelAnswer(now=0, cancelled=tuple(ids[:1]), busy=tuple(ids[1:]))
 
     monkeypatch.setattr(SqliteJobAdmin, "cancel", cancel)
@@ -165,13 +167,49 @@ def test_on_a_terminal(run: Run) -> None:
     assert answer.err == "3 jobs (2 cancelled, 1 ended)\n"
 
 
+def test_the_event(run: Run) -> None:
+    """Who cancelled, why and how many, is kept, also where nobody asks for events; of one job its id is the subject."""
+    run("jobs", "cancel", "01jd3", "--by", "ada", "--reason", "INC-7")
+    run("jobs", "cancel", "--kind", "mail", "--yes", "--by", "bob")
+    assert run("jobs", "cancel", "01jd0", "--by", "eve").code == 1
+    events = [json.loads(line) for line in run("events", "list", "--name", "operator.job.*", "--json").out.splitlines()]
+    assert [(event["name"], event["subject"], event["data"]) for event in events] == [
+        ("operator.job.cancelled", "", {"by": "bob", "jobs": 2}),
+        ("operator.job.cancelled", "01jd3", {"by": "ada", "reason": "INC-7", "jobs": 1}),
+    ]
+
+
+def test_interrupted_half_way(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C half-way ends with 130 once the write under way is done, and says how far it came; the nodes are told."""
+    monkeypatch.setattr(many, "_BATCH", 1)
+    told: list[Hint] = []
+    cancel = SqliteJobAdmin.cancel
+
+    async def interrupted(self: SqliteJobAdmin, ids: Sequence[str], **given: Sequence[NewEvent]) -> CancelAnswer:
+        signal.raise_signal(signal.SIGINT)
+        return await cancel(self, ids, events=given["events"])
+
+    async def notify(_: object, hint: Hint) -> None:
+        told.append(hint)
+
+    monkeypatch.setattr(SqliteJobAdmin, "cancel", interrupted)
+    monkeypatch.setattr(SqliteNotifier, "notify", notify)
+    answer = run("jobs", "cancel", "--since", "2h", "--yes")
+    assert (answer.code, answer.out) == (130, "")
+    assert answer.err == "1 job (1 cancelled); 2 left as they were\n\ninterrupted\n"
+    assert told == [Hint.JOBS]
+    assert [*_states(run).values()].count("cancelled") == 1
+
+
 def test_limit(run: Run) -> None:
     """A limit means the newest."""
     answer = run("jobs", "cancel", "--since", "2h", "--limit", "1", "--yes")
     assert answer.out == "01jd4\tcancelled\n"
 
 
-@pytest.mark.parametrize("arguments", ["", "01jd3 --kind mail", "--limit 3 --yes", "--state dead --yes"])
+@pytest.mark.parametrize(
+    "arguments", ["", "01jd3 --kind mail", "01jd3 --limit 1", "--limit 3 --yes", "--state dead --yes"]
+)
 def test_wrong_usage(arguments: str, run: Run) -> None:
     """Ids or a filter, one of the two, and only what has not ended: everything else is refused."""
     answer = run("jobs", "cancel", *arguments.split())
