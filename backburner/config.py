@@ -223,7 +223,7 @@ def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a whole number") from None
+        raise ValueError(f"{text!r} is not a whole number: write one such as 10") from None
 
 
 def _length(text: str) -> timedelta:

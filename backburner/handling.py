@@ -71,9 +71,13 @@ class Handling(Declares):
         `UnknownKind` for a job of another engine; of another registry, once the engine starts.
         """
         if not names:
-            raise InvalidOption('on which events? write @bb.on("job.dead"); "*" is all', option="names")
+            raise InvalidOption(
+                '@bb.on takes the names of events: write @bb.on("job.dead"); "*" is all', option="names"
+            )
         if callable(names[0]):
-            raise InvalidOption('on which events? write @bb.on("job.dead"), with the names', option="names")
+            raise InvalidOption(
+                '@bb.on takes the names of events, and then the function: write @bb.on("job.dead")', option="names"
+            )
         patterns = check_patterns(names)
 
         def declare(target: Any) -> Any:  # noqa: ANN401 - `On` says what

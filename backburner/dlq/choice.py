@@ -107,5 +107,5 @@ def _text(choice: Choice, option: str) -> str | None:
         return None
     text = choice.get(option)
     if not isinstance(text, str):
-        raise InvalidOption(f"{option}={text!r} is no text", option=option)
+        raise InvalidOption(f"{option}={text!r} is no text: give one", option=option)
     return text

@@ -125,7 +125,9 @@ class Reader:
         """Check that there was a header at all."""
         if self.line == 0:
             self.line = 1
-            raise self._refused("the file is empty, without the header of an export")
+            raise self._refused(
+                "the file is empty, without the header of an export: write it anew with `backburner dlq export`"
+            )
 
     def _image(self, line: bytes) -> JobImage:
         try:

@@ -106,7 +106,9 @@ class Letters:
         """Return a dead letter with its history; raises `JobNotFound` for what is none."""
         page = await self._reader.get((job_id,))
         if not page.jobs or page.jobs[0].state is not JobState.DEAD:
-            raise JobNotFound(f"there is no dead letter {job_id}", job_id=job_id)
+            raise JobNotFound(
+                f"there is no dead letter {job_id}: `backburner dlq list` shows those there are", job_id=job_id
+            )
         operations = await self._operations.find(limit=_SEARCHED)
         naming = [
             operation.id

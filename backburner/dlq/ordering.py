@@ -68,7 +68,9 @@ async def meant(
         named = []
         found = (await reader.count(dead)).get(Shown.DEAD, 0)
     if not found:
-        raise NothingMatches
+        raise NothingMatches(
+            "no dead letter matches, so nothing was begun: `backburner dlq list` shows those there are"
+        )
     return Meant(where=dead, ids=tuple(named), found=found if limit is None else min(limit, found))
 
 

@@ -74,7 +74,7 @@ def number_of(cursor: str, log: str, last: int) -> int:
     number = int(found[2])
     if number > last:
         raise InvalidCursor(
-            f"cursor {cursor!r} lies ahead of this store's newest event, {cursor_of(log, last)!r}: was an older copy "
-            "of it brought back? Go on from an earlier one"
+            f"cursor {cursor!r} lies ahead of this store's newest event, {cursor_of(log, last)!r}, as after an older "
+            "copy of it was brought back: go on from an earlier one"
         )
     return number

@@ -43,7 +43,9 @@ def _check(pattern: object) -> str:
             option="names",
         )
     if len(pattern) > LONGEST_NAME:
-        raise UnknownEvent(f"{pattern[:32]!r}… is longer than {LONGEST_NAME} characters", option="names")
+        raise UnknownEvent(
+            f"{pattern[:32]!r}… is longer than {LONGEST_NAME} characters: write a shorter one", option="names"
+        )
     family, _, rest = pattern.partition(".")
     if family not in FAMILIES or pattern == ALL:
         return pattern

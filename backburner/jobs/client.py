@@ -183,7 +183,9 @@ class Client:
         answer = await self._cancel((job_id,), CANCELLED)
         _refuse_locked(answer.busy)
         if job_id in answer.missing:
-            raise JobNotFound(f"the store has no job {job_id}", job_id=job_id)
+            raise JobNotFound(
+                f"the store has no job {job_id}: it never had, or its retention has passed", job_id=job_id
+            )
         return job_id not in answer.ended
 
     async def cancel_group(self, ids: Sequence[str]) -> set[str]:

@@ -36,7 +36,7 @@ class Explainer:
         """Return what a job waits for; raises `JobNotFound`."""
         page = await self._backend.reader.get([job_id])
         if not page.jobs:
-            raise JobNotFound(f"there is no job {job_id}", job_id=job_id)
+            raise JobNotFound(f"there is no job {job_id}: there never was, or its retention has passed", job_id=job_id)
         return await self.explain(page.jobs[0], page.now)
 
     async def explain(self, job: JobRecord, now: int) -> tuple[Reason, ...]:

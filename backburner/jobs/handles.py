@@ -138,7 +138,9 @@ class Handles:
             raise NotRunning
         page = await self._reader.get((job_id,))
         if not page.jobs:
-            raise JobNotFound(f"the store has no job {job_id}", job_id=job_id)
+            raise JobNotFound(
+                f"the store has no job {job_id}: it never had, or its retention has passed", job_id=job_id
+            )
         return status_of(page.jobs[0], page.now)
 
     async def cancel(self, job_id: str, /) -> bool:

@@ -279,7 +279,7 @@ class LeaseKeeper:
         # It may not heed this at once; its connection is given up with it.
         task.cancel()
         self._leave(task)
-        raise StoreUnavailable(f"the store did not answer the keeper within {self._interval:g} s")
+        raise StoreUnavailable(f"the store did not answer the beat of this node within {self._interval:g} s")
 
     def _leave(self, task: asyncio.Future[Any]) -> None:
         """Leave a task to itself, kept from the collector; how it ends is nobody's affair."""

@@ -115,7 +115,9 @@ def _policy(given: object, known: type[P], option: str) -> str | P | None:
     if given is None or isinstance(given, known):
         return given
     if not isinstance(given, str):
-        raise InvalidOption(f"{option}={given!r} is neither a name nor a {known.__name__}", option=option)
+        raise InvalidOption(
+            f"{option}={given!r} is neither a name nor a {known.__name__}: give one of these", option=option
+        )
     return check_name(given, option)
 
 

@@ -52,7 +52,9 @@ class Limits:
         """
         record = await self._find(name)
         if slots is None and rate is None:
-            raise InvalidOption("set what? slots= (how many at once) or rate= (how many in how long)", option="slots")
+            raise InvalidOption(
+                "nothing is set: give slots= (how many at once) or rate= (how many in how long)", option="slots"
+            )
         limit = record.limit
         if slots is not None:
             limit = msgspec.structs.replace(limit, slots=check_limit_slots(slots, least=0))

@@ -227,9 +227,13 @@ class Orders:
         try:
             text = msgspec.json.encode(headers).decode()
         except UnicodeEncodeError as error:
-            raise InvalidOption(f"headers= answered half a character: {headers!r}", option="headers") from error
+            raise InvalidOption(
+                f"headers= answered half a character, remove it: {headers!r}", option="headers"
+            ) from error
         if has_nul(text):
-            raise InvalidOption(f"headers= answered a NUL, which no store takes: {headers!r}", option="headers")
+            raise InvalidOption(
+                f"headers= answered a NUL, which no store takes, remove it: {headers!r}", option="headers"
+            )
         if len(text.encode()) > _HEADER_LIMIT:
             raise InvalidOption(
                 f"headers= answered {len(text.encode()):,} bytes, {_HEADER_LIMIT:,} are allowed", option="headers"

@@ -65,7 +65,7 @@ class Queues:
         paused, who paused it and why stay. Raises `InvalidOption`.
         """
         if isinstance(slots, UnsetType) and isinstance(rate, UnsetType):
-            raise InvalidOption("set what? slots= or rate=; pause stops a queue", option="slots")
+            raise InvalidOption("nothing is set: give slots= or rate=; pause stops a queue", option="slots")
         changes: dict[str, object] = {}
         if not isinstance(slots, UnsetType):
             changes["slots"] = None if slots is None else check_limit_slots(slots, least=1)

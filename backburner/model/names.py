@@ -30,5 +30,7 @@ def check_name(value: object, what: str) -> str:
         )
     refused = _REFUSED.search(value)
     if refused is not None:
-        raise InvalidOption(f"{what} contains {refused[0]!r} at position {refused.start()}: {value!r}", option=what)
+        raise InvalidOption(
+            f"{what} contains {refused[0]!r} at position {refused.start()}: leave it out of {value!r}", option=what
+        )
     return value

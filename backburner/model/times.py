@@ -27,7 +27,7 @@ def duration(value: timedelta | float, option: str) -> int:
     if length < 0:
         raise InvalidOption(f"{option} must not be negative: {value}", option=option)
     if length > LONGEST:
-        raise InvalidOption(f"{option} is longer than 285 years: {value}", option=option)
+        raise InvalidOption(f"{option} is longer than 285 years, give a shorter one: {value}", option=option)
     return length
 
 

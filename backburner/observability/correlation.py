@@ -155,7 +155,7 @@ class CorrelationId:
 
     def __init__(self, app: _App, header: str = "x-request-id") -> None:
         if not _HEADER_NAME.fullmatch(header):
-            raise InvalidOption(f"{header!r} is no name of a header", option="header")
+            raise InvalidOption(f"{header!r} is no name of a header: write one such as x-request-id", option="header")
         self._app = app
         self._name = header.lower().encode()
 

@@ -136,4 +136,6 @@ def decode(text: str) -> AdaptiveState:
     try:
         return _decoder.decode(text)
     except msgspec.MsgspecError as error:
-        raise PayloadNotReadable(f"the stored adaptive state {text!r} cannot be read: {error}") from error
+        raise PayloadNotReadable(
+            f"the stored adaptive state {text!r} cannot be read by this version of backburner: {error}"
+        ) from error

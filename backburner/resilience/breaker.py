@@ -234,4 +234,6 @@ def decode(text: str) -> BreakerState:
     try:
         return _decoder.decode(text)
     except msgspec.MsgspecError as error:
-        raise PayloadNotReadable(f"the stored breaker state {text!r} cannot be read: {error}") from error
+        raise PayloadNotReadable(
+            f"the stored breaker state {text!r} cannot be read by this version of backburner: {error}"
+        ) from error

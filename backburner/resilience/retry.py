@@ -104,11 +104,13 @@ def policy(given: str | RetryPolicy) -> RetryPolicy:
     if isinstance(given, RetryPolicy):
         return given
     if not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidOption(f"retry={given!r} is neither a policy's name nor a RetryPolicy", option="retry")
+        raise InvalidOption(
+            f"retry={given!r} is neither a policy's name nor a RetryPolicy: give one of these", option="retry"
+        )
     known = POLICIES.get(given)
     if known is None:
         near = difflib.get_close_matches(given, POLICIES, n=1)
-        hint = f'did you mean "{near[0]}"? ' if near else ""
+        hint = f'did you mean "{near[0]}"; ' if near else ""
         raise UnknownRetryPolicy(
             f"retry={given!r} is not known: {hint}there are {', '.join(POLICIES)}, or a RetryPolicy of your own",
             option="retry",
@@ -163,4 +165,6 @@ def decode(text: str) -> RetryPolicy:
             return policy(stored)
         return RetryPolicy(attempts=stored.attempts, backoff=stored.backoff, name=stored.name)
     except (msgspec.MsgspecError, InvalidOption) as error:
-        raise PayloadNotReadable(f"the stored retry policy {text!r} cannot be read: {error}", path="retry") from error
+        raise PayloadNotReadable(
+            f"the stored retry policy {text!r} cannot be read by this version of backburner: {error}", path="retry"
+        ) from error

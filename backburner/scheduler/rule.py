@@ -136,7 +136,9 @@ def make_rule(trigger: Trigger, options: ScheduleOptions, *, tz: str, now: int) 
     start = moment(options["start"], "start") if "start" in options else None
     end = moment(options["end"], "end") if "end" in options else None
     if start is not None and end is not None and start >= end:
-        raise InvalidSchedule(f"the schedule ends ({from_micros(end)}) before it starts ({from_micros(start)})")
+        raise InvalidSchedule(
+            f"the schedule ends ({from_micros(end)}) before it starts ({from_micros(start)}): swap them"
+        )
     return Rule(
         trigger=trigger,
         tz=tz,

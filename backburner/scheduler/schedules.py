@@ -161,7 +161,7 @@ class Schedules:
                 )
             if days.after(page.now) is None:
                 raise InvalidSchedule(
-                    f"schedule {name!r} would never fire: {rule.trigger.describe()} has no tick after now"
+                    f"schedule {name!r} would never fire: {rule.trigger.describe()} has no tick after now, give it another trigger"
                 )
             fresh = ScheduleRecord(name=name, version=0, kind=kind, rule=text, job=job)
             if known is None:

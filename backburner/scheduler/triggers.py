@@ -272,7 +272,9 @@ def _checked(given: object, option: str) -> datetime:
             part=option,
         )
     if abs(instant(given)) > LONGEST:
-        raise InvalidSchedule(f"{option}={given.isoformat()} is further than 285 years from 1970", part=option)
+        raise InvalidSchedule(
+            f"{option}={given.isoformat()} is further than 285 years from 1970: give a nearer moment", part=option
+        )
     return given.astimezone(UTC)
 
 

@@ -28,7 +28,9 @@ def refuse_flawed(settlements: Sequence[Settlement], now: int) -> None:
     for settlement in settlements:
         flaw = settlement_flaw(settlement, now)
         if flaw is not None:
-            raise StoreRefused(f"The settlement of job {settlement.id}: {flaw}", stored="no", job_id=settlement.id)
+            raise StoreRefused(
+                f"The end of job {settlement.id} cannot be stored: {flaw}", stored="no", job_id=settlement.id
+            )
 
 
 def settle(

@@ -106,7 +106,7 @@ def translate(error: Exception, where: str, *, stored: Stored) -> Exception:
     elif isinstance(error, OSError):
         told = StoreUnavailable(f"{where}: {_of_network(error)}", stored=stored)
     elif type(error).__module__.partition(".")[0] in _DRIVERS:
-        told = StoreUnavailable(f"{where}: {_words(error)}", stored=stored)
+        told = StoreUnavailable(f"{where}: {_words(error)}; see to the server, and to its log", stored=stored)
     else:
         return error
     told.__cause__ = error
@@ -118,7 +118,7 @@ def _of_server(error: Exception, state: str, where: str, stored: Stored) -> Stor
         stored = "no"
     if state[:2] in _CONTENT:
         # The server's words may repeat the values.
-        return StoreRefused(f"{where} refused a value (SQLSTATE {state})", stored=stored)
+        return StoreRefused(f"{where} refused a value (SQLSTATE {state}): its log says which", stored=stored)
     kind, advice = _ADVICE.get(state) or _ADVICE.get(state[:2]) or (StoreUnavailable, "see the server's log")
     return kind(f"{where}: {_words(error)} (SQLSTATE {state}); {advice}", stored=stored)
 

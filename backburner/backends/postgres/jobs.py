@@ -243,8 +243,6 @@ class PostgresJobStore:
         for each in settlements:
             flaw = settlement_flaw(each, now)
             if flaw is not None:
-                return StoreRefused(
-                    f"The settlement of job {each.id!r} cannot be stored: {flaw}", stored="no", job_id=each.id
-                )
+                return StoreRefused(f"The end of job {each.id!r} cannot be stored: {flaw}", stored="no", job_id=each.id)
         guilty = settlements[0].id if len(settlements) == 1 else None
-        return StoreRefused(f"A settlement cannot be stored: {error}", stored="no", job_id=guilty)
+        return StoreRefused(f"The ends of some jobs cannot be stored: {error}", stored="no", job_id=guilty)

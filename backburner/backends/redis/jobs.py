@@ -69,7 +69,7 @@ class RedisJobStore:
         for each in settlements:
             flaw = settlement_flaw(each, now)
             if flaw is not None:
-                raise StoreRefused(f"The settlement of job {each.id}: {flaw}", stored="no", job_id=each.id)
+                raise StoreRefused(f"The end of job {each.id} cannot be stored: {flaw}", stored="no", job_id=each.id)
         request = b"" if claim is None else sending.request(claim)
         answer = await self._run("settle", node, request, *sending.settlements(settlements))
         now = packing.number(answer[0])

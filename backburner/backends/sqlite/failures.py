@@ -57,7 +57,7 @@ def translate(error: Exception, path: Path, *, timeout: float, stored: Stored) -
     if isinstance(error, sqlite3.Error):
         told = _told(error, path, timeout=timeout, stored=stored)
     elif isinstance(error, OSError):
-        told = StoreUnavailable(f"{path}: {error}", stored=stored)
+        told = StoreUnavailable(f"{path}: {error}; check the disk, and the permissions of the directory", stored=stored)
     else:
         return error
     told.__cause__ = error
@@ -74,7 +74,8 @@ def _told(error: sqlite3.Error, path: Path, *, timeout: float, stored: Stored) -
         )
     if code == sqlite3.SQLITE_INTERRUPT:
         return StoreUnavailable(
-            f"{path}: a transaction took longer than write_timeout, {timeout:.1f} s, and was rolled back", stored="no"
+            f"{path}: a transaction took longer than write_timeout, {timeout:.1f} s, and was rolled back: raise that, or see to the disk",
+            stored="no",
         )
     if "no such table" in str(error) or "no such column" in str(error):
         return SchemaTooOld(

@@ -78,7 +78,7 @@ def settle(
         # Whatever this tries is undone with the whole unit, which this refusal ends.
         guilty = yield from _find_guilty(node, settlements, now, asked, joined=joined)
         raise StoreRefused(
-            f"The settlement of job {guilty!r} cannot be stored: {why_refused(error)}", stored="no", job_id=guilty
+            f"The end of job {guilty!r} cannot be stored: {why_refused(error)}", stored="no", job_id=guilty
         ) from error
 
 

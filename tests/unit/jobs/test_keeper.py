@@ -434,7 +434,7 @@ async def test_a_beat_that_hangs_is_given_up_by_the_next(stage: Stage) -> None:
             await watch.beat()
         watch.beats.hung = None
         await watch.told.acquire()
-        assert any("did not answer the keeper" in str(error) for error in stage.ear.errors)
+        assert any("did not answer the beat" in str(error) for error in stage.ear.errors)
         hung.set()
         await watch.keeper.stop()
 

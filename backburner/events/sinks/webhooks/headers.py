@@ -30,11 +30,15 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     checked: dict[str, str] = {}
     for name, value in given.items():
         if not _NAME.fullmatch(name):
-            raise InvalidOption(f"headers: {name!r} is no header's name", option="headers")
+            raise InvalidOption(
+                f"headers: {name!r} is no header's name: write letters, digits and dashes", option="headers"
+            )
         if name.lower() in _OURS:
             raise InvalidOption(f"headers: {name!r} is set by each delivery itself; leave it out", option="headers")
         if name.lower() in checked:
-            raise InvalidOption(f"headers: {name!r} is there twice", option="headers")
+            raise InvalidOption(
+                f"headers: {name!r} is there twice: capitals make no other name, leave one out", option="headers"
+            )
         if not (isinstance(value, str) and _VALUE.fullmatch(value)):
             raise InvalidOption(
                 f"headers: the value of {name!r} must be 1 to 8192 visible ASCII characters, with spaces inside at most",
