@@ -732,7 +732,7 @@ def _callable(value: T, option: str) -> T:
             f"{option}={value!r} is the manager already: give the function that makes it", option=option
         )
     if not callable(value):
-        raise InvalidOption(f"{option}={value!r} cannot be called", option=option)
+        raise InvalidOption(f"{option}={value!r} cannot be called: give a function", option=option)
     return value
 
 
