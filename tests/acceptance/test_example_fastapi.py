@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -13,15 +12,15 @@ import pytest
 from sqlalchemy import select
 
 from backburner import JobNotFound
+from tests.acceptance.programs import EXAMPLES, PATIENCE, Program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
     from types import ModuleType
 
     from tests.servers.postgres import Postgres
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-PATIENCE = 30
 ORDER = {"product": "teapot", "quantity": 2}
 
 
@@ -91,3 +90,10 @@ async def test_it_is_ready(client: httpx.AsyncClient) -> None:
         assert (await client.get(f"/health/{probe}")).json()["ok"]
     assert (await client.get("/orders/7")).status_code == 404
     assert (await client.post("/orders", json={**ORDER, "quantity": 0})).status_code == 422
+
+
+def test_its_own_tests_pass(tmp_path: Path) -> None:
+    """The tests that the shop has of its own pass."""
+    with Program(f"python -m pytest -q -p no:cacheprovider {EXAMPLES}/fastapi_shop", tmp_path) as suite:
+        code, said = suite.end()
+    assert code == 0, said
