@@ -9,7 +9,7 @@ import click
 
 from backburner.cli.exits import Exit, exit_of
 from backburner.cli.render import Mode, View, json_option, listing, mode, one
-from backburner.cli.store import unopened, url_option
+from backburner.cli.store import looked_for, unopened, url_option
 from backburner.errors import SchemaTooNew, SchemaTooOld, StoreError, StoreReadOnly
 from backburner.ports.backend import Finding, Level
 
@@ -35,7 +35,8 @@ def command(*, as_json: bool, url: str | None) -> None:
 
 async def _look(url: str | None, how: Mode) -> None:
     try:
-        findings, code = await _examine(unopened(url))
+        with looked_for(url):
+            findings, code = await _examine(unopened(url))
     except StoreError as error:
         findings, code = [_finding("store", error)], exit_of(error)
     if how is Mode.TABLE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from backburner import config
 from backburner.backends import urls
 from backburner.cli.exits import Exit, Failed
 from backburner.cli.render import note
-from backburner.errors import SchemaTooNew, SchemaTooOld
+from backburner.errors import SchemaTooNew, SchemaTooOld, StoreMissing
 from backburner.model.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 
     from backburner.ports.backend import Backend
 
-__all__ = ["apart_by", "connected", "given", "opened", "steps_apart", "unopened", "url_option"]
+__all__ = ["apart_by", "connected", "given", "looked_for", "opened", "steps_apart", "unopened", "url_option"]
 
 #: Seconds a command waits for the store to take a write.
 _WRITE_TIMEOUT = 5.0
+
+#: Where a store is looked for that nobody named.
+_DEFAULT = "neither --url nor BACKBURNER_URL is set, so it was looked for in the current directory"
 
 url_option = click.option(
     "--url",
@@ -36,8 +40,32 @@ url_option = click.option(
 
 
 def given(url: str | None) -> str | None:
-    """Return the URL itself where - stands for the next line of stdin; for commands that need it more than once."""
-    return sys.stdin.readline().strip() if url == "-" else url
+    """Return the URL itself where - stands for the next line of stdin; for commands that need it more than once.
+
+    The command ends where it is empty: nobody means the default by that.
+    """
+    if url == "-":
+        url = sys.stdin.readline().strip()
+        if not url:
+            raise Failed("--url - reads the URL from stdin, which has none", Exit.REFUSED)
+    if url is not None and not url.strip():
+        raise Failed(
+            "--url is empty: name the store, or leave it out for BACKBURNER_URL, else sqlite:///backburner.db",
+            Exit.REFUSED,
+        )
+    return url
+
+
+@contextmanager
+def looked_for(url: str | None) -> Generator[None]:
+    """Say of a store that is not there who named it, unless the command line did."""
+    try:
+        yield
+    except StoreMissing as error:
+        if url is not None:
+            raise
+        said = "BACKBURNER_URL names it" if os.environ.get("BACKBURNER_URL", "").strip() else _DEFAULT
+        raise StoreMissing(f"{error}; {said}", stored="no") from error
 
 
 def unopened(url: str | None) -> Backend:
@@ -53,7 +81,8 @@ async def connected(url: str | None, *, create: bool = False, write: bool = Fals
     """Open the store for the block, whatever its schema."""
     backend = unopened(url)
     try:
-        await backend.open(create=create, write=write)
+        with looked_for(url):
+            await backend.open(create=create, write=write)
         yield backend
     finally:
         await backend.close()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from backburner.model.clock import SECOND, from_micros, instant
-from backburner.model.duration import about, parse
+from backburner.model.duration import about, meant, parse
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -61,7 +61,9 @@ def moment(text: str) -> Moment:
     for read in (_clock, datetime.fromisoformat, parse):
         with suppress(ValueError):
             return Moment(text, read(text))
-    raise ValueError(f"{text!r} is no moment; write 6h (ago), 23:00 (local time), 2026-11-21 or 2026-11-21T03:04Z")
+    raise ValueError(
+        f"{text!r} is no moment{meant(text)}; write 6h (ago), 23:00 (local time), 2026-11-21 or 2026-11-21T03:04Z"
+    )
 
 
 def iso(at: int | None) -> str:

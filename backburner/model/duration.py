@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from backburner.model.clock import LONGEST
 
-__all__ = ["GRAMMAR", "about", "parse", "short"]
+__all__ = ["GRAMMAR", "about", "meant", "parse", "short"]
 
 #: What an error says of the grammar.
 GRAMMAR = "write it like 500ms, 30s, 15m, 2h, 7d or 1h30m; a plain number is seconds"
@@ -17,6 +17,20 @@ _UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_0
 _PART = re.compile(r"(\d+)(\.\d+)?(us|ms|[dhms])", re.ASCII)
 _NUMBER = re.compile(r"(\d+)(\.\d+)?", re.ASCII)
 _DIGITS = 20
+#: Units as others write them, by ours; a week is seven days.
+_FOREIGN = {
+    name: unit
+    for unit, names in {
+        "ms": "ms msec millis millisecond milliseconds",
+        "s": "s sec secs second seconds",
+        "m": "m min mins minute minutes",
+        "h": "h hr hrs hour hours",
+        "d": "d day days",
+        "w": "w week weeks",
+    }.items()
+    for name in names.split()
+}
+_WORDS = re.compile(rf"\s*(\d{{1,6}})\s*({'|'.join(_FOREIGN)})(?:\s+ago)?\s*", re.ASCII | re.IGNORECASE)
 
 
 def parse(text: str) -> int:
@@ -29,13 +43,22 @@ def parse(text: str) -> int:
     number = _NUMBER.fullmatch(compact)
     parts = [(*number.groups(), "s")] if number else _PART.findall(compact)
     if not parts or (not number and "".join(map("".join, parts)) != compact):
-        raise ValueError(f"{text!r} is not a duration; {GRAMMAR}")
+        raise ValueError(f"{text!r} is not a duration{meant(text)}; {GRAMMAR}")
     if any(_UNITS[left[2]] <= _UNITS[right[2]] for left, right in pairwise(parts)):
         raise ValueError(f"{text!r} names its units out of order; {GRAMMAR}")
     total = sum(_micros(whole, fraction or "", unit) for whole, fraction, unit in parts)
     if total > LONGEST:
         raise ValueError(f"{text!r} is longer than 285 years")
     return total
+
+
+def meant(text: str) -> str:
+    """Return what an error adds of a text with units of other kinds: `` (did you mean 5m?)``; empty for any other."""
+    words = _WORDS.fullmatch(text)
+    if words is None:
+        return ""
+    number, unit = words[1], _FOREIGN[words[2].casefold()]
+    return f" (did you mean {int(number) * 7}d?)" if unit == "w" else f" (did you mean {number}{unit}?)"
 
 
 def short(duration: int) -> str:

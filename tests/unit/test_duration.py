@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +45,26 @@ def test_refusals(text: str) -> None:
     with pytest.raises(ValueError, match="write it like 500ms, 30s") as caught:
         parse(text)
     assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5 minutes", "5m"),
+        ("1 Hour", "1h"),
+        ("3 s", "3s"),
+        ("2w", "14d"),
+        ("1 week ago", "7d"),
+        ("10min", "10m"),
+        ("3S", "3s"),
+        ("250msec", "250ms"),
+    ],
+)
+def test_units_of_others(text: str, expected: str) -> None:
+    """Of what others write as a duration it is said how it is written here."""
+    with pytest.raises(ValueError, match=re.escape(f"{text!r} is not a duration (did you mean {expected}?); write")):
+        parse(text)
+    assert parse(expected)
 
 
 @pytest.mark.parametrize("text", ["104250d", "9000000001", "9" * 21 + "s", "1." + "0" * 30 + "s"])

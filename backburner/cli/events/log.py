@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from backburner.cli.store import apart_by, steps_apart, unopened
+from backburner.cli.store import apart_by, looked_for, steps_apart, unopened
 from backburner.errors import StoreDenied, StoreReadOnly, StoreUnsupported
 
 if TYPE_CHECKING:
@@ -118,7 +118,9 @@ async def log(url: str | None) -> AsyncGenerator[Log]:
     backend = unopened(url)
     opened = Log(backend)
     try:
-        with apart_by(await opened.open(), backend):
+        with looked_for(url):
+            apart = await opened.open()
+        with apart_by(apart, backend):
             yield opened
     finally:
         await backend.close()

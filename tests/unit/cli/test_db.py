@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from backburner.backends.sqlite.schema import SqliteSchema
-from backburner.cli import store
+from backburner.cli import main, store
 from backburner.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -50,6 +51,22 @@ def test_an_old_schema(command: str, url: str, run: Run) -> None:
     answer = run(*command.split())
     assert answer.code == 5
     assert "backburner db upgrade" in answer.err
+
+
+def test_who_named_it(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a store that is not there it is said who named it, with its absolute path, unless the command line did."""
+    monkeypatch.chdir(tmp_path)
+    for command in (("jobs", "list"), ("events", "list")):
+        named = run(*command)
+        assert (named.code, named.err.rstrip().split("; ")[-1]) == (4, "BACKBURNER_URL names it")
+        told = run(*command, "--url", "sqlite:///here.db")
+        assert told.err == f"Error: There is no store at {tmp_path}/here.db: `backburner db upgrade` makes one\n"
+    monkeypatch.delenv("BACKBURNER_URL", raising=False)
+    result = CliRunner().invoke(main, ["jobs", "list"], env={"BACKBURNER_URL": ""})
+    assert result.stderr == (
+        f"Error: There is no store at {tmp_path}/backburner.db: `backburner db upgrade` makes one; "
+        "neither --url nor BACKBURNER_URL is set, so it was looked for in the current directory\n"
+    )
 
 
 def test_no_store_at_all(url: str, run: Run) -> None:

@@ -94,7 +94,10 @@ def test_no_store(url: str, run: Run) -> None:
     answer = run("doctor")
     path = url.removeprefix("sqlite:///")
     assert answer.code == 4
-    assert answer.out == f"store\tproblem\tThere is no store at {path}: `backburner db upgrade` makes one\t\n"
+    assert (
+        answer.out
+        == f"store\tproblem\tThere is no store at {path}: `backburner db upgrade` makes one; BACKBURNER_URL names it\t\n"
+    )
     assert not Path(path).exists()
 
 

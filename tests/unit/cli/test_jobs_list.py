@@ -151,6 +151,7 @@ def test_vague_moments_are_spoken(run: Run) -> None:
         ("--where user.id=1", "begins with args.: did you mean args.user.id?\n  user.id=1\n  ^\nwrite args.PATH"),
         ("--where args.note=ada", "a text needs its quotes, args.note='\"ada\"'\n  args.note=ada\n            ^\n"),
         ("--where args.note=[1]", "compare with a text, a number, true, false or null"),
+        ("--since 5minutes", "'5minutes' is no moment (did you mean 5m?); write 6h (ago)"),
         ("--limit 0", "0 is not in the range x>=1"),
         ("--url ftp://ada:hunter2@host", "ftp"),
     ],
@@ -161,6 +162,16 @@ def test_wrong_usage(options: str, why: str, run: Run) -> None:
     assert (answer.code, answer.out) == (2, "")
     assert why in answer.err
     assert "hunter2" not in answer.err
+
+
+def test_a_url_that_is_empty(run: Run) -> None:
+    """An empty URL, as of a variable that was not set, is not taken for the default; neither is an empty stdin."""
+    answer = run("jobs", "list", "--url", "")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("Error: --url is empty: name the store, or leave it out for BACKBURNER_URL")
+    assert (
+        run("jobs", "list", "--url", "-", typed="").err == "Error: --url - reads the URL from stdin, which has none\n"
+    )
 
 
 def test_url_from_stdin(shop: str, run: Run) -> None:
