@@ -9,7 +9,7 @@ from pydantic import BaseModel, PositiveInt
 from sqlalchemy import create_engine, delete, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-engine = create_engine(f"sqlite:///{os.environ.get('SHOP_DB', 'shop.db')}")
+engine = create_engine(f"sqlite:///{os.environ.get('SHOP_DB', 'from_celery.db')}")
 
 
 class Base(DeclarativeBase):
