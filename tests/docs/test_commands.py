@@ -148,3 +148,27 @@ def test_variables_exist(page: str) -> None:
     text = prose(page) + "".join(block.text for block in all_blocks() if block.page == page)
     named = {*re.findall(r"\bBACKBURNER_[A-Z][A-Z_]*\b", text)}
     assert {name for name in named - known if not name.startswith("BACKBURNER_TEST_")} == set()
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("backburner jobs list --state dead  # all of them", [["jobs", "list", "--state", "dead"]]),
+        ("A=1 .venv/bin/backburner doctor || test $? -eq 1", [["doctor"]]),
+        ("pg_dump app | backburner move - - > out.txt 2>&1", [["move", "-", "-"]]),
+        ("docker compose exec app backburner db check && true", [["db", "check"]]),
+        ("python -m backburner demo", [["demo"]]),
+        ("pip install backburner && uv add backburner", []),
+        ("systemctl restart backburner", []),
+    ],
+)
+def test_commands_are_found(line: str, found: list[list[str]]) -> None:
+    """A line's commands are read wherever they stand in it, and what only has the name is none."""
+    assert list(in_shell(line)) == found
+
+
+@pytest.mark.parametrize("line", ["jobs lst", "jobs list --stat dead", "jobs list --state deaf", "run", "db check now"])
+def test_wrong_commands_are_refused(line: str) -> None:
+    """A command, an option, a value or an argument too few or too many is told of."""
+    with pytest.raises(click.UsageError):
+        parse(line.split())
