@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import sys
-import sysconfig
-import traceback
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 import click
 
-from backburner.app import Backburner
 from backburner.cli.crew import SIGNALS, Crew, Line
 from backburner.cli.exits import Exit, Failed
+from backburner.cli.finding import find
 from backburner.cli.reading import reading
 from backburner.config import queue_slots
 from backburner.model.clock import SystemClock
@@ -24,7 +19,8 @@ from backburner.observability.logs import LogListener
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from types import ModuleType
+
+    from backburner.app import Backburner
 
 __all__ = ["command"]
 
@@ -60,7 +56,7 @@ def command(
         code = asyncio.run(_watch([target, *_as_option(queues)], processes))
     else:
         line = None if crew is None else Line(crew)
-        bb = _find(target)
+        bb = find(target)
         _log_to_stderr()
         if line is not None and bb._settings.url.startswith("memory:"):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of one package
             raise Failed("a memory store lives inside its own process; several need one they share", Exit.REFUSED)
@@ -114,38 +110,6 @@ async def _work(bb: Backburner, queues: Collection[str] | Mapping[str, int] | No
         for number in SIGNALS:
             loop.remove_signal_handler(number)
     return Exit.INTERRUPTED if hurried else Exit.DONE
-
-
-def _find(target: str) -> Backburner:
-    name, colon, attribute = target.partition(":")
-    if not (name and colon and attribute):
-        raise click.UsageError(f"{target!r} is no path to a Backburner; write it like app.jobs:bb")
-    module = _import(name)
-    found = getattr(module, attribute, None)
-    if isinstance(found, Backburner):
-        return cast("Backburner", found)
-    there = [known for known, value in vars(module).items() if isinstance(value, Backburner)]
-    mend = f"it has {', '.join(f'{name}:{known}' for known in there)}" if there else "it has no Backburner at all"
-    what = "has no such name" if found is None else f"is {type(found).__name__}, not a Backburner"
-    raise click.UsageError(f"{target} {what}; {mend}")
-
-
-def _import(name: str) -> ModuleType:
-    if os.getcwd() not in sys.path:  # noqa: PTH109 - sys.path holds texts
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109
-    try:
-        return import_module(name)
-    except Exception as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
-        place = f" ({frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
-        message = f"{name} cannot be imported: {type(error).__name__}: {error}{place}"
-        raise Failed(message, Exit.REFUSED) from error
-
-
-def _is_own(filename: str) -> bool:
-    """Tell a user's file from the import machinery, from this program and from installed packages."""
-    installed = (sysconfig.get_path("stdlib"), "<frozen", __file__)
-    return "site-packages" not in filename and not filename.startswith(installed)
 
 
 def _log_to_stderr() -> None:
