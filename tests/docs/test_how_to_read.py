@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import configparser
 import importlib
 import shlex
@@ -130,25 +131,34 @@ def test_the_unit_of_systemd() -> None:
 
 
 async def test_backup(tmp_path: Path) -> None:
-    """A copy made beside a running engine holds what was stored, and an engine runs on it."""
+    """A copy made beside a running engine holds what was stored; in it, what ran is charged a crash, and runs again."""
     names: dict[str, Any] = {}
     ((_, text),) = blocks(PAGES / "backup.md", "python")
     exec(text, names)  # noqa: S102 - the page's own code
+    runs, copied = asyncio.Event(), asyncio.Event()
 
     def made(file: str) -> tuple[Backburner[None], Any]:
         bb = Backburner(f"sqlite:///{tmp_path}/{file}")
 
         @bb.job
-        async def greet(name: str) -> str:
-            return f"hello, {name}"
+        async def work(name: str) -> str:
+            runs.set()
+            await copied.wait()
+            return name
 
-        return bb, greet
+        return bb, work
 
-    bb, greet = made("jobs.db")
+    bb, work = made("jobs.db")
     async with bb:
-        later = await bb.create_task(greet("later"), delay=3600)
+        later = await bb.create_task(work("later"), delay=3600)
+        now = await bb.create_task(work("now"))
+        await runs.wait()
         names["back_up"](str(tmp_path / "jobs.db"), str(tmp_path / "copy.db"))
-    bb, greet = made("copy.db")
+        copied.set()
+        assert await now == "now"
+    bb, work = made("copy.db")
     async with bb:
-        assert (await bb.handle(later.id, greet).status()).state == "scheduled"
-        assert await (await bb.create_task(greet("Ada"))) == "hello, Ada"
+        assert (await bb.handle(later.id, work).status()).state == "scheduled"
+        again = bb.handle(now.id, work)
+        assert await again == "now"
+        assert (await again.status()).crashes == 1
