@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from backburner.jobs.options import BatchOptions, TaskOptions
     from backburner.jobs.queues import KindPauses, Queues
     from backburner.jobs.reasons import Reason
+    from backburner.jobs.store_thread import Storing
     from backburner.model.clock import Clock
     from backburner.observability.sampling import Sample
     from backburner.ports.telemetry import Listener
@@ -681,20 +682,17 @@ class Backburner(Periodic, Handling, Generic[S]):
         finally:
             self._engine = None
 
-    def _storing(self) -> Engine | None:
+    def _storing(self) -> Storing | None:
         if self._stage is not None:
-            return self._stage.known()
+            return self._stage.door()
         return self._engine if self._engine is not None and self._engine.started else None
 
     @asynccontextmanager
-    async def _only_storing(self) -> AsyncGenerator[Engine]:
+    async def _only_storing(self) -> AsyncGenerator[Storing]:
         """Open an engine of its own that only stores, for a process without a loop."""
-        stage = self._stage
-        if stage is not None:
-            try:
-                yield stage.engine()
-            finally:
-                await stage.close()
+        if self._stage is not None:
+            async with self._stage.only_storing() as door:
+                yield door
             return
         if self._settings.url.startswith("memory:"):
             raise NotRunning(

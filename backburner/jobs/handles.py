@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Handles"]
 
-#: Seconds between reads while somebody waits and no hint comes.
+#: Seconds between reads, unless somebody else says.
 POLL = 1.0
 #: Ids in one read.
 BATCH = 1_000
@@ -65,6 +65,8 @@ class Handles:
         self._clock = kit.clock
         self._rested_at = 0.0
         self._open = False
+        #: Seconds between reads while somebody waits and no hint comes.
+        self.poll = POLL
         #: Hears of each job that somebody begins to wait for, where one has to see to it that the wait ends.
         self.awaited: Callable[[Vigil], None] | None = None
 
@@ -153,11 +155,11 @@ class Handles:
             return self._rested_at - began
         ids = self._next_ids()
         if not ids:
-            return POLL if self._watched else None
+            return self.poll if self._watched else None
         await self._read(ids)
         ended = self._clock.monotonic()
-        self._rested_at = ended + min(POLL, REST * (ended - began))
-        return POLL if len(self._watched) <= BATCH else self._rested_at - ended
+        self._rested_at = ended + min(self.poll, REST * (ended - began))
+        return self.poll if len(self._watched) <= BATCH else self._rested_at - ended
 
     def _next_ids(self) -> tuple[str, ...]:
         """Take a batch to the end of the line; jobs that nobody waits for any more leave it."""

@@ -8,13 +8,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from backburner.backends.memory.backend import MemoryBackend
+from backburner.backends.memory.claiming import claim
 from backburner.backends.memory.database import MemoryDatabase
 from backburner.engine import Engine
 from backburner.errors import NotRunning
 from backburner.jobs.context import current_run
-from backburner.model.clock import SECOND
-from backburner.model.job import JobState
+from backburner.model.clock import SECOND, from_micros
+from backburner.model.duration import about
+from backburner.ports.jobs import ClaimRequest
 from backburner.testing.at_once import at_once
+from backburner.testing.door import Door
 from backburner.testing.stage_clock import StageClock
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ PATIENCE = 1.0
 #: Stops of one `advance` at timers; then the rest is made in so many leaps.
 STOPS = 10_000
 LEAPS = 1_000
+#: After so many runs it is rather their number that a drain has no time for than the one that still runs.
+MANY = 100
 #: Turns and rests while an engine stops, before time has to pass for it.
 TURNS = 20
 
@@ -115,6 +120,19 @@ class Stage:
             at_once(life.engine.start())
         return life.engine
 
+    def door(self) -> Door | None:
+        """Return the way in for threads: to an engine that was entered, if one was."""
+        engine = self.known()
+        return None if engine is None else Door(self, engine.loop)
+
+    @asynccontextmanager
+    async def only_storing(self) -> AsyncGenerator[Door]:
+        """Open a way in on this loop, for threads of a process that has no other."""
+        try:
+            yield Door(self, self.engine().loop)
+        finally:
+            await self.close()
+
     # ---- lives -----------------------------------------------------------------------------------------------------
 
     async def enter(self) -> Engine:
@@ -173,6 +191,7 @@ class Stage:
             held=not self._inline,
         )
         engine.handles.awaited = self._awaited
+        engine.handles.poll = LEASE / SECOND
         return engine
 
     def _attend(self, life: _Life) -> None:
@@ -212,6 +231,7 @@ class Stage:
 
     async def _work(self, engine: Engine, seconds: float) -> None:
         self._moves += 1
+        before = self._record.settled_count
         life = self._lives[asyncio.get_running_loop()]
         self._attend(life)
         life.open += 1
@@ -220,12 +240,19 @@ class Stage:
             async with asyncio.timeout(seconds):
                 await self._until_nothing_is_due(engine)
         except TimeoutError:
-            raise TimeoutError(self._still_running(seconds)) from None
+            raise TimeoutError(self._still_running(seconds, self._record.settled_count - before)) from None
         finally:
             self._moves += 1
             life.open -= 1
             if not (life.open or self._inline):
                 engine.hold()
+            self._tell_others(engine)
+
+    def _tell_others(self, engine: Engine) -> None:
+        """Have those look who wait on other loops: the hint that they would be told by needs time to pass."""
+        for loop, life in tuple(self._lives.items()):
+            if life.engine is not engine and loop.is_running():
+                loop.call_soon_threadsafe(life.engine.nudge)
 
     async def _until_nothing_is_due(self, engine: Engine) -> None:
         mark = None
@@ -252,55 +279,82 @@ class Stage:
         """Return what is another as soon as anything has happened."""
         return self.database.stamp, len(self.database.jobs), self.database.log.last, self._record.settled_count
 
-    def _still_running(self, seconds: float) -> str:
+    def _still_running(self, seconds: float, ended: int) -> str:
         runs = [row for held in self.database.running.values() for row in held.values()]
+        if not runs or ended >= MANY:
+            return (
+                f"after {seconds:g} real seconds and {ended:,} runs jobs still came: does one store itself again, due at "
+                "once? If there are just so many, give them longer by timeout="
+            )
         named = ", ".join(f"{row.job.kind} {row.job.id}" for row in runs[:5])
         return (
             f"after {seconds:g} real seconds {len(runs)} still ran ({named}{' …' if len(runs) > 5 else ''}): what they "  # noqa: PLR2004
             "wait for does not come; if it is time, call drain() in a task and advance() beside it"
-            if runs
-            else f"after {seconds:g} real seconds jobs still came: does one store itself again, due at once?"
         )
 
     async def advance(self, duration: int, *, drain: bool, seconds: float) -> None:
-        """Move the time, stopping at whatever is due on the way; with ``drain``, at each job, to run it."""
+        """Move the time, stopping at whatever is due on the way; with ``drain``, to run what can begin then."""
         drain = drain or self._inline
         end = self._clock.now() + duration
         async with self.running() as engine:
             self._moves += 1
             await self._clock.settle()
             if drain:
-                await self._work(engine, seconds)
-                await self._pass_and_drain(engine, end, seconds)
-            await self._pass(end)
-            engine.nudge()
-            await self._clock.settle()
-            if drain:
-                await self._work(engine, seconds)
+                try:
+                    async with asyncio.timeout(seconds):
+                        await self._pass_and_drain(engine, end, seconds)
+                except TimeoutError as error:
+                    raise TimeoutError(str(error) or self._still_passing(end, seconds)) from None
+            else:
+                await self._pass(end)
+                engine.nudge()
+                await self._clock.settle()
 
     async def _pass(self, end: int) -> None:
         """Let time pass; where it would stop very often on the way, in a few leaps, as on a machine that was suspended."""
         for _ in range(STOPS):
             stop = self._clock.next_timer
             if stop is None or stop > end:
-                await self._clock.advance((end - self._clock.now()) / SECOND)
+                await self._pass_to(end)
                 return
-            await self._clock.advance(max(0, stop - self._clock.now()) / SECOND)
+            await self._pass_to(stop)
         leap = max(1.0, (end - self._clock.now()) / SECOND / LEAPS)
         while self._clock.now() < end:
             await self._clock.leap(min(leap, (end - self._clock.now()) / SECOND))
 
-    async def _pass_and_drain(self, engine: Engine, end: int, seconds: float) -> None:
-        """Let time pass up to the last moment before the end at which a job or a schedule is due, and run those."""
-        while (due := self._next_due()) is not None and due <= end:
-            await self._pass(due)
-            await self._work(engine, seconds)
+    async def _pass_to(self, stop: int) -> None:
+        await self._clock.advance(max(0, stop - self._clock.now()) / SECOND)
 
-    def _next_due(self) -> int | None:
+    async def _pass_and_drain(self, engine: Engine, end: int, seconds: float) -> None:
+        """Let time pass, stopping wherever the engine looks at something or a job can begin."""
+        await self._work(engine, seconds)
+        while self._clock.now() < end:
+            stops = (self._next_claim(engine), self._clock.next_timer, end)
+            await self._pass_to(min(stop for stop in stops if stop is not None))
+            claim = self._next_claim(engine)
+            if claim is not None and claim <= self._clock.now():
+                await self._work(engine, seconds)
+        await self._work(engine, seconds)
+
+    def _next_claim(self, engine: Engine) -> int | None:
+        """Return when a job can begin, as far as the store knows: it is due, and neither paused nor held back by a rate."""
+        parts, now = self._parts, self._clock.now()
+        asked = ClaimRequest(
+            node=engine.node,
+            queues=dict(parts.settings.queues),
+            limit=0,
+            kinds=parts.kinds.names,
+            signatures=parts.kinds.signatures,
+        )
+        wait = claim(self.database, asked, now).wait
+        return None if wait is None else now + wait
+
+    def _still_passing(self, end: int, seconds: float) -> str:
         now = self._clock.now()
-        jobs = [row.due_at for row in self.database.jobs.values() if row.state is JobState.PENDING and row.due_at > now]
-        schedules = [record.due_at for record in self.database.schedules.above(None) if record.due_at is not None]
-        return min((*jobs, *(due for due in schedules if due > now)), default=None)
+        return (
+            f"after {seconds:g} real seconds it is {from_micros(now):%Y-%m-%d %H:%M:%S}, and {about(end - now)} are left: "
+            "very much is due on the way; advance by less, without drain=True, or give it longer by timeout="
+        )
 
     # ---- what may happen to an engine --------------------------------------------------------------------------------
 
