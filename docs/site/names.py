@@ -45,6 +45,8 @@ PYTHONS = {*keyword.kwlist}.union(*map(dir, (builtins, typing, collections.abc, 
 PUBLIC = {*backburner.__all__, *errors.__all__}
 #: Structs there are handed over by the engine and stores: how one is made is said by its fields.
 INNER = ("backburner.model.", "backburner.ports.", "backburner.observability.")
+#: Pages of what a store's author alone looks up.
+LONG = ("reference/api/ports", "reference/api/values")
 #: What a page may call a name: ``JobHandle``, ``JobHandle.cancel()``, ``bb.create_task(…)``.
 CALLED = re.compile(r"((?:bb|[A-Z]\w+)(?:\.\w+)*)(?:\(.*\))?")
 
@@ -52,10 +54,23 @@ CALLED = re.compile(r"((?:bb|[A-Z]\w+)(?:\.\w+)*)(?:\(.*\))?")
 def setup(app: Sphinx) -> dict[str, Any]:
     """Look at each name once all pages are read, and at each signature as it is read."""
     app.connect("env-updated", _gather)
+    app.connect("env-updated", _shorten)
     app.connect("autodoc-process-signature", _without_making)
     app.add_post_transform(LinkReferences)
     app.add_post_transform(LinkLiterals)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _shorten(_app: Sphinx, env: BuildEnvironment) -> None:
+    """List the classes of long pages beside them, and not every field: each page's list is copied for every other's."""
+    for page in LONG:
+        for fields in list(env.tocs[page].findall(nodes.bullet_list)):
+            if _depth(fields) > 1:
+                fields.parent.remove(fields)
+
+
+def _depth(node: nodes.Node) -> int:
+    return 0 if node.parent is None else _depth(node.parent) + isinstance(node.parent, nodes.bullet_list)
 
 
 def _gather(_app: Sphinx, env: BuildEnvironment) -> None:
