@@ -40,8 +40,8 @@ _INDEX = re.compile(
 _PERMISSIVE = re.compile(
     r"\b(?:MIT|BSD|Apache|ISC|PSF|Python Software Foundation|0BSD|Unlicense|MPL|Mozilla)\b", re.IGNORECASE
 )
-#: Of the package, but not for its users' apps: for those who test a store of their own, with pytest.
-_FOR_TESTS = "backburner.testing.contracts"
+#: Of the package, but not for its users' apps: for those who test one, or a store of their own, with pytest.
+_FOR_TESTS = ("backburner.testing.contracts", "backburner.testing.plugin")
 
 
 def metadata_is_valid(release: Release) -> Iterator[str]:

@@ -154,7 +154,11 @@ DOCTORED = [
     ),
     (checks.licences_are_permissive, replace(SOUND, licences={"gnu": "GPL-3.0"}), "GPL-3.0"),
     (checks.licences_are_permissive, replace(SOUND, licences={"mute": ""}), "not said"),
-    (checks.no_index_is_named, tracked(more=b"a\nURL = 'http://packages.local/root/simple/'\n"), "scripts/more.py:2"),
+    (
+        checks.no_index_is_named,
+        tracked(more="a\nURL = 'http://packages.local/{}/'\n".format("simple").encode()),
+        "scripts/more.py:2",
+    ),
     (checks.no_index_is_named, tracked(more="https://pypi{}org/project/x".format(".").encode()), "scripts/more.py:1"),
 ]
 
