@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from backburner import JobNotFound
-from tests.acceptance.programs import EXAMPLES, PATIENCE, Program
+from tests.acceptance.programs import EXAMPLES, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -90,10 +90,3 @@ async def test_it_is_ready(client: httpx.AsyncClient) -> None:
         assert (await client.get(f"/health/{probe}")).json()["ok"]
     assert (await client.get("/orders/7")).status_code == 404
     assert (await client.post("/orders", json={**ORDER, "quantity": 0})).status_code == 422
-
-
-def test_its_own_tests_pass(tmp_path: Path) -> None:
-    """The tests that the shop has of its own pass."""
-    with Program(f"python -m pytest -q -p no:cacheprovider {EXAMPLES}/fastapi_shop", tmp_path) as suite:
-        code, said = suite.end()
-    assert code == 0, said

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from from_celery.after.tasks import alarm, bb, charge, receipt
-from from_celery.shop import Letter, NewOrder, Order, engine, take
+from from_celery.shop import Base, Letter, NewOrder, Order, engine, take
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,6 +23,13 @@ pytestmark = pytest.mark.anyio
 def anyio_backend() -> str:
     """Run on asyncio."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def tables() -> None:
+    """Empty the tables."""
+    Base.metadata.drop_all(engine)
+    Base.metadata.create_all(engine)
 
 
 @pytest.fixture

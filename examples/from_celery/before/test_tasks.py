@@ -9,10 +9,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from from_celery.before.tasks import app, charge, charge_and_write
-from from_celery.shop import CardRefused, Letter, NewOrder, Order, engine, take
+from from_celery.shop import Base, CardRefused, Letter, NewOrder, Order, engine, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def tables() -> None:
+    """Empty the tables."""
+    Base.metadata.drop_all(engine)
+    Base.metadata.create_all(engine)
 
 
 @pytest.fixture(autouse=True)
