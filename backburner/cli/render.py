@@ -131,7 +131,7 @@ def one(
     value: object,
     fields: Sequence[tuple[str, ...]],
     *,
-    text: Sequence[Text] = (),
+    text: Sequence[RenderableType] = (),
     states: Collection[str] = (STATE,),
 ) -> None:
     """Write one thing: as a JSON object, as name and values in a line each, or for a person, followed by ``text``.

@@ -39,7 +39,7 @@ def command(*, job_id: str | None, filters: Filters, as_json: bool, url: str | N
 async def _show(job_id: str | None, filters: Filters, how: Mode, url: str | None) -> None:
     async with desk(url) as opened:
         letter = await opened.letters.get(await _id(opened, job_id, filters))
-        await describe(opened.backend, letter.job, letter.now, how, every=True, more=_more(letter))
+        await describe(opened.backend, letter.job, letter.now, how, every=True, known=_more(letter))
 
 
 async def _id(opened: Desk, job_id: str | None, filters: Filters) -> str:
@@ -65,8 +65,4 @@ async def _newest_of_cause(opened: Desk, given: str) -> str:
 
 
 def _more(letter: OneLetter) -> dict[str, str]:
-    told = {
-        "replayed": "before; its failures are counted since" if letter.replayed else "",
-        "replays": ", ".join(letter.replays),
-    }
-    return {name: text for name, text in told.items() if text}
+    return {"replays": ", ".join(letter.replays)} if letter.replays else {}

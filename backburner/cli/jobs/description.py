@@ -4,63 +4,75 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
+from backburner.cli.jobs.attempts import attempt_json, attempt_line, attempts_text
 from backburner.cli.jobs.children import children_of
-from backburner.cli.jobs.record import error_line, job_json, state_of
+from backburner.cli.jobs.origin import ancestors_of, kin, replayed, schedule_of
+from backburner.cli.jobs.record import job_json, state_of
 from backburner.cli.jobs.waiting import reason_json, sentence
-from backburner.cli.render import Mode, note, one, safe
+from backburner.cli.render import Mode, note, one
 from backburner.cli.times import ago, iso
 from backburner.codec.marks import masked
 from backburner.jobs.explaining import Explainer
 from backburner.jobs.reasons import ending
-from backburner.model.duration import about, short
+from backburner.model.duration import short
 from backburner.model.job import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backburner.jobs.reasons import Reason
-    from backburner.model.job import Attempt, JobRecord
+    from backburner.model.job import JobRecord
     from backburner.ports.backend import Backend
 
 __all__ = ["describe"]
 
 
 async def describe(
-    backend: Backend, job: JobRecord, now: int, how: Mode, *, every: bool = False, more: Mapping[str, str] | None = None
+    backend: Backend,
+    job: JobRecord,
+    now: int,
+    how: Mode,
+    *,
+    every: bool = False,
+    known: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a job, its attempts, its children and what it waits for; and what more is known of it, by name.
+    """Write a job, its attempts, its children where it comes from and what it waits for; and what else is ``known``.
 
-    With ``every``, a person is shown the traceback of each attempt, and not of the last alone.
+    With ``every``, a person is shown each attempt in full with its traceback, and not the last alone.
     """
     history = await backend.reader.history(job.id)
     waits = await Explainer(backend).explain(job, now) if job.state is JobState.PENDING else ()
     children = await children_of(backend.reader, job)
-    more = more or {}
+    ancestors = await ancestors_of(backend.reader, job)
+    schedule = schedule_of(job)
+    more = {"replayed": "before; its failures are counted since"} if replayed(job, history) else {}
+    more |= known or {}
     value = {
         **job_json(job, now),
         "waits_for": [reason_json(reason) for reason in waits],
         **{name.replace(" ", "_"): text for name, text in more.items()},
+        "schedule": None if schedule is None else {"name": schedule[0], "tick": schedule[1]},
+        "ancestors": [kin(above, now) for above in ancestors],
         "children": children.value(),
-        "attempts": [_attempt_json(item) for item in history],
+        "attempts": [attempt_json(item) for item in history],
     }
-    attempts = [("attempt", *_attempt_line(item)) for item in history] if how is Mode.LINES else []
-    text = [_attempt_text(item, full=every or item is history[-1]) for item in history]
-    fields = [*_fields(job, now, waits), *more.items(), *children.fields(brief=how is Mode.TABLE), *attempts]
-    one(how, value, fields, text=text)
+    attempts = [("attempt", *attempt_line(item)) for item in history] if how is Mode.LINES else []
+    above = [("ancestor", other.id, other.kind, state_of(other, now)) for other in ancestors]
+    fields = [*_fields(job, now, waits), *more.items(), *above, *children.fields(brief=how is Mode.TABLE), *attempts]
+    one(how, value, fields, text=attempts_text(history, every=every))
     if not children.whole:
         note("there may be more children: only the last 5,000 are read")
 
 
 def _fields(job: JobRecord, now: int, waits: Sequence[Reason]) -> Sequence[tuple[str, ...]]:
     """Return what is known of the job, by name; what is not known is left out."""
-    state = state_of(job, now)
+    state, schedule = state_of(job, now), schedule_of(job)
     known = {
         "id": job.id,
         "kind": job.kind,
         "state": _state(job, state),
         "waits for": "; ".join(sentence(reason, now) for reason in waits),
+        "schedule": "" if schedule is None else f"{schedule[0]}, for its tick of {schedule[1]}",
         "arguments": masked(job.args),
         "headers": job.headers or "",
         "result": masked(job.result or ""),
@@ -108,42 +120,3 @@ def _tried(job: JobRecord) -> str:
 
 def _moment(moment: int | None, now: int) -> str:
     return "" if moment is None else f"{iso(moment)} ({ago(moment, now)})"
-
-
-def _attempt_line(attempt: Attempt) -> tuple[str, ...]:
-    return (
-        str(attempt.attempt),
-        attempt.ending,
-        iso(attempt.started_at),
-        iso(attempt.ended_at),
-        attempt.node,
-        error_line(attempt.error, attempt.message),
-    )
-
-
-def _attempt_text(attempt: Attempt, *, full: bool) -> Text:
-    """Write an attempt for a person; by default only the last one's traceback, for they tend to be alike."""
-    took = about(attempt.ended_at - attempt.started_at)
-    head = f"\nattempt {attempt.attempt} {attempt.ending} {iso(attempt.ended_at)} after {took} on {attempt.node}"
-    text = Text(head, style="bold")
-    error = error_line(attempt.error, attempt.message)
-    if error:
-        text.append(f"\n  {safe(error)}", style="not bold red")
-    if full and attempt.traceback:
-        lines = (f"\n  {safe(line)}" for line in attempt.traceback.splitlines())
-        text.append("".join(lines), style="not bold dim")
-    return text
-
-
-def _attempt_json(attempt: Attempt) -> dict[str, object]:
-    return {
-        "attempt": attempt.attempt,
-        "ending": attempt.ending,
-        "node": attempt.node,
-        "started_at": iso(attempt.started_at),
-        "ended_at": iso(attempt.ended_at),
-        "error": attempt.error or None,
-        "message": attempt.message or None,
-        "traceback": attempt.traceback or None,
-        "fingerprint": attempt.fingerprint or None,
-    }

@@ -20,7 +20,7 @@ __all__ = ["command"]
 @json_option
 @url_option
 def command(*, job_id: str, as_json: bool, url: str | None) -> None:
-    """Show one job: arguments, state, children, every attempt and its error, what it waits for.
+    """Show one job: arguments, state, where it comes from, what it waits for, children, every attempt and its error.
 
     ID may be the beginning of an id, as long as no other begins so.
     """

@@ -114,9 +114,10 @@ async def _named_as_they_like(url: str) -> None:
 def test_a_child(family: str, run: Run) -> None:
     """A child names its parent and has its headers; one that its group took along says so."""
     (cancelled,) = run("jobs", "list", "--state", "cancelled").out.splitlines()
-    lines = dict(_fields(run("jobs", "show", cancelled.split("\t")[0]).out))
-    assert (lines["parent"], lines["headers"]) == (family, '{"request":"r-7"}')
-    assert lines["state"] == "cancelled: with its group"
+    lines = {name: values for name, *values in _fields(run("jobs", "show", cancelled.split("\t")[0]).out)}
+    assert (lines["parent"], lines["headers"]) == ([family], ['{"request":"r-7"}'])
+    assert lines["state"] == ["cancelled: with its group"]
+    assert lines["ancestor"] == [family, "parent", "dead"]
     assert "child" not in lines
     assert "cancelled with its group" in run("jobs", "list", "--state", "cancelled", terminal=True).out
 
@@ -130,6 +131,30 @@ def test_json(family: str, run: Run) -> None:
     assert {child["state"] for child in job["children"]} == {"completed", "dead", "cancelled"}
     child = json.loads(run("jobs", "show", job["children"][0]["id"], "--json").out)
     assert (child["parent"], child["children"], child["progress"]) == (family, [], None)
+
+
+def test_the_chain_up(shop: str, run: Run) -> None:
+    """A job names the one in whose run it was stored, the one above that, and so on, as far as they are kept."""
+    asyncio.run(_store(shop, {"child": "01jd4", "grandchild": "child", "orphan": "gone"}))
+    lines = _fields(run("jobs", "show", "grandchild").out)
+    assert [values for name, *values in lines if name == "ancestor"] == [
+        ["child", "k", "waiting"],
+        ["01jd4", "mail", "scheduled"],
+    ]
+    job = json.loads(run("jobs", "show", "grandchild", "--json").out)
+    assert [above["id"] for above in job["ancestors"]] == ["child", "01jd4"]
+    assert json.loads(run("jobs", "show", "orphan", "--json").out)["ancestors"] == []
+
+
+async def _store(url: str, parents: dict[str, str]) -> None:
+    """Store jobs by id, each the child of another."""
+    backend = urls.connect(urls.parse(url, base=Path("/")), clock=FakeClock(), write_timeout=5)
+    await backend.open(create=False)
+    try:
+        children = [NewJob(id=name, kind="k", queue="q", args="{}", parent=parent) for name, parent in parents.items()]
+        await backend.jobs.enqueue([children])
+    finally:
+        await backend.close()
 
 
 async def _asked_to_stop(url: str) -> None:

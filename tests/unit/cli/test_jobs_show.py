@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from backburner.backends import urls
 from backburner.cli.jobs import lookup
+from backburner.model.clock import SECOND
+from backburner.model.job import Ending, JobState, NewJob, Settlement
+from backburner.model.node import NodeRecord
+from backburner.ports.jobs import ClaimRequest
+from backburner.testing.clock import FakeClock
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Run
@@ -66,6 +74,63 @@ def test_what_it_waits_for(run: Run) -> None:
     """A pending job says what has to happen before it runs."""
     answer = run("jobs", "show", "01jd4", terminal=True)
     assert "waits for  no node is alive; it is not due until 2025-06-15T17:06:40.000Z (in 1h)\n" in answer.out
+
+
+def test_several_attempts(shop: str, run: Run) -> None:
+    """On a terminal several attempts are a table, one a line, and the last one is told in full."""
+    asyncio.run(_fail(shop, times=3))
+    answer = run("jobs", "show", "flaky", terminal=True)
+    *_, heading, first, second, third, _, last, error, traceback = answer.out.splitlines()
+    assert heading.split() == ["TRY", "ENDING", "ENDED", "TOOK", "NODE", "ERROR"]
+    assert [line.split()[:2] for line in (first, second, third)] == [[str(number), "failed"] for number in (1, 2, 3)]
+    assert [line.split("worker")[1].strip() for line in (first, second, third)] == [f"E: no {at}" for at in range(3)]
+    assert last.startswith("attempt 3 failed ")
+    assert (error, traceback) == ("  E: no 2", "    line 2")
+    whole = run("dlq", "show", "flaky", terminal=True).out
+    assert [f"    line {number}\n" in whole for number in range(3)] == [True] * 3
+
+
+async def _fail(url: str, times: int) -> None:
+    """Have a job die at its last of so many attempts."""
+    backend = urls.connect(urls.parse(url, base=Path("/")), clock=FakeClock(), write_timeout=5)
+    await backend.open(create=False)
+    try:
+        await backend.jobs.enqueue([[NewJob(id="flaky", kind="k", queue="q", args="{}")]])
+        node = NodeRecord(id="worker", host="h", pid=1, started_at=0, queues={"q": 1}, kinds=("k",))
+        await backend.nodes.publish(node, ttl=3600 * SECOND)
+        for number in range(times):
+            request = ClaimRequest(node="worker", queues={"q": 1}, limit=1, kinds=frozenset({"k"}))
+            (claim,) = (await backend.jobs.claim(request)).claims
+            dead = number == times - 1
+            settlement = Settlement(
+                id="flaky",
+                token=claim.token,
+                state=JobState.DEAD if dead else JobState.PENDING,
+                reason="exhausted" if dead else None,
+                failed=1,
+                ending=Ending.FAILED,
+                error="E",
+                message=f"no {number}",
+                traceback=f"  line {number}",
+                fingerprint="f",
+            )
+            await backend.jobs.settle("worker", [settlement])
+    finally:
+        await backend.close()
+
+
+def test_of_a_schedule(run: Run) -> None:
+    """A job that a schedule stored names it, and the tick."""
+    assert run("schedules", "add", "daily", "report", "--cron", "0 9 * * *").code == 0
+    job_id = run("schedules", "trigger", "daily").out.strip()
+    lines = {
+        name: values for name, *values in (line.split("\t") for line in run("jobs", "show", job_id).out.splitlines())
+    }
+    ((told,),) = (lines["schedule"],)
+    assert told.startswith("daily, for its tick of 2025-06-15T16:06:40")
+    schedule = json.loads(run("jobs", "show", job_id, "--json").out)["schedule"]
+    assert told == f"{schedule['name']}, for its tick of {schedule['tick']}"
+    assert json.loads(run("jobs", "show", "01jd1", "--json").out)["schedule"] is None
 
 
 def test_unknown(run: Run) -> None:
