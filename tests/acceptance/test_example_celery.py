@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-QUICK = "--without-mingle --without-gossip --loglevel WARNING"
+QUICK = "--without-mingle --without-gossip --loglevel INFO"
 WORKER = f"celery -A from_celery.before.tasks worker --beat --concurrency 2 {QUICK}"
 BETWEEN = f"celery -A from_celery.between worker --concurrency 1 {QUICK}"
 CUSTOMERS = ["ada", "bob", "eve"]
@@ -114,13 +114,15 @@ def test_what_waits_in_the_old_queue_is_handed_over(redis: str, tmp_path: Path) 
         month = old.browser.post("/months", json=CUSTOMERS).json()["job"]
         with (
             Site("uvicorn from_celery.after.web:app", tmp_path, told) as new,
-            Program(BETWEEN, tmp_path, told),
+            Program(BETWEEN, tmp_path, told) as between,
         ):
             awaited = ["letter to ada", "letter to bob"]
             while awaited:
                 said = new.hear("")
                 awaited = [words for words in awaited if words not in said]
             assert old.browser.get(f"/jobs/{month}", params={"wait": PATIENCE}).json()["state"] == "SUCCESS"
+            _, said = between.stop()
+            assert "retry" not in said.lower()  # a receipt that its chain had sent would be refused
     assert rows(tmp_path, "SELECT customer, state FROM orders ORDER BY id") == [("ada", "paid"), ("bob", "paid")]
     assert rows(tmp_path, 'SELECT "to" FROM letters ORDER BY "to"') == [("ada",), ("bob",)]
 
