@@ -29,12 +29,12 @@ CLASSES: Mapping[str, type[BackburnerError]] = {
 }
 #: What is another in each run, and what stands for it.
 _CHANGING = (
+    (re.compile(re.escape(str(PACKAGE.parent)) + "/"), ""),
     (re.compile(r"\b01[0-9a-hjkmnp-tv-z]{24}\b"), "01m8…"),
     (re.compile(r"'[0-9a-z]{8}-(\d*)'"), r"'LOG-\1'"),
     (re.compile(r" at 0x[0-9a-f]+"), " at 0x…"),
     (re.compile(r"\.py:\d+"), ".py:…"),
     (re.compile(re.escape(tempfile.gettempdir()) + r"/[\w.-]+"), "/tmp"),  # noqa: S108 - a word, and no folder
-    (re.compile(re.escape(str(PACKAGE.parent)) + "/"), ""),
 )
 
 
