@@ -61,8 +61,9 @@ def _check(pattern: object) -> str:
 
 
 def _near(name: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if not close:
-        family = name.partition(".")[0]
-        close = [each for each in known if each.startswith(f"{family}.")]
-    return f"; did you mean {' or '.join(close)}?"
+    """Say which of the family come near; where none does, which there are: whoever looks for it knows it by sight."""
+    family, _, rest = name.partition(".")
+    by_rest = {each.partition(".")[2]: each for each in known if each.startswith(f"{family}.")}
+    # What all of a family have in common tells nothing of how near they are.
+    close = difflib.get_close_matches(rest, by_rest, n=3) or by_rest
+    return f"; did you mean {' or '.join(by_rest[each] for each in close)}?"

@@ -51,7 +51,7 @@ def standings(known: Subscriptions, name: str | None = None) -> Sequence[Standin
 
 def _cells(standing: Standing) -> tuple[str, ...]:
     record = standing.record
-    handler = "a reader" if record.kind is None else record.kind
+    handler = "a reader" if record.kind is None else "that job" if record.kind == record.name else record.kind
     seen = ago(record.seen_at, standing.now)
     return (record.name, handler, f"{standing.behind:,}", seen, standing.cursor, " ".join(record.patterns))
 
@@ -83,5 +83,6 @@ SUBSCRIPTIONS: View[Standing] = View(
     cells=_cells,
     fields=_fields,
     value=_value,
-    spare=(4, 3),
+    # STANDS AT and SEEN, then HANDLED BY: what it asks for is looked for most.
+    spare=(4, 3, 1),
 )

@@ -258,6 +258,23 @@ def test_who_asks(log: str, run: Run) -> None:
     }
 
 
+def test_who_asks_on_a_narrow_terminal(shop: str, run: Run) -> None:
+    """A handler that is named as its job is does not say so twice; what is asked for is the last that a terminal cuts."""
+    name, patterns = "shop:mail_everybody_of_an_order", ("order.paid", "order.shipped", "stock.low")
+    handler = NewSubscription(name=name, patterns=patterns, kind=name, ttl=_DAY)
+    _in(shop, lambda backend: backend.events.subscribe(handler))
+    wide, narrow = (
+        next(
+            line
+            for line in run("events", "subscriptions", terminal=True, columns=columns).out.splitlines()
+            if "every" in line
+        )
+        for columns in (110, 80)
+    )
+    assert wide.split()[:4] == ["shop:mail_everybody_of_an_order", "that", "job", "0"]
+    assert [line.endswith("order.paid order.shipped stock.low") for line in (wide, narrow)] == [True, True]
+
+
 @pytest.mark.usefixtures("shop")
 def test_nobody_asks(run: Run) -> None:
     """Where nobody asks, what is stored all the same is said."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from backburner.errors import UnknownEvent
@@ -25,6 +27,23 @@ def test_both_ways_to_match_agree(name: str) -> None:
     assert check_published(name) == name
     for pattern in ("*", "order", "order.*", "order.paid", "order.item.*", "order.item", "orde.*", "order.paid.*"):
         assert matches(pattern, name) == (pattern in patterns_of(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("node.dead", "node.joined or node.left or node.lost"),
+        ("node.lots", "node.lost"),
+        ("job.ded", "job.dead"),
+        ("job.complete", "job.completed"),
+        ("operator.queue.pause", "operator.queue.paused"),
+        ("node.l.*", "node.joined or node.left or node.lost"),
+    ],
+)
+def test_what_was_meant(name: str, near: str) -> None:
+    """Names are near by what follows the family; where none is, all of it are told."""
+    with pytest.raises(UnknownEvent, match=rf"did you mean {re.escape(near)}( or [a-z.]+)*\?"):
+        check_patterns(name)
 
 
 def test_nearest_names() -> None:
