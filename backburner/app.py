@@ -570,6 +570,10 @@ class Backburner(Periodic, Handling, Generic[S]):
         """
         from backburner.testing.kit import Testing  # noqa: PLC0415 - not for those who do not test
 
+        unknown = given.keys() - Given.__annotations__.keys()
+        if unknown:
+            known = ", ".join(("mode", "start", *Given.__annotations__))
+            raise InvalidOption(f"testing has no option {min(unknown)!r}; it takes {known}", option=min(unknown))
         return Testing(lambda clock, record: self._parts(clock, record, given), self._put_on, mode=mode, start=start)
 
     def _parts(self, clock: Clock, record: Telemetry, given: Given) -> Parts:

@@ -1,4 +1,4 @@
-"""The pytest plugin: a fixture that tests an app, and a guard that lets nothing pass unnoticed.
+"""The pytest plugin: a fixture that tests an app, and a guard that lets no forgotten call pass.
 
 It is loaded wherever backburner is installed. Until a test asks for `backburner_testing` it only looks whether calls of jobs
 were forgotten.
@@ -6,20 +6,21 @@ were forgotten.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+from backburner import Backburner
+from backburner.errors import CallNotUsed
 
-    from backburner import Backburner
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
     from backburner.testing.kit import Testing
 
-__all__ = ["backburner_app", "backburner_guard", "backburner_testing"]
+__all__ = ["backburner_app", "backburner_testing"]
 
 _FAILED = pytest.StashKey[bool]()
 _MARKER = "backburner(mode, start, state, strict): how backburner_testing tests the app"
@@ -42,30 +43,58 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Fail a test that makes a call of a job and neither stores nor awaits it.
+
+    ``pytest.warns`` may expect that, and whoever has the warning ignored is not told of it either.
+    """
+    if not _strict(item) or _ignored():
+        return (yield)
+    recorded: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as recorded:
+            # Where warnings are errors, too: raised from where a call is thrown away, it would reach nobody.
+            warnings.filterwarnings("always", category=CallNotUsed)
+            answer = yield
+    finally:
+        forgotten = [each for each in recorded if issubclass(each.category, CallNotUsed)]
+        _warn_again([each for each in recorded if each not in forgotten])
+    if forgotten:
+        pytest.fail("\n".join(str(each.message) for each in forgotten), pytrace=False)
+    return answer
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Know which tests have failed: what those leave behind is no news."""
-    if call.when == "call":
-        item.stash[_FAILED] = call.excinfo is not None
+    if call.excinfo is not None:
+        item.stash[_FAILED] = True
     return (yield)
 
 
 @pytest.fixture
 def backburner_app(request: pytest.FixtureRequest) -> Backburner[Any]:
     """Bring the app that `backburner_testing` tests: that of the setting ``backburner_app``, unless a project says otherwise."""
-    from backburner import Backburner  # noqa: PLC0415 - for those alone who test with it
-
     named = str(request.config.getini("backburner_app"))
     module, _, name = named.partition(":")
-    if not name:
-        raise pytest.UsageError(
-            "backburner_testing does not know your app: set `backburner_app = shop.jobs:bb` where pytest is configured, "
-            "or define a fixture backburner_app that returns it"
+    if not module or not name:
+        _refuse(
+            f"backburner_testing does not know your app{f' by {named!r}' if named else ''}: set `backburner_app = "
+            "shop.jobs:bb` where pytest is configured, or define a fixture backburner_app that returns it"
         )
-    found = getattr(import_module(module), name, None)
+    try:
+        home = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        _refuse(f"backburner_app = {named}: there is no module {error.name}; is its folder in pytest's `pythonpath`?")
+    if not hasattr(home, name):
+        _refuse(f"backburner_app = {named}: {module} has no {name}")
+    found = getattr(home, name)
     if not isinstance(found, Backburner):
-        raise pytest.UsageError(f"backburner_app = {named} is no Backburner, but {type(found).__name__}")
+        _refuse(f"backburner_app = {named}: that is no Backburner, but of type {type(found).__name__}")
     return found  # pyright: ignore[reportUnknownVariableType] - whatever it yields
 
 
@@ -76,34 +105,39 @@ def backburner_testing(request: pytest.FixtureRequest, backburner_app: Backburne
     The marker ``@pytest.mark.backburner(mode="inline")`` says how. A test that leaves jobs which it has neither run nor
     expected fails, unless ``strict=False``.
     """
-    marker = request.node.get_closest_marker("backburner")
-    options = {} if marker is None else {name: value for name, value in marker.kwargs.items() if name != "strict"}
-    with backburner_app.testing(**options) as jobs:
+    with backburner_app.testing(**_options(request.node)) as jobs:
         yield jobs
-        if _strict(request) and not request.node.stash.get(_FAILED, False):
+        if _strict(request.node) and not request.node.stash.get(_FAILED, False):
             jobs.check()
 
 
-@pytest.fixture(autouse=True)
-def backburner_guard(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test that makes a call of a job and neither stores nor awaits it; ``pytest.warns`` may expect that."""
-    if "backburner" not in sys.modules or not _strict(request):
-        yield
-        return
-    from backburner import CallNotUsed  # noqa: PLC0415 - as above
+def _options(item: pytest.Item) -> dict[str, Any]:
+    """Return what the test says of how it is tested; what is said closer to it wins."""
+    options: dict[str, Any] = {}
+    for marker in item.iter_markers("backburner"):
+        if marker.args:
+            _refuse(f"@pytest.mark.backburner takes options by name, mode='inline', not {marker.args[0]!r}")
+        options = {**marker.kwargs, **options}
+    options.pop("strict", None)
+    return options
 
-    with warnings.catch_warnings(record=True) as recorded:
-        warnings.filterwarnings("always", category=CallNotUsed)
-        yield
-    forgotten = [each for each in recorded if issubclass(each.category, CallNotUsed)]
-    for each in recorded:
-        if each not in forgotten:
+
+def _strict(item: pytest.Item) -> bool:
+    said = (marker.kwargs["strict"] for marker in item.iter_markers("backburner") if "strict" in marker.kwargs)
+    return bool(next(said, item.config.getini("backburner_strict")))
+
+
+def _ignored() -> bool:
+    return any(action == "ignore" and category is CallNotUsed for action, _, category, *_ in warnings.filters)
+
+
+def _warn_again(recorded: Sequence[warnings.WarningMessage]) -> None:
+    """Let pytest hear of warnings that were none of ours; they have passed its filters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        for each in recorded:
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno, source=each.source)
-    if forgotten:
-        pytest.fail("\n".join(str(each.message) for each in forgotten), pytrace=False)
 
 
-def _strict(request: pytest.FixtureRequest) -> bool:
-    marker = request.node.get_closest_marker("backburner")
-    own = None if marker is None else marker.kwargs.get("strict")
-    return bool(request.config.getini("backburner_strict") if own is None else own)
+def _refuse(why: str) -> NoReturn:
+    pytest.fail(why, pytrace=False)
