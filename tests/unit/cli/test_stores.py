@@ -68,6 +68,21 @@ def test_a_job_is_cancelled_and_shown(shop: str, empty: str, run: Run) -> None:
     shown = json.loads(run("jobs", "show", "01jd3", "--json", "--url", empty).out)
     assert shown["state"] == "cancelled"
     assert run("nodes", "list", "--url", empty).code == 3
+    assert (
+        run("jobs", "run-now", "01jd4", "01jd3", "--by", "ada", "--url", empty).out
+        == "01jd4\texpedited\n01jd3\tended\n"
+    )
+    assert json.loads(run("jobs", "show", "01jd4", "--json", "--url", empty).out)["state"] == "waiting"
+    told = run("events", "list", "--json", "--url", empty).out.splitlines()
+    assert [json.loads(line)["name"] for line in told] == ["operator.job.expedited", "operator.job.cancelled"]
+    kinds = [
+        json.loads(line)
+        for line in run("jobs", "stats", "--since", "2025-01-01", "--json", "--url", empty).out.splitlines()
+    ]
+    assert {kind["kind"]: (kind["completed"], kind["dead"], kind["cancelled"]) for kind in kinds} == {
+        # The mail that completed was not moved.
+        "charge": (0, 1, 1),
+    }
 
 
 @pytest.mark.usefixtures("shop")
