@@ -54,7 +54,9 @@ class FakeClock:
         """Call back once `advance` has passed ``delay`` seconds."""
         timer = _FakeTimer(callback)
         self._sequence += 1
-        heapq.heappush(self._timers, (self._now + max(0, micros(delay)), self._sequence, timer))
+        # A delay too short to be told would else be over, again and again, with no time having passed.
+        length = max(micros(delay), 1) if delay > 0 else 0
+        heapq.heappush(self._timers, (self._now + length, self._sequence, timer))
         return timer
 
     @property

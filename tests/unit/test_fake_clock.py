@@ -31,6 +31,22 @@ async def test_timers_fire_in_order_at_their_time() -> None:
     assert clock.now() == 3 * SECOND
 
 
+async def test_the_shortest_delay_takes_time() -> None:
+    """What waits for less than a microsecond, and then again, does not keep the time from passing."""
+    clock = FakeClock(now=0)
+    waits = 0
+
+    def wait() -> None:
+        nonlocal waits
+        waits += 1
+        if waits < 100:
+            clock.call_later(1e-9, wait)
+
+    wait()
+    await clock.advance(10 / SECOND)
+    assert (waits, clock.now()) == (11, 10)
+
+
 async def test_a_cancelled_timer_never_fires() -> None:
     """A withdrawn call does not happen."""
     clock = FakeClock()
