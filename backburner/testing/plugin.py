@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from backburner.testing.kit import Testing
 
-__all__ = ["backburner_app", "backburner_testing"]
+__all__ = ["backburner_app", "backburner_guard", "backburner_testing"]
 
+_RECORDED = pytest.StashKey[list[warnings.WarningMessage]]()
 _FAILED = pytest.StashKey[bool]()
 _MARKER = "backburner(mode, start, state, strict): how backburner_testing tests the app"
 
@@ -44,23 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """Fail a test that makes a call of a job and neither stores nor awaits it.
-
-    ``pytest.warns`` may expect that, and whoever has the warning ignored is not told of it either.
-    """
-    if not _strict(item) or _ignored():
-        return (yield)
-    recorded: list[warnings.WarningMessage] = []
-    try:
-        with warnings.catch_warnings(record=True) as recorded:
-            # Where warnings are errors, too: raised from where a call is thrown away, it would reach nobody.
-            warnings.filterwarnings("always", category=CallNotUsed)
-            answer = yield
-    finally:
-        forgotten = [each for each in recorded if issubclass(each.category, CallNotUsed)]
-        _warn_again([each for each in recorded if each not in forgotten])
-    if forgotten:
-        pytest.fail("\n".join(str(each.message) for each in forgotten), pytrace=False)
+    """Fail a test that has forgotten a call: itself, rather than its teardown."""
+    answer = yield
+    _fail_for_forgotten(item.stash.get(_RECORDED, []))
     return answer
 
 
@@ -72,6 +59,28 @@ def pytest_runtest_makereport(
     if call.excinfo is not None:
         item.stash[_FAILED] = True
     return (yield)
+
+
+@pytest.fixture(autouse=True)
+def backburner_guard(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that makes a call of a job and neither stores nor awaits it.
+
+    ``pytest.warns`` may expect that, and whoever has the warning ignored is not told of it either.
+    """
+    if not _strict(request.node) or _ignored():
+        yield
+        return
+    recorded: list[warnings.WarningMessage] = []
+    try:
+        # Before any other fixture, so that one that records warnings has its own: `recwarn`.
+        with warnings.catch_warnings(record=True) as recorded:
+            # Where warnings are errors, too: raised from where a call is thrown away, it would reach nobody.
+            warnings.filterwarnings("always", category=CallNotUsed)
+            request.node.stash[_RECORDED] = recorded
+            yield
+        _fail_for_forgotten(recorded)
+    finally:
+        _warn_again(recorded)
 
 
 @pytest.fixture
@@ -129,6 +138,13 @@ def _strict(item: pytest.Item) -> bool:
 
 def _ignored() -> bool:
     return any(action == "ignore" and category is CallNotUsed for action, _, category, *_ in warnings.filters)
+
+
+def _fail_for_forgotten(recorded: list[warnings.WarningMessage]) -> None:
+    forgotten = [each for each in recorded if issubclass(each.category, CallNotUsed)]
+    recorded[:] = [each for each in recorded if each not in forgotten]
+    if forgotten:
+        _refuse("\n".join(str(each.message) for each in forgotten))
 
 
 def _warn_again(recorded: Sequence[warnings.WarningMessage]) -> None:
