@@ -47,7 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Fail a test that has forgotten a call: itself, rather than its teardown."""
     answer = yield
-    _fail_for_forgotten(item.stash.get(_RECORDED, []))
+    if _RECORDED in item.stash:
+        _fail_for_forgotten(item.stash[_RECORDED])
     return answer
 
 
