@@ -1,15 +1,17 @@
-"""What a read by parent, by node or of a later page costs does not depend on how many other jobs there are."""
+"""What a read by parent, by node, by state or of a later page costs does not depend on how many other jobs there are."""
 
 from __future__ import annotations
 
 import re
 import sqlite3
 from contextlib import closing
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from backburner.backends.sqlite import finding
 from backburner.backends.sqlite.backend import SqliteBackend
 from backburner.model.job import JobState
 from backburner.model.query import JobFilter, Shown
@@ -22,12 +24,16 @@ if TYPE_CHECKING:
 #: As in the costs of verbs: a deeper tree costs a few steps more a row.
 TOLERANCE = 1.1
 
-#: Above all ids of the crowd: a small family, a node with little to do, and one that runs a crowd of its own.
+#: Above all ids of the crowd: a small family, a quiet queue, a node with little to do, and one that runs a crowd of its own.
 FEW = """
 PRAGMA synchronous = OFF;
 BEGIN;
 INSERT INTO backburner_jobs (id, kind, queue, priority, created_at, due_at, args, parent)
 VALUES ('3child1', 'kind', 'queue', 5, 1, 1, '{}', '3parent'), ('3child2', 'kind', 'queue', 5, 1, 1, '{}', '3parent');
+INSERT INTO backburner_jobs (id, kind, queue, gate, priority, created_at, due_at, attempt, failures, args)
+VALUES
+    ('3quiet1', 'kind', 'quiet', '', 5, 1, 1, 0, 0, '{}'), ('3quiet2', 'kind', 'quiet', '', 5, 1, 9e15, 0, 0, '{}'),
+    ('3quiet3', 'kind', 'quiet', '', 5, 1, 9e15, 1, 1, '{}'), ('3quiet4', 'kind', 'quiet', 'lane:db', 5, 1, 1, 2, 2, '{}');
 INSERT INTO backburner_jobs (id, kind, queue, state, priority, created_at, due_at, attempt, node, args)
 VALUES ('3run1', 'kind', 'queue', 'running', 5, 1, 1, 1, 'calm', '{}'),
     ('3run2', 'kind', 'queue', 'running', 5, 1, 1, 1, 'calm', '{}');
@@ -40,7 +46,11 @@ COMMIT;
 CHILDREN = JobFilter(parents=("3parent",))
 #: That a letter may take: a test of its kind, and groups' sums.
 STEPS = 25
+#: That a run may take, whose place among the others is looked for.
+SORTED = 40
 LETTERS = JobFilter(states=(Shown.DEAD,))
+RUNNING = JobFilter(states=(Shown.RUNNING,))
+WAITING = (Shown.WAITING, Shown.SCHEDULED, Shown.RETRYING)
 RUNS = JobFilter(node="calm", states=(Shown.RUNNING,))
 
 
@@ -122,6 +132,30 @@ async def _count_prefix(backend: SqliteBackend) -> None:
     assert await backend.reader.count(JobFilter(prefix="0child000000000")) == {Shown.COMPLETED: 9}
 
 
+async def _waiting(backend: SqliteBackend) -> None:
+    await _find(backend, JobFilter(states=(Shown.WAITING,), queues=("quiet",)), "3quiet1")
+
+
+async def _scheduled(backend: SqliteBackend) -> None:
+    await _find(backend, JobFilter(states=(Shown.SCHEDULED,), queues=("quiet",)), "3quiet2")
+
+
+async def _retrying(backend: SqliteBackend) -> None:
+    await _find(backend, JobFilter(states=(Shown.RETRYING,), queues=("quiet",)), "3quiet4", "3quiet3")
+
+
+async def _of_all_that_wait(backend: SqliteBackend) -> None:
+    await _find(backend, JobFilter(states=WAITING, queues=("quiet",)), "3quiet2", "3quiet1", after="3quiet3")
+
+
+async def _all_that_run(backend: SqliteBackend) -> None:
+    await _find(backend, RUNNING, "3run2", "3run1")
+
+
+async def _running_of_a_kind(backend: SqliteBackend) -> None:
+    await _find(backend, msgspec.structs.replace(RUNNING, kinds=("strange",)))
+
+
 async def _steps(backend: SqliteBackend, read: Callable[[SqliteBackend], Awaitable[None]]) -> int:
     """Return how many steps of SQLite's machine a read takes."""
     taken = 0
@@ -143,7 +177,7 @@ async def _steps(backend: SqliteBackend, read: Callable[[SqliteBackend], Awaitab
 
 READS = (
     *(_children, _count_children, _runs, _count_runs, _later_page, _later_page_of_a_kind),
-    *(_prefix, _count_prefix, _letters),
+    *(_prefix, _count_prefix, _letters, _waiting, _scheduled, _retrying, _of_all_that_wait),
 )
 
 
@@ -206,6 +240,41 @@ async def test_letters_are_told_apart_by_their_index(
     for backend, letters in zip(backends, (100, 90_000), strict=True):
         steps = await _steps(backend, read)
         assert letters < steps <= letters * STEPS
+
+
+@pytest.mark.parametrize("read", [_all_that_run, _running_of_a_kind], ids=lambda read: read.__name__.strip("_"))
+async def test_what_runs_is_found_by_its_index(
+    backends: tuple[SqliteBackend, SqliteBackend], read: Callable[[SqliteBackend], Awaitable[None]]
+) -> None:
+    """Runs of any node are gone through in few steps each, and never a job that does not run."""
+    for backend, running in zip(backends, (1_002, 100_002), strict=True):
+        steps = await _steps(backend, read)
+        assert running < steps <= running * SORTED
+
+
+@pytest.mark.parametrize("states", [some for n in range(1, 5) for some in combinations((*WAITING, Shown.RUNNING), n)])
+async def test_both_ways_find_the_same(
+    backends: tuple[SqliteBackend, SqliteBackend], states: tuple[Shown, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs or waits is found by indexes as it is by a walk, whatever else is asked for, on each page."""
+    few, _ = backends
+    for other in (JobFilter(), JobFilter(queues=("quiet", "elsewhere")), JobFilter(kinds=("kind",), prefix="0")):
+        where = msgspec.structs.replace(other, states=states)
+        for after in (None, "3quiet4", "0later0000000500"):
+            by_index = await few.reader.find(where, limit=7, after=after)
+            with monkeypatch.context() as patch:
+                patch.setattr(finding, "_STANDING", frozenset())
+                assert by_index == await few.reader.find(where, limit=7, after=after)
+
+
+async def test_a_crowd_that_waits_is_not_sorted(backends: tuple[SqliteBackend, SqliteBackend]) -> None:
+    """Where very many wait, a page of them is walked to, and they are not gone through one by one."""
+    _, many = backends
+
+    async def page(backend: SqliteBackend) -> None:
+        await _find(backend, JobFilter(states=WAITING), "3quiet4", "3quiet3")
+
+    assert await _steps(many, page) < 20 * finding._CROWD
 
 
 async def _of_late(backend: SqliteBackend) -> None:

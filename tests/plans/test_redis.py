@@ -17,7 +17,7 @@ from backburner.model.clock import SECOND
 from backburner.model.job import JobImage, JobRecord, JobState, NewJob, Settlement
 from backburner.model.lane import Limit, Rate
 from backburner.model.node import KindRecord, NodeRecord
-from backburner.model.query import JobFilter
+from backburner.model.query import JobFilter, Shown
 from backburner.model.schedule import ScheduleChange
 from backburner.ports.jobs import ClaimRequest, Keep, Letter
 from backburner.testing import FakeClock
@@ -39,6 +39,7 @@ PAGE = 2_000
 SLACK = 20
 NODE = NodeRecord(id="node", host="host", pid=1, started_at=0, queues={"queue": 1}, kinds=("kind",))
 LEASE = 1_000_000_000 * SECOND
+STANDING = (Shown.RUNNING, Shown.WAITING, Shown.SCHEDULED, Shown.RETRYING)
 HELD = (JobState.PENDING, JobState.RUNNING)
 SHUT = Limit(slots=0)
 WIDE = Rate(limit=1000, period=SECOND, burst=1000)
@@ -49,10 +50,10 @@ WALKS = re.compile(
 #: Ranges that do not say where to stop.
 UNBOUNDED = re.compile(r'redis\.call\(\s*"Z(REV)?RANGEBY(LEX|SCORE)"(?![^\n]*"LIMIT")[^\n]*')
 #: These answer all of what is asked for: what a node holds, whose key is held, the queues, nodes, limits, cells and leases
-#: there are; and one tries every command to no effect.
+#: there are, and who stands where unless these are many; and one tries every command to no effect.
 WHOLE = {
     *("nodes_beat.lua", "read_export.lua", "queues_list.lua", "nodes_find.lua", "try.lua"),
-    *("read_limits.lua", "read_cells.lua", "read_locks.lua"),
+    *("read_limits.lua", "read_cells.lua", "read_locks.lua", "read_standing.lua"),
     *("read_subscriptions.lua", "subscribing.lua"),
 }
 
@@ -253,6 +254,39 @@ async def test_a_crowd_costs_nothing(redis_server: RedisServer, verb: Callable[[
     few, many = calls
     assert few > 0
     assert many <= few + SLACK
+
+
+@pytest.mark.parametrize(
+    ("states", "found"),
+    [((Shown.RUNNING,), ["2run"]), ((Shown.RETRYING,), ["3again"]), (STANDING, ["3again", "2run", "1parent"])],
+    ids=["running", "retrying", "any"],
+)
+async def test_what_ended_is_not_looked_at(
+    redis_server: RedisServer, states: tuple[Shown, ...], found: list[str]
+) -> None:
+    """What runs, or waits, is found by its indexes: beside twenty times as many jobs that ended by no more commands."""
+    calls: list[int] = []
+    now = FakeClock().now()
+    for number in (FEW, MANY):
+        with redis_server.namespace() as namespace:
+            async with _opened(namespace, 0) as backend:
+                images = [
+                    _image(f"0ended{i:010}", now, state=JobState.COMPLETED, ended_at=now, attempt=1)
+                    for i in range(number)
+                ]
+                for start in range(0, number, PAGE):
+                    await backend.admin.restore(images[start : start + PAGE])
+                await backend.admin.restore(
+                    [_image("2run", now, queue="other"), _image("3again", now, attempt=1, failures=1)]
+                )
+                request = ClaimRequest(node="node", queues={"other": 1}, limit=1, kinds=frozenset({"kind"}))
+                await backend.jobs.claim(request)
+                before = _calls(redis_server)
+                page = await backend.reader.find(JobFilter(states=states), limit=3)
+                calls.append(_calls(redis_server) - before)
+                assert [job.id for job in page.jobs] == found
+    few, many = calls
+    assert 0 < many == few
 
 
 async def test_what_ended_earlier_costs_nothing(redis_server: RedisServer) -> None:

@@ -18,6 +18,13 @@ __all__ = ["conditions", "is_by_error", "numbered", "state_shown"]
 #: The states shown that are stored as they are: with one of those named in a statement there is an index of such jobs.
 _STORED: Final = frozenset({Shown.RUNNING, Shown.COMPLETED, Shown.CANCELLED, Shown.DEAD})
 _LETTERS: Final = (Shown.DEAD,)
+#: What jobs have that run or wait, by the state shown: of those, too, there are indexes.
+_STANDING: Final = {
+    Shown.RUNNING: "state = 'running'",
+    Shown.RETRYING: "state = 'pending' AND failures > 0",
+    Shown.WAITING: "state = 'pending' AND failures = 0 AND due_at <= (SELECT now FROM clock)",
+    Shown.SCHEDULED: "state = 'pending' AND failures = 0 AND due_at > (SELECT now FROM clock)",
+}
 
 
 def state_shown(where: JobFilter, shown: str) -> str:
@@ -71,6 +78,8 @@ def _conditions(where: JobFilter, shown: str, after: str | None, *, careful: boo
     if where.states:
         if _STORED.issuperset(where.states):
             yield f"state IN ({', '.join([repr(str(state)) for state in where.states])})", None
+        elif set(_STANDING).issuperset(where.states):
+            yield f"({' OR '.join([f'({_STANDING[state]})' for state in where.states])})", None
         else:
             yield f"{shown} = ANY (?::text[])", [*where.states]
     bounds = [bound for bound in (after, beyond(where.prefix)) if bound is not None]

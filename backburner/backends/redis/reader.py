@@ -13,7 +13,16 @@ from backburner.backends.redis import packing
 from backburner.backends.redis.backlog import backlog
 from backburner.backends.redis.grouping import Grouping
 from backburner.backends.redis.timing import walk_ended
-from backburner.backends.redis.walking import STEP, below, children, runs_of_a_node, walk, walk_whole
+from backburner.backends.redis.walking import (
+    STEP,
+    asks_for_standing,
+    below,
+    children,
+    runs_of_a_node,
+    standing,
+    walk,
+    walk_whole,
+)
 from backburner.backends.timing import page_of
 from backburner.model.query import Shown
 from backburner.ports.jobs import Groups, Images, Page, Timing
@@ -147,14 +156,20 @@ class RedisJobReader:
             ids = sorted((member.rpartition(b"\0")[2].decode() for member in held), reverse=True)
             page = await self.get([job_id for job_id in ids if after is None or job_id < after])
             yield page.now, [*page.jobs]
+        elif asks_for_standing(where) and (those := await standing(self._session, where, after)) is not None:
+            async for step in self._by_ids(those):
+                yield step
         elif len(where.parents) > 1:
-            ids = await children(self._session, where, after)
-            for start in range(0, len(ids) or 1, STEP):
-                page = await self.get(ids[start : start + STEP])
-                yield page.now, [*page.jobs]
+            async for step in self._by_ids(await children(self._session, where, after)):
+                yield step
         else:
             async for step in walk(self._session, where, after=after, few=few):
                 yield step
+
+    async def _by_ids(self, ids: Sequence[str]) -> AsyncGenerator[tuple[int, list[JobRecord]]]:
+        for start in range(0, len(ids) or 1, STEP):
+            page = await self.get(ids[start : start + STEP])
+            yield page.now, [*page.jobs]
 
 
 def _timing(job: JobRecord) -> Timing:

@@ -20,6 +20,12 @@ __all__ = ["STEP", "below", "children", "runs_of_a_node", "walk", "walk_whole"]
 #: Jobs looked at in one script: a few milliseconds in which the server does nothing else.
 STEP = 500
 
+#: So many that wait are no longer looked at one by one: a walk from the newest job on soon meets some.
+_CROWD = 20_000
+_STANDING = frozenset({Shown.WAITING, Shown.SCHEDULED, Shown.RETRYING, Shown.RUNNING})
+#: Bytes of a member between its names and its id: a priority, and a moment.
+_PLACE = 9
+
 #: No byte of UTF-8 is that high.
 _LAST = b"\xff"
 
@@ -108,6 +114,36 @@ async def children(session: Session, where: JobFilter, after: str | None) -> lis
             rest = fronts[fronts.index(front) :]
         fronts = rest
     return sorted(found, reverse=True)
+
+
+def asks_for_standing(where: JobFilter) -> bool:
+    """Tell whether a filter wants only what runs or waits, and not only what some parents have of it."""
+    return bool(where.states) and _STANDING.issuperset(where.states) and not where.parents
+
+
+async def standing(session: Session, where: JobFilter, after: str | None) -> list[str] | None:
+    """Return the ids of all that run or wait, as is asked for, below ``after``, greatest first; None where they are many.
+
+    No more run than nodes have slots: alone, these are never too many.
+    """
+    keys = session.keys
+    places = [
+        place
+        for place in ((keys.line, 2, _PLACE), (keys.waiting, 1, _PLACE), (keys.parked, 2, _PLACE), (keys.held, 2, 0))
+        if (Shown.RUNNING in where.states if place[0] == keys.held else where.states != (Shown.RUNNING,))
+    ]
+    most = -1 if where.states == (Shown.RUNNING,) else _CROWD
+    found: list[list[bytes]] | None = await session.scripts.read(
+        "read_standing", [place[0] for place in places], (most,)
+    )
+    if found is None:
+        return None
+    ids = (
+        member.split(b"\0", names)[-1][before:].decode()
+        for members, (_, names, before) in zip(found, places, strict=True)
+        for member in members
+    )
+    return sorted((each for each in ids if after is None or each < after), reverse=True)
 
 
 def _range(front: bytes, where: JobFilter, after: str | None) -> tuple[bytes, bytes]:

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from backburner.model.query import JobFilter
 
-__all__ = ["Filtered", "parameters"]
+__all__ = ["CONDITIONS", "Filtered", "parameters"]
 
 #: Where a statement has its filter.
 _PLACE: Final = "/* filter */ TRUE"
 
 #: By the name of the parameter that is compared; those that cost most come last.
-_CONDITIONS: Final = {
+CONDITIONS: Final = {
     "prefix": "id >= :prefix",
     "below": "id < :below",
     "after": "id > :after",
@@ -47,7 +47,7 @@ class Filtered:
 
     __slots__ = ("_conditions", "_text")
 
-    def __init__(self, name: str, conditions: Mapping[str, str] = _CONDITIONS) -> None:
+    def __init__(self, name: str, conditions: Mapping[str, str] = CONDITIONS) -> None:
         self._text = load(name)
         self._conditions = conditions
 

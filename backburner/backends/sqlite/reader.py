@@ -9,6 +9,7 @@ import msgspec
 from backburner.backends.matching import hopeless
 from backburner.backends.sqlite.encoding import to_json
 from backburner.backends.sqlite.filtering import Filtered, parameters
+from backburner.backends.sqlite.finding import asks_for_letters, find
 from backburner.backends.sqlite.statements import load
 from backburner.backends.timing import begin, page_of, read_end
 from backburner.model.job import Attempt, JobImage, JobRecord
@@ -51,16 +52,11 @@ _decode_groups = msgspec.json.Decoder(tuple[FailureGroup, ...]).decode
 
 _decode_timings = msgspec.json.Decoder(tuple[Timing, ...]).decode
 
-_FIND = Filtered("find")
-_FIND_LETTERS = Filtered("find_letters")
-_NEXT_LETTERS = Filtered("next_letters")
 _COUNT = Filtered("count")
 _COUNT_LETTERS = Filtered("count_letters")
 _GROUPS = Filtered("groups")
 _EXPORT = Filtered("export")
 _TIMINGS = Filtered("timings")
-
-_LETTERS = (Shown.DEAD,)
 
 
 class SqliteJobReader:
@@ -86,12 +82,7 @@ class SqliteJobReader:
         if hopeless(where):
             return Page(now, (), None)
         # One more than asked for tells whether there is a next page.
-        given = parameters(where, now, below=after) | {"limit": limit + 1}
-        statement = _FIND
-        if _asks_for_letters(where):
-            given["states"] = None
-            statement = _FIND_LETTERS if after is None and _is_indexed(where) else _NEXT_LETTERS
-        found = _decode_records(await self._session.reads.one(statement.text(given), given))
+        found = await find(self._session.reads, where, now, limit=limit + 1, after=after)
         page = found[:limit]
         return Page(now, page, page[-1].id if page and len(found) > limit else None)
 
@@ -112,7 +103,7 @@ class SqliteJobReader:
             return {}
         given = parameters(where, self._session.clock.now())
         statement = _COUNT
-        if _asks_for_letters(where):
+        if asks_for_letters(where):
             given["states"] = None
             statement = _COUNT_LETTERS
         counts = _decode_counts(await self._session.reads.one(statement.text(given), given))
@@ -154,16 +145,3 @@ class SqliteJobReader:
             for queue in sorted({*standing, *running, *dead})
         )
         return Backlog(now=now, queues=queues, unknown=unknown)
-
-
-def _asks_for_letters(where: JobFilter) -> bool:
-    """Tell whether only dead letters match, and not only those of some parents, which are few."""
-    return where.states == _LETTERS and not where.parents
-
-
-def _is_indexed(where: JobFilter) -> bool:
-    """Tell whether a filter leaves out letters, and by nothing but what the index of failures knows of them."""
-    others = msgspec.structs.replace(
-        where, kinds=(), queues=(), fingerprint=None, error=None, since=None, until=None, ended_before=None
-    )
-    return where != others == JobFilter(states=_LETTERS)
