@@ -23,7 +23,7 @@ from flask import Flask, abort, request, url_for
 from backburner import Backburner
 
 #: Both processes are started in one directory, or are told where: orders here, jobs by ``BACKBURNER_URL``.
-DATABASE = os.environ.get("ORDERS_DB", "orders.db")
+DATABASE = os.environ.get("ORDERS_DB", "flask_orders.db")
 
 app = Flask(__name__)
 bb = Backburner()
