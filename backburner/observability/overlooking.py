@@ -104,7 +104,7 @@ class Overseer:
             queues=_queues(backlog, nodes, {record.name: record for record in records}, done),
             letters=await part(Part.LETTERS, self._letters(backlog, now), None),
             kinds=await part(Part.KINDS, backend.kinds.list(), ()),
-            unknown=_unknown(backlog, nodes),
+            unknown={} if Part.NODES in unread else _unknown(backlog, nodes),
             breakers=await part(Part.BREAKERS, self._turned(), ()),
             budgets=await part(Part.BUDGETS, self._dry(), ()),
             overdue=await part(Part.SCHEDULES, self._overdue(), ()),

@@ -234,13 +234,17 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[OperationRecord, ...] = ()
     unread: dict[Part, str] = {}
 
+    def unserved(self, queue: QueueSeen) -> bool:
+        """Tell whether jobs wait in a queue that no living node takes, as far as it is known which nodes live."""
+        return queue.unserved and Part.NODES not in self.unread
+
     @property
     def troubles(self) -> tuple[tuple[Trouble, str], ...]:
         """What wants a person, the most alarming first: what it is, and of whom; the name is empty where it is of all."""
         found: dict[Trouble, list[str]] = {
             Trouble.UNREAD: [*self.unread],
             Trouble.SCHEMA: [""] if self.schema is not None and self.schema[0] != self.schema[1] else [],
-            Trouble.UNSERVED: [queue.name for queue in self.queues if queue.unserved] if self._knows_nodes else [],
+            Trouble.UNSERVED: [queue.name for queue in self.queues if self.unserved(queue)],
             Trouble.NODE_DEAD: [node.id for node in self.nodes if not node.alive],
             Trouble.DEAD: [""] if self.letters is not None and self.letters.recent else [],
             Trouble.BREAKER: [breaker.name for breaker in self.breakers],
@@ -253,7 +257,3 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
             Trouble.BEHIND: [subscription.name for subscription in self.slow],
         }
         return tuple((trouble, name) for trouble, names in found.items() for name in names)
-
-    @property
-    def _knows_nodes(self) -> bool:
-        return Part.NODES not in self.unread

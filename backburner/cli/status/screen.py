@@ -13,7 +13,7 @@ from backburner.cli.times import near
 from backburner.dlq.progress import progress_of
 from backburner.model.clock import SECOND, from_micros
 from backburner.model.duration import about
-from backburner.observability.overview import Overview, QueueSeen, Trouble
+from backburner.observability.overview import Overview, Part, QueueSeen, Trouble
 from backburner.resilience.rates import rate_text
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def headline(overview: Overview) -> str:
 
 def nodes_line(overview: Overview) -> str:
     """Say how many nodes work, where, how many drain, and who died."""
+    if Part.NODES in overview.unread:
+        return "?"
     by_state: dict[str, list[NodeRecord]] = {"dead": [], "draining": [], "working": []}
     for node in overview.nodes:
         by_state["dead" if not node.alive else "draining" if node.draining else "working"].append(node)
@@ -78,11 +80,10 @@ def nodes_line(overview: Overview) -> str:
 
 def sorted_queues(overview: Overview) -> Sequence[QueueSeen]:
     """Return the queues, the most alarming first: those nobody serves, those paused, those whose first job waits longest."""
-    unserved = {name for trouble, name in overview.troubles if trouble is Trouble.UNSERVED}
 
     def alarm(queue: QueueSeen) -> tuple[bool, bool, int, str]:
         oldest = queue.holds.oldest
-        return (queue.name not in unserved, not queue.record.paused, oldest or overview.now, queue.name)
+        return (not overview.unserved(queue), not queue.record.paused, oldest or overview.now, queue.name)
 
     return sorted(overview.queues, key=alarm)
 
@@ -118,7 +119,7 @@ def state_of(overview: Overview, queue: QueueSeen) -> str:
     state = "active"
     if record.paused:
         state = "paused"
-    elif (Trouble.UNSERVED, queue.name) in overview.troubles:
+    elif overview.unserved(queue):
         state = "unserved"
     return f"{state}: {limits}" if limits else state
 

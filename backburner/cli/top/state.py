@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from backburner.cli.top.keys import BACKSPACE, DOWN, ENTER, ESCAPE, TAB, UP
-from backburner.observability.overview import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -106,9 +105,9 @@ def rows_of(seen: Seen | None, panel: Panel) -> Sequence[str]:
 
 def queues_of(seen: Seen) -> Sequence[QueueSeen]:
     """Return the queues by name, those that nobody serves and those paused first: an order that is no surprise to a hand."""
-    unserved = {name for trouble, name in seen.overview.troubles if trouble is Trouble.UNSERVED}
+    overview = seen.overview
     return sorted(
-        seen.overview.queues, key=lambda queue: (queue.name not in unserved, not queue.record.paused, queue.name)
+        overview.queues, key=lambda queue: (not overview.unserved(queue), not queue.record.paused, queue.name)
     )
 
 

@@ -149,6 +149,7 @@ async def test_jobs_that_nobody_takes(store: Store) -> None:
     store.answers["nodes"] = (node("a", draining=True),)
     assert (await store.look()).troubles == ((Trouble.UNSERVED, "mail"),)
     store.answers["nodes"] = SchemaTooOld("no such table")
+    store.answers["backlog"] = Backlog(now=NOW, queues=waits, unknown={"send": 2})
     assert (await store.look()).troubles == ((Trouble.UNREAD, "nodes"),)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import time
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -13,7 +15,7 @@ from backburner.cli.top.draw import draw
 from backburner.cli.top.state import Act, Model, Panel, Verb, failed, press, saw, told
 from backburner.model.clock import SECOND
 from backburner.model.job import JobState
-from backburner.observability.overview import Letters
+from backburner.observability.overview import Letters, Part
 from tests.unit.cli.top.examples import NOW, job, queue, seen
 
 
@@ -54,6 +56,21 @@ def test_all_of_it() -> None:
         "",
         "q quit · tab panel · ↑↓ select · p pause · c cancel · space freeze · ? help",
     ]
+
+
+def test_very_many_queues() -> None:
+    """A view of ten thousand queues is drawn at once: what it costs grows with them, not with their square."""
+    model = saw(Model(), seen(*(queue(f"queue {number}", waiting=1, nodes=0) for number in range(10_000))))
+    began = time.process_time()
+    assert "of 10,000)" in " ".join(_drawn(model))
+    assert time.process_time() - began < 10
+
+
+def test_nodes_that_could_not_be_read() -> None:
+    """That nobody runs jobs is not said where it is not known."""
+    one = seen(queue("mail"))
+    overview = msgspec.structs.replace(one.overview, nodes=(), unread={Part.NODES: "it took too long"})
+    assert _drawn(saw(Model(), dataclasses.replace(one, overview=overview)))[1] == "nodes: ?"
 
 
 def test_what_has_no_room_is_told() -> None:
