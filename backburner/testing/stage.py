@@ -13,11 +13,11 @@ from backburner.backends.memory.database import MemoryDatabase
 from backburner.engine import Engine
 from backburner.errors import NotRunning
 from backburner.jobs.context import current_run
-from backburner.model.clock import SECOND, from_micros
-from backburner.model.duration import about
+from backburner.model.clock import SECOND
 from backburner.ports.jobs import ClaimRequest
 from backburner.testing.at_once import at_once
 from backburner.testing.door import Door
+from backburner.testing.lateness import nobody_runs, too_late
 from backburner.testing.stage_clock import StageClock
 
 if TYPE_CHECKING:
@@ -37,13 +37,10 @@ __all__ = ["Parts", "Stage"]
 LEASE = 12 * 3600 * SECOND
 #: Seconds between two looks while a job does real work.
 REST = 0.001
+#: After so many, those who run are told what a hint would tell them, were time to pass.
+RESTS = 10
 #: Seconds that somebody waits for a job before being told that nothing runs it.
 PATIENCE = 1.0
-#: Stops of one `advance` at timers; then the rest is made in so many leaps.
-STOPS = 10_000
-LEAPS = 1_000
-#: After so many runs it is rather their number that a drain has no time for than the one that still runs.
-MANY = 100
 #: Turns and rests while an engine stops, before time has to pass for it.
 TURNS = 20
 
@@ -226,21 +223,29 @@ class Stage:
 
     async def drain(self, seconds: float) -> None:
         """Run what is due, and what comes of it, until only time can bring more; raises `TimeoutError`."""
-        async with self.running() as engine:
-            await self._work(engine, seconds)
+        async with self.running() as engine, self._within(seconds, self._clock.now()):
+            await self._work(engine)
 
-    async def _work(self, engine: Engine, seconds: float) -> None:
-        self._moves += 1
+    @asynccontextmanager
+    async def _within(self, seconds: float, end: int) -> AsyncGenerator[None]:
+        """Have something take no more than so many real seconds; the time is to be ``end`` then."""
         before = self._record.settled_count
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            runs = [row for held in self.database.running.values() for row in held.values()]
+            ended = self._record.settled_count - before
+            raise TimeoutError(too_late(seconds, runs, ended, self._clock.now(), end)) from None
+
+    async def _work(self, engine: Engine) -> None:
+        self._moves += 1
         life = self._lives[asyncio.get_running_loop()]
         self._attend(life)
         life.open += 1
         engine.release()
         try:
-            async with asyncio.timeout(seconds):
-                await self._until_nothing_is_due(engine)
-        except TimeoutError:
-            raise TimeoutError(self._still_running(seconds, self._record.settled_count - before)) from None
+            await self._until_nothing_is_due(engine)
         finally:
             self._moves += 1
             life.open -= 1
@@ -267,8 +272,12 @@ class Stage:
 
     async def _until_quiet(self, engine: Engine) -> None:
         await self._clock.settle()
+        rests = 0
         while not engine.quiet:
             await asyncio.sleep(REST)  # noqa: TID251 - a job may wait for the world outside
+            rests += 1
+            if rests % RESTS == 0:
+                engine.nudge()  # for those who wait for a lock that has come free
             await self._clock.settle()
 
     def _is_quiet(self) -> bool:
@@ -279,62 +288,30 @@ class Stage:
         """Return what is another as soon as anything has happened."""
         return self.database.stamp, len(self.database.jobs), self.database.log.last, self._record.settled_count
 
-    def _still_running(self, seconds: float, ended: int) -> str:
-        runs = [row for held in self.database.running.values() for row in held.values()]
-        if not runs or ended >= MANY:
-            return (
-                f"after {seconds:g} real seconds and {ended:,} runs jobs still came: does one store itself again, due at "
-                "once? If there are just so many, give them longer by timeout="
-            )
-        named = ", ".join(f"{row.job.kind} {row.job.id}" for row in runs[:5])
-        return (
-            f"after {seconds:g} real seconds {len(runs)} still ran ({named}{' …' if len(runs) > 5 else ''}): what they "  # noqa: PLR2004
-            "wait for does not come; if it is time, call drain() in a task and advance() beside it"
-        )
-
     async def advance(self, duration: int, *, drain: bool, seconds: float) -> None:
         """Move the time, stopping at whatever is due on the way; with ``drain``, to run what can begin then."""
-        drain = drain or self._inline
         end = self._clock.now() + duration
         async with self.running() as engine:
             self._moves += 1
             await self._clock.settle()
-            if drain:
-                try:
-                    async with asyncio.timeout(seconds):
-                        await self._pass_and_drain(engine, end, seconds)
-                except TimeoutError as error:
-                    raise TimeoutError(str(error) or self._still_passing(end, seconds)) from None
+            if drain or self._inline:
+                async with self._within(seconds, end):
+                    await self._pass_and_drain(engine, end)
             else:
-                await self._pass(end)
+                await self._clock.pass_to(end)
                 engine.nudge()
                 await self._clock.settle()
 
-    async def _pass(self, end: int) -> None:
-        """Let time pass; where it would stop very often on the way, in a few leaps, as on a machine that was suspended."""
-        for _ in range(STOPS):
-            stop = self._clock.next_timer
-            if stop is None or stop > end:
-                await self._pass_to(end)
-                return
-            await self._pass_to(stop)
-        leap = max(1.0, (end - self._clock.now()) / SECOND / LEAPS)
-        while self._clock.now() < end:
-            await self._clock.leap(min(leap, (end - self._clock.now()) / SECOND))
-
-    async def _pass_to(self, stop: int) -> None:
-        await self._clock.advance(max(0, stop - self._clock.now()) / SECOND)
-
-    async def _pass_and_drain(self, engine: Engine, end: int, seconds: float) -> None:
+    async def _pass_and_drain(self, engine: Engine, end: int) -> None:
         """Let time pass, stopping wherever the engine looks at something or a job can begin."""
-        await self._work(engine, seconds)
+        await self._work(engine)
         while self._clock.now() < end:
             stops = (self._next_claim(engine), self._clock.next_timer, end)
-            await self._pass_to(min(stop for stop in stops if stop is not None))
+            await self._clock.stop_at(min(stop for stop in stops if stop is not None))
             claim = self._next_claim(engine)
             if claim is not None and claim <= self._clock.now():
-                await self._work(engine, seconds)
-        await self._work(engine, seconds)
+                await self._work(engine)
+        await self._work(engine)
 
     def _next_claim(self, engine: Engine) -> int | None:
         """Return when a job can begin, as far as the store knows: it is due, and neither paused nor held back by a rate."""
@@ -348,13 +325,6 @@ class Stage:
         )
         wait = claim(self.database, asked, now).wait
         return None if wait is None else now + wait
-
-    def _still_passing(self, end: int, seconds: float) -> str:
-        now = self._clock.now()
-        return (
-            f"after {seconds:g} real seconds it is {from_micros(now):%Y-%m-%d %H:%M:%S}, and {about(end - now)} are left: "
-            "very much is due on the way; advance by less, without drain=True, or give it longer by timeout="
-        )
 
     # ---- what may happen to an engine --------------------------------------------------------------------------------
 
@@ -391,12 +361,7 @@ class Stage:
 
     def _give_up(self, vigil: Vigil, moves: int) -> None:
         if vigil.final is None and vigil.awaited and moves == self._moves:
-            vigil.fail(
-                NotRunning(
-                    f"nothing runs by itself in a test, so {vigil.definition.kind} {vigil.id} would be awaited for ever: "
-                    "await jobs.drain() first, or enter bb.testing(mode='inline')"
-                )
-            )
+            vigil.fail(NotRunning(nobody_runs(vigil)))
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from backburner.model.clock import SECOND
 from backburner.testing.clock import FakeClock
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ __all__ = ["StageClock"]
 #: Turns of a loop in a row, of so many at most, that have to find nothing under way.
 CALM = 8
 MOST_TURNS = 50
+#: Stops at timers on one way; then the rest of it is made in so many leaps.
+STOPS = 10_000
+LEAPS = 1_000
 
 
 class StageClock(FakeClock):
@@ -39,6 +43,22 @@ class StageClock(FakeClock):
             calm = calm + 1 if self._quiet() else 0
             if calm == CALM:
                 return
+
+    async def pass_to(self, end: int) -> None:
+        """Let time pass; where it would stop very often on the way, in a few leaps, as on a machine that was suspended."""
+        for _ in range(STOPS):
+            stop = self.next_timer
+            if stop is None or stop > end:
+                await self.stop_at(end)
+                return
+            await self.stop_at(stop)
+        leap = max(1.0, (end - self.now()) / SECOND / LEAPS)
+        while self.now() < end:
+            await self.leap(min(leap, (end - self.now()) / SECOND))
+
+    async def stop_at(self, stop: int) -> None:
+        """Let time pass up to a moment, if it is not past."""
+        await self.advance(max(0, stop - self.now()) / SECOND)
 
     def call_later(self, delay: float, callback: Callable[[], object], /) -> Timer:
         """Call back there once `advance` has passed ``delay`` seconds."""
