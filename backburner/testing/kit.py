@@ -174,9 +174,8 @@ class Testing:
         before = len(self._record.outcomes)
         yield lambda: self._drained(self._record.outcomes[before:])
 
-    def _drained(self, outcomes: Sequence[tuple[str, str]]) -> Drained:
-        how = [outcome for _, outcome in outcomes]
-        failed = dict.fromkeys(job for job, outcome in outcomes if outcome in ("retrying", "dead"))
+    def _drained(self, outcomes: Sequence[tuple[str, Exception | None]]) -> Drained:
+        how = [outcome for outcome, _ in outcomes]
         return Drained(
             completed=how.count("completed"),
             retrying=how.count("retrying"),
@@ -184,7 +183,7 @@ class Testing:
             cancelled=how.count("cancelled"),
             snoozed=how.count("snoozed"),
             interrupted=how.count("interrupted"),
-            errors=tuple(self._record.errors[job] for job in failed if job in self._record.errors),
+            errors=tuple(error for _, error in outcomes if error is not None),
         )
 
     # ---- looking ---------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from backburner.jobs.signals import JobSignal
 from backburner.model.job import Ending, JobState
 from backburner.ports.telemetry import Telemetry
 
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Record"]
 
+FAILURES = frozenset({"retrying", "dead"})
+
 
 class Record(Telemetry):
     """Keeps how claims ended, and what runs raised: of that the store has only words."""
@@ -24,8 +25,8 @@ class Record(Telemetry):
 
     def __init__(self) -> None:
         self.settled_count = 0
-        #: Each claim that ended: its job, and how: a final state, ``retrying``, ``snoozed`` or ``interrupted``.
-        self.outcomes: list[tuple[str, str]] = []
+        #: How each claim ended: a final state, ``retrying``, ``snoozed`` or ``interrupted``; and what a failure raised.
+        self.outcomes: list[tuple[str, Exception | None]] = []
         #: By job, what its last run raised.
         self.errors: dict[str, Exception] = {}
 
@@ -36,15 +37,16 @@ class Record(Telemetry):
         try:
             yield
         except Exception as error:
-            if not isinstance(error, JobSignal):
-                self.errors[claim.id] = error
+            self.errors[claim.id] = error
             raise
 
     def settled(self, job: Claim | JobRecord, settlement: Settlement) -> None:
         """Keep how a claim ended; what was noted while it goes on is no end."""
         self.settled_count += 1
         if settlement.state is not JobState.RUNNING:
-            self.outcomes.append((job.id, _outcome(settlement)))
+            outcome = _outcome(settlement)
+            error = self.errors.get(job.id) if outcome in FAILURES else None
+            self.outcomes.append((outcome, error))
 
 
 def _outcome(settlement: Settlement) -> str:

@@ -43,7 +43,7 @@ class Drained:
     snoozed: int
     #: Cut off, and given back uncounted.
     interrupted: int
-    #: What the runs raised that failed or died, in order.
+    #: What the runs raised that failed or died, in order; one that ran out of time raised nothing.
     errors: tuple[Exception, ...]
 
 
