@@ -1,8 +1,9 @@
-"""Names that are completed from the store, as far as it answers while somebody waits at a prompt."""
+"""Names that are completed from the store, as far as it answers while somebody waits at a prompt, and they need no quotes."""
 
 from __future__ import annotations
 
 import os
+import re
 import threading
 from contextlib import redirect_stderr, suppress
 from io import StringIO
@@ -22,6 +23,8 @@ __all__ = ["kinds", "queues", "schedules"]
 _PATIENCE = 0.3
 #: Of so many of the newest jobs the names are looked at, and so many schedules.
 _READ = 200
+#: What every shell takes as it stands: bash puts a name into the line without quotes, and would do what ``$(…)`` says.
+_PLAIN = re.compile(r"[\w@%+:,./][\w@%+=:,./-]*")
 
 
 def _names(find: Callable[[Backend], Awaitable[set[str]]]) -> Callable[..., list[str]]:
@@ -31,7 +34,8 @@ def _names(find: Callable[[Backend], Awaitable[set[str]]]) -> Callable[..., list
         del param
         # Whatever it is that goes wrong, at a prompt it is nobody's business.
         with redirect_stderr(StringIO()), suppress(Exception):
-            return sorted(name for name in _ask(ctx.params.get("url"), find) if name.startswith(incomplete))
+            found = _ask(ctx.params.get("url"), find)
+            return sorted(name for name in found if name.startswith(incomplete) and _PLAIN.fullmatch(name))
         return []
 
     return complete

@@ -26,8 +26,8 @@ _HELP = "\n".join(
         "\n\b",
         *(f"{shell}: {install}" for shell, install in _INSTALL.items()),
         "",
-        "Names of kinds, queues and schedules are completed too, where the store that --url or BACKBURNER_URL names answers",
-        "at once.",
+        "Names of kinds, queues and schedules that need no quotes are completed too, where the store that --url or",
+        "BACKBURNER_URL names answers at once.",
     )
 )
 

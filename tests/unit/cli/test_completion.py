@@ -78,6 +78,14 @@ def test_names(bash: _Bash, shop: str, run: Run) -> None:
         assert offered == (expected, "")
 
 
+def test_names_that_a_shell_would_not_take_as_they_are(bash: _Bash, shop: str, run: Run) -> None:
+    """A name that would be two words, or a command, in a line is not put there; one in any script is."""
+    for name in ("$(id)", "`id`", "two words", "it's", "a;b", "*", "~ada", "--yes", "=x", "größe.1"):
+        assert run("queues", "pause", "--anyway", "--", name).code == 0
+    offered = next((names for _ in range(10) if (names := bash.complete("queues", "pause", "", url=shop))[0]), None)
+    assert offered == (["default", "größe.1"], "")
+
+
 @pytest.mark.parametrize("url", ["nonsense", "sqlite:////nowhere/at/all.db"])
 def test_a_store_that_cannot_be_asked(url: str, bash: _Bash) -> None:
     """Where the store cannot be asked nothing is completed, and nothing is said."""
