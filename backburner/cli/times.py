@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from backburner.model.clock import SECOND, from_micros, instant
@@ -58,7 +58,7 @@ class Moment:
 
 def moment(text: str) -> Moment:
     """Read ``6h`` (ago), ``23:00`` (its latest passing, local time), ``2026-11-21`` or ``2026-11-21T03:04Z``."""
-    for read in (_clock, datetime.fromisoformat, parse):
+    for read in (_clock, _day, parse):
         with suppress(ValueError):
             return Moment(text, read(text))
     raise ValueError(
@@ -97,3 +97,11 @@ def _clock(text: str) -> time:
     if not _CLOCK.fullmatch(text):
         raise ValueError(text)
     return time.fromisoformat(text.zfill(5) if text.count(":") == 1 else text.zfill(8))
+
+
+def _day(text: str) -> datetime:
+    day = datetime.fromisoformat(text)
+    if not MINYEAR < day.year < MAXYEAR:
+        # In another zone it may be beyond all years.
+        raise ValueError(text)
+    return day
