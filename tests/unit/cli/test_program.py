@@ -19,6 +19,7 @@ from backburner.cli.lazy import LazyGroup
 from backburner.cli.program import main
 from backburner.cli.render import counted, safe
 from tests.fresh import loaded_by
+from tests.unit.cli.top.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,6 +171,20 @@ def test_a_closed_pipe_is_quiet(arguments: str, shop: str, run: Run) -> None:
         os.close(write)
     said = [line for line in child.stderr.splitlines() if not line.startswith(("asking for ", "--since "))]
     assert (child.returncode, said) == (141, [])
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_every_script(encoding: str, shop: str, run: Run) -> None:
+    """What a terminal or a pipe has no character for is shown otherwise, and is no traceback."""
+    assert run("queues", "pause", "größe ▶ 漢字", "--anyway").code == 0
+    environ = {"PYTHONIOENCODING": encoding, "BACKBURNER_URL": shop}
+    for command in ("status", "queues list", "queues list --json"):
+        arguments = ("-m", "backburner", *command.split())
+        with Screen(*arguments, PYTHONIOENCODING=encoding, BACKBURNER_URL=shop) as screen:
+            code, shown = screen.end()
+        assert (code, b"Traceback" in shown) == (command == "status", False), shown
+        piped = subprocess.run([sys.executable, *arguments], env=os.environ | environ, check=False, capture_output=True)
+        assert (piped.returncode, piped.stderr) == (code, b"")
 
 
 def test_safe() -> None:
