@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from backburner.cli.controls import controls
 from backburner.cli.top.state import Verb
 from backburner.errors import BackburnerError
-from backburner.model.job import CANCELLED
 from backburner.model.telling import tell
 from backburner.ports.backend import Hint
 
@@ -38,7 +37,7 @@ async def carry_out(act: Act, url: str | None, by: str | None) -> str:
 
 async def _cancel(backend: Backend, job_id: str, reason: str | None, by: str | None) -> str:
     told = tell("operator.job.cancelled", job_id, by=by, reason=reason, jobs=1)
-    answer = await backend.admin.cancel([job_id], reason or CANCELLED, (told,))
+    answer = await backend.admin.cancel([job_id], events=(told,))
     if answer.cancelled:
         await backend.notifier.notify(Hint.JOBS)
         return f"job {job_id} is cancelled"
