@@ -20,8 +20,8 @@ __all__ = ["command"]
 
 #: Microseconds between two reads, and the fewest.
 _EVERY, _LEAST = 2 * SECOND, SECOND // 2
-#: What a shell makes of SIGTERM.
-_TERMINATED = 143
+#: What a shell makes of a signal: its number, and this.
+_SIGNALLED = 128
 
 _KEYS = """\\b
 Keys: q quits, tab changes the panel, arrows or j and k select a row, p pauses
@@ -56,8 +56,8 @@ def command(*, every: int | None, by: str | None, url: str | None) -> None:
 
     store = given(url)
 
-    async def watch() -> bool:
+    async def watch() -> int:
         return await Session(store, by=by, every=(_EVERY if every is None else every) / SECOND).run()
 
-    if not asyncio.run(watch()):
-        raise click.exceptions.Exit(_TERMINATED)
+    if signalled := asyncio.run(watch()):
+        raise click.exceptions.Exit(_SIGNALLED + signalled)

@@ -48,16 +48,16 @@ class Session:
         self._thawed = asyncio.Event()
         self._tasks = set[asyncio.Task[None]]()
 
-    async def run(self) -> bool:
-        """Show the store until a person, or SIGTERM, ends that; return whether it was a person.
+    async def run(self) -> int:
+        """Show the store until a person, or a signal, ends that; return which signal, 0 where it was a person.
 
         Raises what the store raises if it cannot be read at once.
         """
-        ended = False
+        ended = 0
 
-        def end() -> None:
+        def end(by: int) -> None:
             nonlocal ended
-            ended = True
+            ended = by
             self._redraw()
 
         async with controls(self._url):
@@ -77,7 +77,7 @@ class Session:
         finally:
             # The person has their terminal back meanwhile: a read under way is awaited.
             await self._stop()
-        return not ended
+        return ended
 
     def _typed(self, data: bytes) -> None:
         if not data:

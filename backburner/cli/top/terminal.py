@@ -8,7 +8,8 @@ import signal
 import sys
 import termios
 import tty
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.live import Live
@@ -24,16 +25,22 @@ __all__ = ["Terminal"]
 
 #: Bytes of keys that are read at a time.
 _CHUNK = 1024
+#: What ends it, but for Ctrl-C: asked to, or without a terminal.
+_ENDS: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Terminal:
-    """Tells of keys (an empty chunk: nobody is there any more), of another size, and of SIGTERM; handles Ctrl-Z itself.
+    """Tells of keys (an empty chunk: nobody is there any more), of another size, of SIGTERM and SIGHUP; handles Ctrl-Z.
 
     Ctrl-C stays a signal. Entered and left on the running loop; of that, too, nothing is left behind.
     """
 
     def __init__(
-        self, *, typed: Callable[[bytes], object], resized: Callable[[], object], ended: Callable[[], object]
+        self,
+        *,
+        typed: Callable[[bytes], object],
+        resized: Callable[[], object],
+        ended: Callable[[signal.Signals], object],
     ) -> None:
         self._typed = typed
         self._resized = resized
@@ -53,7 +60,8 @@ class Terminal:
             self._take()
             loop.add_reader(self._file, self._read)
             loop.add_signal_handler(signal.SIGWINCH, self._resized)
-            loop.add_signal_handler(signal.SIGTERM, self._ended)
+            for number in _ENDS:
+                loop.add_signal_handler(number, self._ended, number)
             loop.add_signal_handler(signal.SIGTSTP, self._suspend)
         except BaseException:
             self._leave()
@@ -81,19 +89,20 @@ class Terminal:
         self._live.start()
 
     def _give_back(self) -> None:
-        try:
+        # A terminal that is gone wants nothing back.
+        with suppress(OSError):
             self._live.stop()
-        finally:
+        with suppress(termios.error):
             termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
 
     def _leave(self) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._file)
         try:
-            # Before SIGTERM may end the process again.
+            # Before a signal may end the process again.
             self._give_back()
         finally:
-            for number in (signal.SIGWINCH, signal.SIGTERM, signal.SIGTSTP):
+            for number in (signal.SIGWINCH, signal.SIGTSTP, *_ENDS):
                 loop.remove_signal_handler(number)
 
     def _read(self) -> None:

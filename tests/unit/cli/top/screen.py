@@ -36,6 +36,7 @@ class Screen:
 
     def __init__(self, *arguments: str, columns: int = 100, lines: int = 30, **environ: str) -> None:
         self._here, self._there = pty.openpty()
+        self._ends = [self._here, self._there]
         self.resize(columns, lines)
         self.before = self.settings
         self.process = subprocess.Popen(
@@ -57,8 +58,7 @@ class Screen:
         self._last_resort.cancel()
         with self.process:
             self.process.kill()
-        for end in (self._here, self._there):
-            os.close(end)
+        self.hang_up()
 
     @property
     def settings(self) -> list[Any]:
@@ -81,6 +81,11 @@ class Screen:
                 raise AssertionError(f"it ended without {words!r}: {self.seen[-_TOLD:]!r}")
         before, _, self.seen = self.seen.partition(sought)
         return before
+
+    def hang_up(self) -> None:
+        """Close the terminal."""
+        while self._ends:
+            os.close(self._ends.pop())
 
     def stopped(self) -> int:
         """Wait until it is stopped, and return by which signal."""

@@ -100,17 +100,23 @@ def test_it_pauses_a_queue(top: Screen, run: Run) -> None:
     assert '{"by":"ada","reason":"INC-7"}' in run("events", "list", "--name", "operator.queue.paused").out
 
 
-@pytest.mark.parametrize(("how", "code"), [("interrupt", 130), ("terminate", 143)])
-def test_it_is_ended(top: Screen, how: str, code: int) -> None:
-    """Ctrl-C and SIGTERM leave the terminal as it was, too."""
-    if how == "interrupt":
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_it_is_ended(top: Screen, number: signal.Signals, code: int) -> None:
+    """Ctrl-C, SIGTERM and SIGHUP leave the terminal as it was, too."""
+    if number is signal.SIGINT:
         top.type("\x03")
     else:
-        top.process.send_signal(signal.SIGTERM)
+        top.process.send_signal(number)
     ended, shown = top.end()
     assert ended == code
     assert _is_left_as_found(top, shown)
     assert b"Traceback" not in shown
+
+
+def test_its_terminal_goes_away(top: Screen) -> None:
+    """Once its terminal is closed it ends, and finds nothing wrong with that, whether it is told so or reads it first."""
+    top.hang_up()
+    assert top.process.wait() in {0, 129}
 
 
 def test_it_is_suspended(top: Screen) -> None:
