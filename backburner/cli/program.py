@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -126,9 +125,10 @@ _PROGRAM: Mapping[str, Entry | click.Group] = {
 class _Program(LazyGroup):
     def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401 - click's own signature
         """Read the program's own options, of which --help and --version write."""
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # Names come in every script; not every terminal has it, and a table keeps its columns.
-            sys.stdout.reconfigure(errors="replace" if sys.stdout.isatty() else "backslashreplace")
+        # Names come in every script; not every terminal has it, and a table keeps its columns.
+        reconfigure = getattr(sys.stdout, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace" if sys.stdout.isatty() else "backslashreplace")
         with readers_may_go():
             return super().make_context(*args, **extra)
 
