@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from backburner.cli.hinting import hinting
 from backburner.cli.store import opened
 from backburner.jobs.breakers import Breakers
 from backburner.jobs.limits import Limits
@@ -39,8 +40,8 @@ class Controls:
 @asynccontextmanager
 async def controls(url: str | None, *, write: bool = False) -> AsyncGenerator[Controls]:
     """Open the store for the block; what was changed there is told to the nodes when it ends."""
-    async with opened(url, write=write) as backend:
+    async with opened(url, write=write) as backend, hinting(backend.notifier) as hints:
         made = Controls(backend)
         yield made
         for hint in made.hints:
-            await backend.notifier.notify(hint)
+            hints.tell(hint)

@@ -13,12 +13,14 @@ import click
 from backburner.cli.asking import confirm
 from backburner.cli.exits import Exit, Failed
 from backburner.cli.filters import Filters, filter_options, pages
+from backburner.cli.hinting import hinting
 from backburner.cli.jobs.lookup import look_up
 from backburner.cli.jobs.record import state_of
 from backburner.cli.outcomes import OUTCOMES
 from backburner.cli.render import Mode, counted, json_option, listing, mode, note, one, progress
 from backburner.cli.store import opened, url_option
 from backburner.cli.who import audit_options
+from backburner.errors import StoreError
 from backburner.model.telling import tell
 from backburner.shield import to_the_end
 
@@ -117,10 +119,12 @@ class _Making:
         self._outcomes = Counter[str]()
         #: One of the jobs of each outcome.
         self._samples: dict[str, str] = {}
+        #: Jobs of a write whose answer never came.
+        self._unknown = 0
 
     async def run(self, ids: Sequence[str], filters: Filters, *, ask: bool) -> None:
         change, outcomes = self._change, self._outcomes
-        async with opened(self._url, write=not self._dry_run) as backend:
+        async with opened(self._url, write=not self._dry_run) as backend, hinting(backend.notifier) as hints:
             chosen = await (_by_id(backend.reader, ids) if ids else self._by_filter(backend.reader, filters))
             for given in chosen.missing:
                 note(f"there is no job {given}")
@@ -137,15 +141,22 @@ class _Making:
             finally:
                 # Stopped by a person, or by whoever read its output, it says how far it came.
                 for hint in {change.hints[outcome] for outcome in outcomes if outcome in change.hints}:
-                    await to_the_end(backend.notifier.notify(hint))
-                left = len(chosen.states) - outcomes.total()
-                told = counted(outcomes) if outcomes else f"nothing was {change.done}"
-                note(f"{told}; {left:,} left as they were" if left and outcomes else told)
+                    hints.tell(hint)
+                note(self._far(len(chosen.states)))
         for outcome, mend in change.mends.items():
             if outcome in outcomes:
                 note(mend.format(job=self._samples[outcome]))
         if chosen.missing or set(outcomes) - change.fine:
             raise click.exceptions.Exit(Exit.PARTLY)
+
+    def _far(self, count: int) -> str:
+        """Say how far it came with so many jobs."""
+        outcomes, unknown, done = self._outcomes, self._unknown, self._change.done
+        left = count - outcomes.total() - unknown
+        told = [counted(outcomes)] if outcomes else []
+        told += [f"{unknown:,} may be {done}, the store has not said"] if unknown else []
+        told += [f"{left:,} left as they were"] if left else []
+        return "; ".join(told) if outcomes or unknown else f"nothing was {done}"
 
     async def _by_filter(self, reader: JobReader, filters: Filters) -> _Chosen:
         """Gather first: what was counted and confirmed is what is changed, whatever is stored meanwhile."""
@@ -166,7 +177,11 @@ class _Making:
     async def _batch(self, admin: JobAdmin, ids: Sequence[str]) -> list[Outcome]:
         subject = ids[0] if len(ids) == 1 else ""
         told = tell(self._change.event, subject, by=self._by, reason=self._reason, jobs=len(ids))
-        answer = await self._change.carry_out(admin, ids, (told,))
+        try:
+            answer = await self._change.carry_out(admin, ids, (told,))
+        except StoreError as error:
+            self._unknown = 0 if error.stored == "no" else len(ids)
+            raise
         for outcome, answered in answer.items():
             if answered:
                 self._outcomes[outcome] += len(answered)

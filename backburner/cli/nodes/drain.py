@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from backburner.cli.exits import Exit
+from backburner.cli.hinting import hinting
 from backburner.cli.nodes.choice import by_id, of_host
 from backburner.cli.nodes.idle import Idleness
 from backburner.cli.outcomes import OUTCOMES
@@ -80,11 +81,11 @@ async def _drain(
     url: str | None,
     patience: int | None,
 ) -> None:
-    async with opened(url, write=True) as backend:
+    async with opened(url, write=True) as backend, hinting(backend.notifier) as hints:
         nodes = await backend.nodes.find()
         chosen = of_host(nodes, Identity().host) if node_id is None else (by_id(nodes, node_id),)
         outcomes = {node.id: await _ask(backend, node.id, audit) for node in chosen}
-        await backend.notifier.notify(Hint.CONTROL)
+        hints.tell(Hint.CONTROL)
         if patience is None:
             note("no new work is taken there, and what runs is ended; --wait waits for that")
         else:

@@ -11,8 +11,8 @@ from backburner.model.telling import tell
 from backburner.ports.backend import Hint
 
 if TYPE_CHECKING:
+    from backburner.cli.controls import Controls
     from backburner.cli.top.state import Act
-    from backburner.ports.backend import Backend
 
 __all__ = ["carry_out"]
 
@@ -30,19 +30,19 @@ async def carry_out(act: Act, url: str | None, by: str | None) -> str:
                     await opened.queues.resume(act.target, reason=reason, by=by)
                     return f"queue {act.target} goes on"
                 case Verb.CANCEL:
-                    return await _cancel(opened.backend, act.target, reason, by)
+                    return await _cancel(opened, act.target, reason, by)
     except (BackburnerError, OSError) as error:
         return f"could not {act.verb} {act.target}: {error}"
 
 
-async def _cancel(backend: Backend, job_id: str, reason: str | None, by: str | None) -> str:
+async def _cancel(opened: Controls, job_id: str, reason: str | None, by: str | None) -> str:
     told = tell("operator.job.cancelled", job_id, by=by, reason=reason, jobs=1)
-    answer = await backend.admin.cancel([job_id], events=(told,))
+    answer = await opened.backend.admin.cancel([job_id], events=(told,))
     if answer.cancelled:
-        await backend.notifier.notify(Hint.JOBS)
+        opened.hints.add(Hint.JOBS)
         return f"job {job_id} is cancelled"
     if answer.asked:
-        await backend.notifier.notify(Hint.CONTROL)
+        opened.hints.add(Hint.CONTROL)
         return f"job {job_id} is asked to stop"
     if answer.busy:
         return f"somebody's open transaction has job {job_id}: nothing was changed"

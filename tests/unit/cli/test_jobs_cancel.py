@@ -16,6 +16,7 @@ import pytest
 from backburner.backends.sqlite.admin import SqliteJobAdmin
 from backburner.backends.sqlite.notifier import SqliteNotifier
 from backburner.cli.jobs import many
+from backburner.errors import StoreUnavailable
 from backburner.ports.backend import Hint
 from backburner.ports.jobs import CancelAnswer
 
@@ -199,6 +200,39 @@ def test_interrupted_half_way(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     assert answer.err == "1 job (1 cancelled); 2 left as they were\n\ninterrupted\n"
     assert told == [Hint.JOBS]
     assert [*_states(run).values()].count("cancelled") == 1
+
+
+def test_an_answer_that_never_came(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a write that the store may have done nobody says that nothing came of it; of one that it has not, they do."""
+    monkeypatch.setattr(many, "_BATCH", 1)
+    cancel = SqliteJobAdmin.cancel
+    unanswered = StoreUnavailable("nobody answers", stored="unknown")
+
+    async def broken(self: SqliteJobAdmin, ids: Sequence[str], **given: Sequence[NewEvent]) -> CancelAnswer:
+        answer = await cancel(self, ids, events=given["events"])
+        if broken_off in ids:
+            raise unanswered
+        return answer
+
+    monkeypatch.setattr(SqliteJobAdmin, "cancel", broken)
+    broken_off = "01jd3"
+    answer = run("jobs", "cancel", "01jd4", "01jd3", "01jd2")
+    told = "1 job (1 cancelled); 1 may be cancelled, the store has not said; 1 left as they were"
+    assert (answer.code, answer.err) == (4, f"{told}\nError: nobody answers\n")
+    unanswered.stored, broken_off = "no", "01jd2"
+    assert run("jobs", "cancel", "01jd2").err == "nothing was cancelled\nError: nobody answers\n"
+
+
+def test_nodes_that_cannot_be_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was done stays done, and is said, though no node could be told of it: they look by themselves."""
+
+    async def fail(_: object, __: object) -> None:
+        raise StoreUnavailable("nobody answers")
+
+    monkeypatch.setattr(SqliteNotifier, "notify", fail)
+    for command in ("jobs cancel 01jd3", "queues pause default"):
+        answer = run(*command.split())
+        assert (answer.code, "nobody answers" in answer.err) == (0, False)
 
 
 def test_limit(run: Run) -> None:
