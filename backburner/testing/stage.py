@@ -41,8 +41,8 @@ REST = 0.001
 RESTS = 10
 #: Seconds that somebody waits for a job before being told that nothing runs it.
 PATIENCE = 1.0
-#: Turns and rests while an engine stops, before time has to pass for it.
-TURNS = 20
+#: Seconds that an engine which stops has for each second that passes.
+TURN = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,9 +203,7 @@ class Stage:
         """Stop an engine; time passes where it waits for that: its grace, and the last writes."""
         stopping = asyncio.ensure_future(engine.stop())
         while not stopping.done():
-            for _ in range(TURNS):
-                await self._clock.settle()
-                await asyncio.wait([stopping], timeout=REST)
+            await asyncio.wait([stopping], timeout=TURN)
             if not stopping.done():
                 await self._clock.leap(1)
         await stopping

@@ -234,14 +234,14 @@ async def test_thousands_of_jobs(bb: Backburner, mode: Mode) -> None:
     async def work(number: int) -> None: ...
 
     async with bb.testing(mode=mode) as jobs:
-        await bb.create_tasks([work(number) for number in range(5_000)])
-        assert (await jobs.drain()).completed == (5_000 if mode == "manual" else 0)
-        jobs.assert_enqueued(work(4_999))
-        assert len(jobs.all(work, state="completed")) == 5_000
+        await bb.create_tasks([work(number) for number in range(2_000)])
+        assert (await jobs.drain()).completed == (2_000 if mode == "manual" else 0)
+        jobs.assert_enqueued(work(1_999))
+        assert len(jobs.all(work, state="completed")) == 2_000
 
 
-async def test_years_pass_in_no_time(bb: Backburner) -> None:
-    """A year in which little happens costs little, also for a job that waits for another all the while."""
+async def test_months_pass_in_no_time(bb: Backburner) -> None:
+    """A quarter in which little happens costs little, also for a job that waits for another all the while."""
 
     @bb.job
     async def child() -> int:
@@ -249,12 +249,12 @@ async def test_years_pass_in_no_time(bb: Backburner) -> None:
 
     @bb.job(timeout=None)
     async def parent() -> int:
-        return await (await bb.create_task(child(), delay=timedelta(days=300)))
+        return await (await bb.create_task(child(), delay=timedelta(days=60)))
 
     async with bb.testing() as jobs:
         handle = await bb.create_task(parent())
         await jobs.drain()
-        assert (await jobs.advance(days=365, drain=True)).completed == 2
+        assert (await jobs.advance(days=90, drain=True)).completed == 2
         assert await handle == 7
 
 
