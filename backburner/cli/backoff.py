@@ -78,6 +78,7 @@ def _tries_view(tries: Sequence[Try]) -> View[Try]:
     return View(
         titles=("ATTEMPT", "LEAST", "MOST", "TYPICAL", "SO FAR", "LEAST TO MOST (LOGARITHMIC)"),
         cells=lambda each: (str(each.attempt), *map(about, each[1:]), _bar(each, longest)),
+        numbers=(0,),
         fields=lambda each: (str(each.attempt), *map(short, each[1:])),
         value=lambda each: {
             "attempt": each.attempt,
@@ -126,6 +127,7 @@ _POLICIES: View[RetryPolicy] = View(
         _backoff(policy),
         *map(short, _sums(policy)),
     ),
+    numbers=(1,),
     value=lambda policy: {
         "policy": policy.name,
         "attempts": policy.attempts,

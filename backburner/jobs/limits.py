@@ -83,7 +83,8 @@ class Limits:
     async def _find(self, name: str) -> LimitRecord:
         known = {record.name: record for record in await self._store.list()}
         if name not in known:
-            raise UnknownLimit(f"there is no limit {name!r}{near(name, known)}", option="name")
+            own = [each for each in known if not each.startswith("breaker:")]
+            raise UnknownLimit(f"there is no limit {name!r}{near(name, own)}", option="name")
         if name.startswith("breaker:"):
             breaker = name_of(name)
             raise InvalidOption(
@@ -112,4 +113,4 @@ def near(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f": did you mean {close[0]!r}?"
-    return f"; there are {', '.join(sorted(known))}" if known else "; there is none"
+    return f"; there {'is' if len(known) == 1 else 'are'} {', '.join(sorted(known))}" if known else "; there is none"

@@ -61,4 +61,5 @@ BREAKERS: View[BreakerStatus] = View(
     fields=_fields,
     value=_value,
     spare=(4, 2, 5),
+    numbers=(4,),
 )

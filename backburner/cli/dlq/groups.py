@@ -55,12 +55,16 @@ async def _groups(filters: Filters, how: Mode, url: str | None) -> None:
         moments = (ago(group.first, found.now), ago(group.last, found.now))
         return (group.fingerprint or "-", f"{group.count:,}", *moments, _kinds(group.kinds), _error(group))
 
-    await listing(how, page(), View(titles=_TITLES, cells=cells, fields=_fields, value=_value, spare=_SPARE))
+    await listing(
+        how, page(), View(titles=_TITLES, cells=cells, fields=_fields, value=_value, spare=_SPARE, numbers=(1,))
+    )
     if not found.groups:
         raise Failed("no dead letter matches", Exit.NOTHING)
     causes, letters = len(found.groups), sum(group.count for group in found.groups)
     more = f"; there may be more: --limit is {limit:,}" if causes == limit else ""
-    note(f"{causes:,} {'cause' if causes == 1 else 'causes'}, {letters:,} {'job' if letters == 1 else 'jobs'}{more}")
+    note(
+        f"{causes:,} {'cause' if causes == 1 else 'causes'}, {letters:,} {'letter' if letters == 1 else 'letters'}{more}"
+    )
 
 
 def _error(group: FailureGroup) -> str:

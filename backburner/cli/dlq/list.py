@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_TITLES = ("ID", "KIND", "TRY", "DIED", "CAUSE", "")
+_TITLES = ("ID", "KIND", "TRY", "DIED", "CAUSE", "REASON")
 #: TRY, CAUSE and DIED.
 _SPARE = (2, 4, 3)
 
@@ -47,7 +47,7 @@ async def _list(filters: Filters, how: Mode, url: str | None) -> None:
     async with desk(url) as opened:
         reader = opened.backend.reader
         found = _Found(reader, among_dead(await filters.resolve(reader)), filters.limit)
-        view = View(titles=_TITLES, cells=found.cells, fields=_fields, value=found.value, spare=_SPARE)
+        view = View(titles=_TITLES, cells=found.cells, fields=_fields, value=found.value, spare=_SPARE, numbers=(2,))
         count = await listing(how, found.records(), view)
     if not count:
         raise Failed("no dead letter matches", Exit.NOTHING)

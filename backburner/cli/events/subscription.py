@@ -85,4 +85,5 @@ SUBSCRIPTIONS: View[Standing] = View(
     value=_value,
     # STANDS AT and SEEN, then HANDLED BY: what it asks for is looked for most.
     spare=(4, 3, 1),
+    numbers=(2,),
 )

@@ -40,7 +40,9 @@ def command(*, filters: Filters, as_json: bool, url: str | None) -> None:
 async def _list(filters: Filters, how: Mode, url: str | None) -> None:
     async with opened(url) as backend:
         found = _Found(backend.reader, await filters.resolve(backend.reader), filters.limit)
-        view = View(titles=_TITLES, cells=found.cells, fields=found.fields, value=found.value, spare=_SPARE)
+        view = View(
+            titles=_TITLES, cells=found.cells, fields=found.fields, value=found.value, spare=_SPARE, numbers=(4,)
+        )
         count = await listing(how, found.records(), view)
     if not count:
         raise Failed("no job matches", Exit.NOTHING)
@@ -48,7 +50,7 @@ async def _list(filters: Filters, how: Mode, url: str | None) -> None:
         note(f"the newest {count:,}; there are more: --limit")
 
 
-_TITLES = ("ID", "KIND", "STATE", "QUEUE", "TRY", "CREATED", "")
+_TITLES = ("ID", "KIND", "STATE", "QUEUE", "TRY", "CREATED", "NOTE")
 #: CREATED, QUEUE and TRY, which `jobs show` tells as well.
 _SPARE = (5, 3, 4)
 

@@ -41,6 +41,8 @@ def gist(job: JobRecord, now: int) -> str:
             return f"took {about((job.ended_at or 0) - (job.started_at or 0))}"
         case JobState.CANCELLED | JobState.DEAD:
             reason = ending(job)
+            if reason == job.state:
+                return error
             # A rejection's reason quotes what was raised.
             return reason if reason and job.message in reason else "; ".join(filter(None, (reason, error)))
 

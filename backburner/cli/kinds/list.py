@@ -19,7 +19,7 @@ __all__ = ["command"]
 @json_option
 @url_option
 def command(*, as_json: bool, url: str | None) -> None:
-    """List kinds: those that live nodes know, and those that are paused.
+    """List kinds: those that live nodes know, that are paused, or whose jobs wait for a node that knows them.
 
     Piped, a line is: name, state (active, paused, unserved: no live node knows it), live nodes that know it, until when
     it is paused, who paused it, why. Exits with 3 if there is none.
@@ -31,4 +31,4 @@ async def _list(how: Mode, url: str | None) -> None:
     async with controls(url) as opened:
         found = await read_kinds(opened)
     if not await listing(how, page(found), KINDS):
-        raise Failed("no live node knows a kind, and none is paused", Exit.NOTHING)
+        raise Failed("no live node knows a kind, none is paused, and no job waits for one", Exit.NOTHING)

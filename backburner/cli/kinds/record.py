@@ -35,10 +35,13 @@ class Kind:
 
 
 async def read_kinds(controls: Controls, name: str | None = None) -> Sequence[Kind]:
-    """Return the kinds that live nodes know or that are paused, by name; or the one of this name."""
+    """Return the kinds that live nodes know, that are paused or that jobs wait for, by name; or the one of this name."""
     nodes = [node for node in await controls.backend.nodes.find() if node.alive and not node.draining]
     pauses = {record.name: record for record in await controls.kinds.list()}
-    names = {*pauses, *(kind for node in nodes for kind in node.kinds)} if name is None else {name}
+    names = {name}
+    if name is None:
+        unknown = (await controls.backend.reader.backlog()).unknown
+        names = {*pauses, *unknown, *(kind for node in nodes for kind in node.kinds)}
     return [
         Kind(name=each, nodes=sum(each in node.kinds for node in nodes), pause=pauses.get(each))
         for each in sorted(names)
@@ -69,4 +72,5 @@ KINDS: View[Kind] = View(
     fields=_fields,
     value=_value,
     spare=(2, 4),
+    numbers=(2,),
 )

@@ -21,7 +21,7 @@ def by_id(nodes: Sequence[NodeRecord], given: str) -> NodeRecord:
     """Return the living node of this id, or the only one whose id begins so; else the command ends and says why."""
     meant = [node for node in nodes if node.id == given] or [node for node in nodes if node.id.startswith(given)]
     if not meant:
-        raise Failed(f"there is no node {given}; backburner nodes list names them", Exit.NOTHING)
+        raise Failed(f"there is no node {given!r}: `backburner nodes list` shows those there are", Exit.NOTHING)
     living = [node for node in meant if node.alive]
     if not living:
         raise Failed(

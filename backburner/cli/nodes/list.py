@@ -42,7 +42,14 @@ async def _list(how: Mode, url: str | None) -> None:
     async with opened(url) as backend:
         # Lists of nodes tell no time; any page of jobs tells the store's.
         now = (await backend.reader.get([])).now
-        view = View(titles=_TITLES, cells=lambda node: _cells(node, now), fields=_fields, value=node_json, spare=_SPARE)
+        view = View(
+            titles=_TITLES,
+            cells=lambda node: _cells(node, now),
+            fields=_fields,
+            value=node_json,
+            spare=_SPARE,
+            numbers=(4,),
+        )
         count = await listing(how, _nodes(backend), view)
     if not count:
         raise Failed("no node is listed; each engine that runs jobs is one", Exit.NOTHING)

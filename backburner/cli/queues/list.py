@@ -19,11 +19,11 @@ __all__ = ["command"]
 @json_option
 @url_option
 def command(*, as_json: bool, url: str | None) -> None:
-    """List queues: those that live nodes have, and those that something is set for.
+    """List queues: those that live nodes have, that something is set for, or that jobs wait, run or died in.
 
-    Piped, a line is: name, state (active, paused, unserved: no live node takes its jobs), live nodes, running, slots of
-    those nodes together, slots a node where they are set, rate, until when it is paused, who set it, why. Exits with 3
-    if there is none.
+    Piped, a line is: name, state (active, paused, unserved: no live node takes its jobs), live nodes, running (also on
+    nodes that died since), slots of those live nodes together, slots a node where they are set, rate, until when it is
+    paused, who set it, why. Exits with 3 if there is none.
     """
     asyncio.run(_list(mode(as_json=as_json), url))
 
@@ -32,4 +32,4 @@ async def _list(how: Mode, url: str | None) -> None:
     async with controls(url) as opened:
         found = await read_queues(opened)
     if not await listing(how, page(found), QUEUES):
-        raise Failed("no live node has a queue, and nothing is set for any", Exit.NOTHING)
+        raise Failed("no live node has a queue, nothing is set for any, and no job is in one", Exit.NOTHING)

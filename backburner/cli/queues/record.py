@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from backburner.cli.render import View
 from backburner.cli.times import iso
 from backburner.model.node import NodeRecord, QueueRecord
-from backburner.model.query import JobFilter, Shown
 from backburner.resilience.rates import rate_text
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ class Queue:
     nodes: int
     #: Their slots together, as they are set, else as the code declares them.
     slots: int
+    #: On dead nodes too, whose jobs were not taken over yet.
     running: int
 
     @property
@@ -39,21 +39,16 @@ class Queue:
 
 
 async def read_queues(controls: Controls, name: str | None = None) -> Sequence[Queue]:
-    """Return the queues that nodes have or that something is set for, by name; or the one of this name."""
+    """Return the queues that nodes have, that something is set for or that jobs are in, by name; or the one of this name."""
     nodes = [node for node in await controls.backend.nodes.find() if node.alive]
     records = {record.name: record for record in await controls.queues.list()}
-    names = {*records, *(queue for node in nodes for queue in node.queues)} if name is None else {name}
-    return [await _read(controls, records.get(each, QueueRecord(name=each)), nodes) for each in sorted(names)]
+    running = {queue.queue: queue.running for queue in (await controls.backend.reader.backlog()).queues}
+    names = {*records, *running, *(queue for node in nodes for queue in node.queues)} if name is None else {name}
+    return [_queue(records.get(each, QueueRecord(name=each)), nodes, running.get(each, 0)) for each in sorted(names)]
 
 
-async def _read(controls: Controls, record: QueueRecord, nodes: Sequence[NodeRecord]) -> Queue:
-    running = 0
-    serving = [node for node in nodes if record.name in node.queues]
-    for node in serving:
-        # By node, every store has an index of what runs.
-        runs = JobFilter(node=node.id, queues=(record.name,), states=(Shown.RUNNING,))
-        running += sum((await controls.backend.reader.count(runs)).values())
-    taking = [node for node in serving if not node.draining]
+def _queue(record: QueueRecord, nodes: Sequence[NodeRecord], running: int) -> Queue:
+    taking = [node for node in nodes if record.name in node.queues and not node.draining]
     slots = sum(node.queues[record.name] if record.slots is None else record.slots for node in taking)
     return Queue(record=record, nodes=len(taking), slots=slots, running=running)
 
@@ -103,4 +98,5 @@ QUEUES: View[Queue] = View(
     fields=_fields,
     value=_value,
     spare=(2, 7, 5),
+    numbers=(2, 3),
 )

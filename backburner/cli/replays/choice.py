@@ -24,7 +24,7 @@ async def by_id(replays: Replays, given: str) -> Progress:
     except OperationNotFound as error:
         meant = [found for found in await replays.list(limit=_LOOKED_AT) if found.id.startswith(given)]
         if not meant:
-            raise Failed(f"{error}; backburner replays list names them", Exit.NOTHING) from error
+            raise Failed(f"{error}: `backburner replays list` shows those there are", Exit.NOTHING) from error
     if len(meant) > 1:
         some = ", ".join(found.id for found in meant[:_NAMED])
         raise Failed(f"{given} begins several ids: {some}{' …' if len(meant) > _NAMED else ''}", Exit.REFUSED)

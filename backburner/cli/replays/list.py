@@ -74,4 +74,5 @@ _VIEW: View[Progress] = View(
     fields=_fields,
     value=progress_json,
     spare=(5, 6),
+    numbers=(3, 4),
 )

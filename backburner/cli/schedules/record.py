@@ -184,7 +184,7 @@ def _overlap(row: Row) -> str:
 
 
 SCHEDULES: View[Row] = View(
-    titles=("SCHEDULE", "KIND", "WHEN", "STATE", "LAST", "NEXT", "LAG", "OVERLAP", ""),
+    titles=("SCHEDULE", "KIND", "WHEN", "STATE", "LAST", "NEXT", "LAG", "OVERLAP", "NOTE"),
     cells=_cells,
     fields=_fields,
     value=schedule_json,

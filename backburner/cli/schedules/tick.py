@@ -82,9 +82,10 @@ def _fields(tick: TickRecord) -> tuple[str, ...]:
 
 
 TICKS: View[TickRecord] = View(
-    titles=("SCHEDULE", "TICK", "OUTCOME", "LATE", "JOB", ""),
+    titles=("SCHEDULE", "TICK", "OUTCOME", "LATE", "JOB", "NOTE"),
     cells=_cells,
     fields=_fields,
     value=tick_json,
-    spare=(3, 0),
+    # Of one schedule its name goes first instead, see `ticks`.
+    spare=(3, 4),
 )

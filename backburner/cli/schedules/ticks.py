@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -81,7 +82,8 @@ async def _ticks(
             for option, given in zip(("since", "until"), between, strict=True)
         )
         found = _Found(opened, name, outcomes, (since, until), limit)
-        count = await listing(how, found.pages(), TICKS)
+        view = TICKS if name is None else replace(TICKS, spare=(0, 3))
+        count = await listing(how, found.pages(), view)
         if not count and name is not None and not any((outcomes, *between)):
             await opened.schedules.get(name)
     if not count:

@@ -90,7 +90,7 @@ def _guards(overview: Overview) -> Iterator[_Line]:
     for name, count in overview.unknown.items():
         yield "kind", name, "unknown", str(count)
     for kind in overview.kinds:
-        yield from _each("kind", kind.name, _pause(kind))
+        yield from _each("kind", kind.name, {"paused": True, **_pause(kind)})
     for breaker in overview.breakers:
         yield from _each("breaker", breaker.name, _breaker(breaker))
     for budget in overview.budgets:
@@ -110,7 +110,13 @@ def _rest(overview: Overview) -> Iterator[_Line]:
 
 def _each(what: str, name: str, told: Mapping[str, object]) -> Iterator[_Line]:
     for field, value in told.items():
-        yield what, name, field, "" if value is None else str(value)
+        yield what, name, field, _text(value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
 
 
 def _queue(queue: QueueSeen) -> dict[str, object]:
@@ -126,7 +132,7 @@ def _queue(queue: QueueSeen) -> dict[str, object]:
         "dead": holds.dead,
         "oldest": iso(holds.oldest) or None,
         "done_last_minute": queue.done,
-        "paused": "yes" if record.paused else "no",
+        "paused": record.paused,
         "paused_until": iso(record.paused_until) or None,
         "slots_each": record.slots,
         "rate": None if record.rate is None else rate_text(record.rate),

@@ -52,7 +52,7 @@ def test_list(run: Run) -> None:
         "httpx.ReadTimeout: POST\\t[/v1/charges]\\nno answer\n"
     )
     shown = run("dlq", "list", terminal=True).out
-    assert shown.splitlines()[0].split() == ["ID", "KIND", "TRY", "DIED", "CAUSE"]
+    assert shown.splitlines()[0].split() == ["ID", "KIND", "TRY", "DIED", "CAUSE", "REASON"]
     assert "1h ago" in shown
     assert json.loads(run("dlq", "list", "--json").out)["state"] == "dead"
     assert run("dlq", "list", "--kind", "mail").code == 3
@@ -69,7 +69,7 @@ def test_groups(run: Run, url: str) -> None:
     assert head.split() == ["CAUSE", "LETTERS", "FIRST", "LAST", "KINDS", "ERROR"]
     assert first.split() == ["77b0de", "3", "1h", "ago", "1h", "ago", "mail", "Smtp:", "no"]
     assert second.split()[:7] == ["9f3a1c77b0de", "1", "1h", "ago", "1h", "ago", "charge"]
-    assert answer.err == "2 causes, 4 jobs\n"
+    assert answer.err == "2 causes, 4 letters\n"
     line = run("dlq", "groups", "--kind", "mail").out.split("\t")
     assert (line[0], line[1], line[4], line[6]) == ("77b0de", "3", "mail=3", "rejected: no")
     assert json.loads(run("dlq", "groups", "--kind", "mail", "--json").out)["kinds"] == {"mail": 3}

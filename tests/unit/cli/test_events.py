@@ -236,8 +236,8 @@ def test_who_asks(log: str, run: Run) -> None:
     """Who handles, how far behind, since when nobody was seen, and for what; whole in a pipe, and as JSON."""
     assert _table(run("events", "subscriptions", terminal=True).out) == [
         "SUBSCRIPTION  HANDLED BY       BEHIND  SEEN    STANDS AT   ASKS FOR",
-        f"mailer        shop:mail_order  3       1h ago  {log}-0  order.*",
-        f"nightly       a reader         3       1h ago  {log}-0  order.paid stock.low",
+        f"mailer        shop:mail_order       3  1h ago  {log}-0  order.*",
+        f"nightly       a reader              3  1h ago  {log}-0  order.paid stock.low",
     ]
     then = "2025-06-15T15:06:40.000Z"
     assert run("events", "subscriptions").out.splitlines() == [

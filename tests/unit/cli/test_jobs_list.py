@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("shop")
 
 _TABLE = """\
-ID     KIND    STATE      QUEUE    TRY  CREATED
-01jd4  mail    scheduled  default  0    1h ago   due in 1h
-01jd3  charge  waiting    default  0    1h ago   due 1h ago
-01jd2  mail    retrying   default  1    1h ago   due in 1h; ValueError: no
-01jd1  charge  dead       default  1    1h ago   exhausted; httpx.ReadTimeout: POST\\t[/v1/charges]\\nno answer
-01jd0  mail    completed  default  1    1h ago   took 0s
+ID     KIND    STATE      QUEUE    TRY  CREATED  NOTE
+01jd4  mail    scheduled  default    0  1h ago   due in 1h
+01jd3  charge  waiting    default    0  1h ago   due 1h ago
+01jd2  mail    retrying   default    1  1h ago   due in 1h; ValueError: no
+01jd1  charge  dead       default    1  1h ago   exhausted; httpx.ReadTimeout: POST\\t[/v1/charges]\\nno answer
+01jd0  mail    completed  default    1  1h ago   took 0s
 """
 
 _THEN = "2025-06-15T15:06:40.000Z"
@@ -51,9 +51,9 @@ def test_narrow_table(run: Run) -> None:
     """A narrow terminal does without some columns before what the last one says cannot be read any more."""
     answer = run("jobs", "list", "--kind", "charge", terminal=True, columns=60)
     assert [line.rstrip() for line in answer.out.splitlines()] == [
-        "ID     KIND    STATE    TRY",
-        "01jd3  charge  waiting  0    due 1h ago",
-        "01jd1  charge  dead     1    exhausted; httpx.ReadTimeout: …",
+        "ID     KIND    STATE    TRY  NOTE",
+        "01jd3  charge  waiting    0  due 1h ago",
+        "01jd1  charge  dead       1  exhausted; httpx.ReadTimeout: …",
     ]
 
 

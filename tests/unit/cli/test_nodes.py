@@ -73,9 +73,9 @@ def test_table(run: Run) -> None:
     answer = run("nodes", "list", terminal=True)
     assert [line.rstrip() for line in answer.out.splitlines()] == [
         "ID             STATE     HOST   PID   KINDS  SINCE   QUEUES",
-        "web-1-4711-ab  dead      web-1  4711  1      1h ago  default=10",
-        "web-2-99-cd    alive     web-2  99    2      1h ago  default=10,mail=5",
-        "web-2-99-ef    draining  web-2  99    2      1h ago  default=10,mail=5",
+        "web-1-4711-ab  dead      web-1  4711      1  1h ago  default=10",
+        "web-2-99-cd    alive     web-2  99        2  1h ago  default=10,mail=5",
+        "web-2-99-ef    draining  web-2  99        2  1h ago  default=10,mail=5",
     ]
     assert (answer.code, answer.err) == (0, "")
 
@@ -134,7 +134,7 @@ def test_drain_and_wait(run: Run) -> None:
 @pytest.mark.parametrize(
     ("given", "code", "words"),
     [
-        ("nope", 3, "there is no node nope; backburner nodes list names them"),
+        ("nope", 3, "there is no node 'nope': `backburner nodes list` shows those there are"),
         ("web-1", 2, "web-1-4711-ab is dead: it takes no work, and what it ran is taken over by the living"),
         ("web-2", 2, "web-2 begins several ids: web-2-99-cd, web-2-99-ef"),
         ("--here", 3, "no living node of this host (elsewhere) is listed"),

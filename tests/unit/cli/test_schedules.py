@@ -352,7 +352,7 @@ def test_list(run: Run) -> None:
     """A line a schedule: what, when, state, last, next, how far behind; and why it does not fire, or what jobs wait for."""
     answer = run("schedules", "list", terminal=True, columns=200)
     assert _lines(answer.out) == [
-        "SCHEDULE  KIND    WHEN                     STATE   LAST    NEXT       LAG  OVERLAP",
+        "SCHEDULE  KIND    WHEN                     STATE   LAST    NEXT       LAG  OVERLAP  NOTE",
         (
             "daily     report  0 9 * * * Europe/Berlin  paused          in 14h53m       skip     "
             f"paused by ada until 2025-06-15T18:06:40.000Z: INC-7; {_WAITS}"
@@ -700,7 +700,7 @@ def test_ticks(run: Run) -> None:
     """The ledger, the last decided first: fired by which job and how late, skipped and why, how many, who asked."""
     answer = run("schedules", "ticks", terminal=True, columns=200)
     assert _lines(answer.out) == [
-        "SCHEDULE  TICK                      OUTCOME    LATE  JOB",
+        "SCHEDULE  TICK                      OUTCOME    LATE  JOB    NOTE",
         "five      2025-06-15T15:51:40.000Z  triggered        01jj7  by ada: INC-7",
         "five      2025-06-15T15:46:40.000Z  skipped    1s           the schedule had become another",
         "five      2025-06-15T15:41:40.000Z  skipped    1s           a later one fired in its place",
