@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ __all__ = ["Filters", "filter_options", "pages"]
 
 #: Jobs a page.
 _PAGE = 500
+#: Or nothing: where nothing was raised, the cause is empty.
+_CAUSE = re.compile(r"([0-9a-f]{12})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,7 @@ def filter_options(*, limit: int | None, states: bool = False) -> Callable[[Call
         ),
         *((state,) if states else ()),
         click.option("--error", metavar="TEXT", help="The last error's type or message contains this."),
-        click.option("--fingerprint", help="The last error has this fingerprint."),
+        click.option("--fingerprint", callback=reading(_cause), help="The last error has this fingerprint."),
         click.option("--tag", multiple=True, help="With this tag; may be repeated: any of them."),
         click.option(
             "--since",
@@ -120,6 +123,14 @@ def filter_options(*, limit: int | None, states: bool = False) -> Callable[[Call
         return decorated
 
     return decorate
+
+
+def _cause(text: str) -> str:
+    if _CAUSE.fullmatch(text) is None:
+        raise ValueError(
+            f"{text!r} is no fingerprint: it has 12 hexadecimal digits, and stands in `backburner dlq groups`"
+        )
+    return text
 
 
 async def pages(reader: JobReader, where: JobFilter, limit: int | None) -> AsyncIterator[Page]:
