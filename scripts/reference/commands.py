@@ -72,7 +72,7 @@ def _command(name: str, context: click.Context, common: set[Record]) -> Iterator
         return
     yield f"```text\n{' '.join((name, *context.command.collect_usage_pieces(context)))}\n```\n"
     for paragraph in re.split(r"\n{2,}", cleandoc(context.command.help or "")):
-        yield _prose(paragraph)
+        yield f"```text\n{paragraph[2:]}\n```\n" if paragraph.startswith("\b\n") else _prose(paragraph)
     records = _records(context)
     yield from (_item(record) for record in records if record not in common)
     shared = [f"`{option.partition(' ')[0]}`" for option, text in records if (option, text) in common]
