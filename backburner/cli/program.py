@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _EXITS = """\b
-Data goes to stdout, all else to stderr. Piped, data is tab-separated, whole and uncoloured; --json makes JSON.
-Exit codes: 0 done, 1 in part or a finding, 2 usage or refused, 3 nothing matched, 4 store unreachable or not
-permitted, 5 schema, 130 interrupted, 141 nobody read the rest (as when piped to head)."""
+Data goes to stdout, all else to stderr. Piped, data is tab-separated, whole
+and uncoloured; --json makes JSON.
+Exit codes: 0 done, 1 in part or a finding, 2 usage or refused, 3 nothing
+matched, 4 store unreachable or not permitted, 5 schema, 130 interrupted,
+141 nobody read the rest (as when piped to head)."""
 
 _JOBS: Mapping[str, Entry] = {
     "list": Entry("backburner.cli.jobs.list", "List jobs, newest first."),

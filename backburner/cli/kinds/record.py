@@ -38,10 +38,11 @@ async def read_kinds(controls: Controls, name: str | None = None) -> Sequence[Ki
     """Return the kinds that live nodes know, that are paused or that jobs wait for, by name; or the one of this name."""
     nodes = [node for node in await controls.backend.nodes.find() if node.alive and not node.draining]
     pauses = {record.name: record for record in await controls.kinds.list()}
-    names = {name}
     if name is None:
         unknown = (await controls.backend.reader.backlog()).unknown
         names = {*pauses, *unknown, *(kind for node in nodes for kind in node.kinds)}
+    else:
+        names = {name}
     return [
         Kind(name=each, nodes=sum(each in node.kinds for node in nodes), pause=pauses.get(each))
         for each in sorted(names)

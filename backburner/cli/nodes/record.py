@@ -32,8 +32,8 @@ def state_of(node: NodeRecord) -> NodeState:
 
 
 def queues_line(node: NodeRecord) -> str:
-    """Write its queues and their slots as `run --queues` takes them."""
-    return ",".join(f"{name}={slots}" for name, slots in node.queues.items())
+    """Write its queues, by name, and their slots as `run --queues` takes them."""
+    return ",".join(f"{name}={slots}" for name, slots in sorted(node.queues.items()))
 
 
 def node_json(node: NodeRecord) -> dict[str, object]:
@@ -43,7 +43,7 @@ def node_json(node: NodeRecord) -> dict[str, object]:
         "state": state_of(node),
         "host": node.host,
         "pid": node.pid,
-        "queues": node.queues,
-        "kinds": node.kinds,
+        "queues": dict(sorted(node.queues.items())),
+        "kinds": sorted(node.kinds),
         "started_at": iso(node.started_at),
     }
