@@ -409,7 +409,10 @@ class Backburner(Periodic, Handling, Generic[S]):
                 "the engine runs on another event loop than this: publish there, from a thread by "
                 "asyncio.run_coroutine_threadsafe(bb.publish(…), loop)"
             )
-        return await engine.publish(name, data, subject=subject, event_id=id, tx=tx)
+        event_id = await engine.publish(name, data, subject=subject, event_id=id, tx=tx)
+        if self._stage is not None:
+            await self._stage.stored()
+        return event_id
 
     def events(
         self,

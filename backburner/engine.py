@@ -418,6 +418,11 @@ class Engine:
         """Whether nothing is under way but what waits for time to pass, or for somebody outside."""
         return all(loop.resting for loop in self._kit.loops) and (self._worker is None or not self._worker.busy)
 
+    async def ask_for_events(self) -> None:
+        """Have events kept from now on that handlers here are to be told of."""
+        if self._extras.subscribers:
+            await self._relay.start()
+
     def nudge(self) -> None:
         """Have every loop look whether there is something to do."""
         if self._worker is not None:

@@ -14,6 +14,7 @@ from backburner.engine import Engine
 from backburner.errors import NotRunning
 from backburner.jobs.context import current_run
 from backburner.model.clock import SECOND
+from backburner.model.job import JobState
 from backburner.ports.jobs import ClaimRequest
 from backburner.testing.at_once import at_once
 from backburner.testing.door import Door
@@ -58,8 +59,10 @@ class Parts:
 @dataclass(slots=True)
 class _Life:
     engine: Engine
-    #: How often it was entered; 0: it only stores, and was made for that by the first who wanted to.
-    entries: int
+    #: How often it was entered; 0: it starts, or ends.
+    entries: int = 0
+    #: It was entered by the app or the test, and not only to run jobs for a while.
+    lasting: bool = False
     #: How many have it take work.
     open: int = 0
 
@@ -68,7 +71,7 @@ class Stage:
     """The engines of an app under test.
 
     Memory and clock are shared by all loops, so that a test client's thread stores what the test sees. An engine that
-    was entered runs jobs; on any other loop one is made when something is to be stored.
+    was entered runs jobs; on a loop where none was, another only stores and waits, and outlives those that run for a while.
     """
 
     def __init__(self, parts: Callable[[StageClock], Parts], record: Record, *, start: int, inline: bool) -> None:
@@ -76,7 +79,14 @@ class Stage:
         self._parts = parts(self.clock)
         self._record = record
         self._inline = inline
+        #: Engines that run, by loop.
         self._lives: dict[asyncio.AbstractEventLoop, _Life] = {}
+        #: One on each loop starts or stops at a time.
+        self._gates: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
+        #: Engines that only store, by loop.
+        self._storing: dict[asyncio.AbstractEventLoop, Engine] = {}
+        #: Who sees to it that somebody need not wait.
+        self._runs: set[asyncio.Task[None]] = set()
         #: How often time was moved, or jobs were run: somebody who waits for a job may yet see its end.
         self._moves = 0
         self.database = MemoryDatabase()
@@ -95,8 +105,8 @@ class Stage:
 
     @property
     def entered(self) -> bool:
-        """Whether an engine runs on any loop."""
-        return any(life.entries for life in self._lives.values())
+        """Whether somebody has an engine run on any loop, and not only for a while."""
+        return any(life.lasting for life in self._lives.values())
 
     def known(self) -> Engine | None:
         """Return an engine that was entered: this loop's, else any."""
@@ -111,11 +121,15 @@ class Stage:
         if loop is None:
             raise NotRunning("there is no event loop here: call this from a coroutine, or by bb.blocking from a thread")
         life = self._lives.get(loop)
-        if life is None:
+        if life is not None and (life.lasting or current_run.get(None) is not None):
+            return life.engine
+        engine = self._storing.get(loop)
+        if engine is None:
             self._forget_ended()
-            life = self._lives[loop] = _Life(self._make(run=False), 0)
-            at_once(life.engine.start())
-        return life.engine
+            engine = self._storing[loop] = self._make(run=False)
+            at_once(engine.start())
+            at_once(engine.ask_for_events())
+        return engine
 
     def door(self) -> Door | None:
         """Return the way in for threads: to an engine that was entered, if one was."""
@@ -132,44 +146,46 @@ class Stage:
 
     # ---- lives -----------------------------------------------------------------------------------------------------
 
-    async def enter(self) -> Engine:
+    async def enter(self, *, lasting: bool = True) -> Engine:
         """Run an engine on this loop; entered again, it is the same."""
         loop = asyncio.get_running_loop()
-        life = self._lives.get(loop)
-        if life is None or not life.entries:
-            if life is not None:
-                await self._end(life)
-            life = self._lives[loop] = _Life(self._make(run=True), 0)
-            try:
-                await life.engine.start()
-            except BaseException:
-                await self._end(life)
-                raise
-            self._attend(life)
-        life.entries += 1
-        return life.engine
+        async with self._gates.setdefault(loop, asyncio.Lock()):
+            life = self._lives.get(loop)
+            if life is None:
+                life = self._lives[loop] = _Life(self._make(run=True), lasting=lasting)
+                try:
+                    await life.engine.start()
+                except BaseException:
+                    await self._end(life)
+                    raise
+                self._attend(life)
+            life.entries += 1
+            life.lasting = life.lasting or lasting
+            return life.engine
 
     async def leave(self) -> None:
         """End this loop's engine, once it was left as often as entered; what still runs is interrupted."""
-        life = self._lives.get(asyncio.get_running_loop())
-        if life is None or not life.entries:
-            raise NotRunning
-        life.entries -= 1
-        if not life.entries:
-            life.engine.hurry()
-            await self._end(life)
+        loop = asyncio.get_running_loop()
+        async with self._gates.setdefault(loop, asyncio.Lock()):
+            life = self._lives.get(loop)
+            if life is None:
+                raise NotRunning
+            life.entries -= 1
+            if not life.entries:
+                life.engine.hurry()
+                await self._end(life)
 
     async def close(self) -> None:
         """End what only stored on this loop, and forget the rest, whose loops are over."""
-        life = self._lives.get(asyncio.get_running_loop())
-        if life is not None and not life.entries:
-            await self._end(life)
+        engine = self._storing.pop(asyncio.get_running_loop(), None)
+        if engine is not None:
+            await self._stop(engine)
         self._forget_ended()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Engine]:
         """Have an engine run on this loop for the block."""
-        engine = await self.enter()
+        engine = await self.enter(lasting=False)
         try:
             yield engine
         finally:
@@ -210,6 +226,8 @@ class Stage:
 
     def _forget_ended(self) -> None:
         self._lives = {loop: life for loop, life in self._lives.items() if not loop.is_closed()}
+        self._gates = {loop: gate for loop, gate in self._gates.items() if not loop.is_closed()}
+        self._storing = {loop: engine for loop, engine in self._storing.items() if not loop.is_closed()}
         self.database.ears[:] = [ear for ear in self.database.ears if not ear.loop.is_closed()]
 
     # ---- work ------------------------------------------------------------------------------------------------------
@@ -253,9 +271,9 @@ class Stage:
 
     def _tell_others(self, engine: Engine) -> None:
         """Have those look who wait on other loops: the hint that they would be told by needs time to pass."""
-        for loop, life in tuple(self._lives.items()):
-            if life.engine is not engine and loop.is_running():
-                loop.call_soon_threadsafe(life.engine.nudge)
+        for each in (*(life.engine for life in self._lives.values()), *self._storing.values()):
+            if each is not engine and each.loop.is_running():
+                each.loop.call_soon_threadsafe(each.nudge)
 
     async def _until_nothing_is_due(self, engine: Engine) -> None:
         mark = None
@@ -279,8 +297,9 @@ class Stage:
             await self._clock.settle()
 
     def _is_quiet(self) -> bool:
-        life = self._lives.get(asyncio.get_running_loop())
-        return life is None or life.engine.quiet
+        loop = asyncio.get_running_loop()
+        life, storing = self._lives.get(loop), self._storing.get(loop)
+        return (life is None or life.engine.quiet) and (storing is None or storing.quiet)
 
     def _mark(self) -> object:
         """Return what is another as soon as anything has happened."""
@@ -352,10 +371,27 @@ class Stage:
     # ---- waiting ---------------------------------------------------------------------------------------------------
 
     def _awaited(self, vigil: Vigil) -> None:
-        """Tell whoever waits for a job that nobody will run, instead of letting the test hang."""
-        if self._inline or current_run.get(None) is not None:
+        """Tell whoever waits for a job that nobody will run, instead of letting the test hang; run it, where all are."""
+        if current_run.get(None) is not None:
             return
-        asyncio.get_running_loop().call_later(PATIENCE, self._give_up, vigil, self._moves)
+        loop = asyncio.get_running_loop()
+        if not self._inline:
+            loop.call_later(PATIENCE, self._give_up, vigil, self._moves)
+        elif not self._runs_by_itself(loop, vigil):
+            run = loop.create_task(self._run_for(vigil))
+            self._runs.add(run)
+            run.add_done_callback(self._runs.discard)
+
+    def _runs_by_itself(self, loop: asyncio.AbstractEventLoop, vigil: Vigil) -> bool:
+        life, row = self._lives.get(loop), self.database.jobs.get(vigil.id)
+        return (life is not None and life.lasting) or row is None or row.state is not JobState.PENDING
+
+    async def _run_for(self, vigil: Vigil) -> None:
+        """Run what a group outside of any job has stored, which did not come by `stored`."""
+        try:
+            await self.stored()
+        except Exception as error:  # noqa: BLE001 - raised in who waits
+            vigil.fail(error)
 
     def _give_up(self, vigil: Vigil, moves: int) -> None:
         if vigil.final is None and vigil.awaited and moves == self._moves:

@@ -10,7 +10,7 @@ import threading
 import unittest
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,7 +19,7 @@ from anyio.lowlevel import checkpoint
 from fastapi import FastAPI
 from flask import Flask
 
-from backburner import Backburner, NotRunning
+from backburner import Backburner, Event, NotRunning
 from backburner.errors import AlreadyRunning
 
 with warnings.catch_warnings():
@@ -251,6 +251,53 @@ async def test_entered_without_await_on_a_loop(mode: Mode) -> None:
             await client.post("/def/bob")
         await jobs.drain()
         assert sorted(sent) == ["ada", "bob"]
+
+
+@modes
+async def test_handles_outlive_the_engines_that_run_for_a_while(mode: Mode) -> None:
+    """Entered by `with`, each `drain` has an engine of its own; a handle is awaited before, beside and after them."""
+
+    async def store_and_wait() -> str:
+        return await (await bb.create_task(send("bob"), delay=60))
+
+    with bb.testing(mode=mode) as jobs:
+        handle = await bb.create_task(send("ada"))
+        await jobs.drain()
+        assert await handle == "sent to ada"
+        waiting = asyncio.create_task(store_and_wait())
+        delayed = await bb.create_task(send("cid"), delay=60)
+        await jobs.advance(61, drain=True)
+        assert await waiting == "sent to bob"
+        assert await delayed == "sent to cid"
+
+
+@pytest.mark.parametrize("entered", [True, False])
+async def test_inline_runs_groups_and_handlers_too(entered: bool) -> None:  # noqa: FBT001 - an example
+    """What a group outside of any job stores, what an event makes, and what many store at once."""
+    local: Backburner[None] = Backburner("memory://")
+    local.on("order.*")(local.job(name="heard")(_heard))
+    work = local.job(name="work")(_doubled)
+    testing = local.testing(mode="inline")
+    async with AsyncExitStack() as stack:
+        if entered:
+            await stack.enter_async_context(testing)
+        else:
+            stack.enter_context(testing)
+        await local.publish("order.paid")
+        assert sent == ["order.paid"]
+        async with local.TaskGroup() as group:
+            doubled = [group.create_task(work(number)) for number in range(3)]
+        assert [await each for each in doubled] == [0, 2, 4]
+        handles = await asyncio.gather(*(local.create_task(work(number)) for number in range(20)))
+        assert [await handle for handle in handles] == [2 * number for number in range(20)]
+
+
+async def _heard(event: Event) -> None:
+    sent.append(event.name)
+
+
+async def _doubled(number: int) -> int:
+    return 2 * number
 
 
 @modes
