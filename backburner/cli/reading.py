@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["each", "reading"]
+__all__ = ["MOST", "each", "reading"]
 
 T = TypeVar("T")
+
+#: More rows than any store answers at once: who asks for more than that is given that, and no store a number it cannot hold.
+MOST: Final = 1_000_000_000
 
 
 def reading(read: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from backburner.ports.nodes import NodeStore
     from backburner.ports.operations import OperationStore
 
-__all__ = ["PACE", "STOP_AT", "Letters", "OneLetter"]
+__all__ = ["PACE", "STOP_AT", "Letters", "OneLetter", "replayed"]
 
 #: A replay's letters, unless told otherwise; and the share of first attempts that stops it.
 PACE: Final = "10/s"
@@ -61,7 +61,12 @@ class OneLetter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def replayed(self) -> bool:
         """Whether it has been replayed before: that set its failures to zero, and left its history."""
-        return sum(attempt.ending in {Ending.FAILED, Ending.REJECTED} for attempt in self.history) > self.job.failures
+        return replayed(self.job, self.history)
+
+
+def replayed(job: JobRecord, history: Sequence[Attempt]) -> bool:
+    """Tell whether a job was brought back as a dead letter: that set its failures to zero, and left its history."""
+    return sum(attempt.ending in {Ending.FAILED, Ending.REJECTED} for attempt in history) > job.failures
 
 
 class Letters:

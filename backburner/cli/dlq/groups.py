@@ -11,6 +11,7 @@ from backburner.cli.dlq.desk import desk
 from backburner.cli.exits import Exit, Failed
 from backburner.cli.filters import Filters, filter_options
 from backburner.cli.jobs.record import error_line
+from backburner.cli.reading import MOST
 from backburner.cli.render import Mode, View, json_option, listing, mode, note
 from backburner.cli.store import url_option
 from backburner.cli.times import ago, iso
@@ -44,7 +45,7 @@ def command(*, filters: Filters, as_json: bool, url: str | None) -> None:
 
 
 async def _groups(filters: Filters, how: Mode, url: str | None) -> None:
-    limit = filters.limit or _LIMIT
+    limit = min(filters.limit or _LIMIT, MOST)
     async with desk(url) as opened:
         found = await opened.letters.groups(await filters.resolve(opened.backend.reader), limit=limit)
 

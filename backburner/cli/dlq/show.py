@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from backburner.dlq.letters import OneLetter
 
 __all__ = ["command"]
+
+_CAUSE = re.compile(r"@([1-9]\d{0,5})", re.ASCII)
 
 
 @click.command("show")
@@ -55,11 +58,12 @@ async def _id(opened: Desk, job_id: str | None, filters: Filters) -> str:
 
 
 async def _newest_of_cause(opened: Desk, given: str) -> str:
-    number = given.removeprefix("@")
-    if not (number.isascii() and number.isdigit() and int(number)):
+    written = _CAUSE.fullmatch(given)
+    if written is None:
         raise click.UsageError(f"{given}: write @1 for the newest letter of the first cause of `dlq groups`")
-    groups = (await opened.letters.groups(limit=int(number))).groups
-    if len(groups) < int(number):
+    number = int(written[1])
+    groups = (await opened.letters.groups(limit=number)).groups
+    if len(groups) < number:
         raise Failed(f"there are {len(groups):,} causes, and no {given}", Exit.NOTHING)
     return groups[-1].sample
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from backburner.cli.jobs.attempts import attempt_json, attempt_line, attempts_text
 from backburner.cli.jobs.children import children_of
-from backburner.cli.jobs.origin import ancestors_of, kin, replayed, schedule_of
+from backburner.cli.jobs.origin import ancestors_of, kin, schedule_of
 from backburner.cli.jobs.record import job_json, state_of
 from backburner.cli.jobs.waiting import reason_json, sentence
 from backburner.cli.render import Mode, note, one
 from backburner.cli.times import ago, iso
 from backburner.codec.marks import masked
+from backburner.dlq.letters import replayed
 from backburner.jobs.explaining import Explainer
 from backburner.jobs.reasons import ending
 from backburner.model.duration import short

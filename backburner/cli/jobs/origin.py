@@ -6,16 +6,15 @@ import json
 from typing import TYPE_CHECKING
 
 from backburner.cli.jobs.record import state_of
-from backburner.model.job import Ending
 from backburner.model.schedule import SCHEDULE_HEADER, TICK_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backburner.model.job import Attempt, JobRecord
+    from backburner.model.job import JobRecord
     from backburner.ports.jobs import JobReader
 
-__all__ = ["ancestors_of", "kin", "replayed", "schedule_of"]
+__all__ = ["ancestors_of", "kin", "schedule_of"]
 
 #: How far up is looked.
 _MOST = 20
@@ -43,8 +42,3 @@ def schedule_of(job: JobRecord) -> tuple[str, str] | None:
     headers = json.loads(job.headers or "{}")
     schedule, tick = headers.get(SCHEDULE_HEADER), headers.get(TICK_HEADER)
     return (schedule, tick) if isinstance(schedule, str) and isinstance(tick, str) else None
-
-
-def replayed(job: JobRecord, history: Sequence[Attempt]) -> bool:
-    """Tell whether it was a dead letter that was brought back: that set its failures to zero, and left its history."""
-    return sum(attempt.ending in {Ending.FAILED, Ending.REJECTED} for attempt in history) > job.failures

@@ -9,6 +9,7 @@ import click
 
 from backburner.cli.dlq.desk import desk
 from backburner.cli.exits import Exit, Failed
+from backburner.cli.reading import MOST
 from backburner.cli.render import Mode, View, json_option, listing, mode, note
 from backburner.cli.replays.telling import progress_json, standing
 from backburner.cli.store import url_option
@@ -33,7 +34,7 @@ def command(*, active: bool, limit: int, as_json: bool, url: str | None) -> None
     Ended ones are kept as long as dead letters are. Piped, a line is: id, action, state, letters, done, kept, missed,
     refused, first attempts that went well and that failed, began, changed, by, reason. Exits with 3 if there are none.
     """
-    asyncio.run(_list(mode(as_json=as_json), url, active=active, limit=limit))
+    asyncio.run(_list(mode(as_json=as_json), url, active=active, limit=min(limit, MOST)))
 
 
 async def _list(how: Mode, url: str | None, *, active: bool, limit: int) -> None:

@@ -187,6 +187,20 @@ def test_bad_orders(run: Run, option: list[str], said: str) -> None:
     assert run("replays", "list").code == 3
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ((*["dlq", "show"], f"@{10**30}"), 2),
+        ((*["dlq", "show"], "@" + "9" * 5000), 2),
+        ((*["dlq", "groups", "--limit"], str(10**30)), 0),
+        ((*["replays", "list", "--limit"], str(10**30)), 3),
+    ],
+)
+def test_numbers_that_no_store_holds(run: Run, arguments: tuple[str, ...], code: int) -> None:
+    """However large the number, it is refused or means all there are."""
+    assert run(*arguments).code == code
+
+
 def test_values_are_set(run: Run) -> None:
     """A value takes the place of another in the arguments, also unchecked where nobody knows the kind."""
     assert run("dlq", "replay", "01jd1", "--set", "args.user.id=7", "--unchecked", "--attempts", "1").code == 0
