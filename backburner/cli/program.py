@@ -106,7 +106,7 @@ _PROGRAM: Mapping[str, Entry | click.Group] = {
     "run": Entry("backburner.cli.run", "Run jobs in a worker process without a web app."),
     "status": Entry("backburner.cli.status.command", "Say what is wrong now, on one screen."),
     "top": Entry("backburner.cli.top.command", "Watch the store live: queues, running jobs, failures."),
-    "jobs": LazyGroup("jobs", _JOBS, help="Look at jobs and cancel them."),
+    "jobs": LazyGroup("jobs", _JOBS, help="Look at jobs, cancel them, have them run now."),
     "dlq": LazyGroup("dlq", _DLQ, help="Look at dead letters, bring them back, delete them, carry them."),
     "replays": LazyGroup("replays", _REPLAYS, help="Look at replays and purges, and stop them."),
     "queues": LazyGroup("queues", _QUEUES, help="Look at queues, pause and limit them."),

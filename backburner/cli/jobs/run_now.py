@@ -49,7 +49,7 @@ command = change_command(
     """Have jobs that are due later be due now: by ids (or the beginnings of ids), or by filter.
 
     They stand in the line then like any other: what is paused or limited stays so, and no attempt is counted. A filter
-    asks first, or needs --yes. Piped, a line is: id and outcome (expedited, due already, running, gated: it waits for
+    asks first, or needs --yes. Piped, a line is: id and outcome (expedited, due: it was already, running, gated: it waits for
     something else, which `jobs why` tells; ended, missing, busy: somebody's open transaction has it, so that nothing
     was changed). Exits with 1 if any was gated, ended, missing or busy.
     """,

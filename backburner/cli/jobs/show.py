@@ -22,7 +22,9 @@ __all__ = ["command"]
 def command(*, job_id: str, as_json: bool, url: str | None) -> None:
     """Show one job: arguments, state, where it comes from, what it waits for, children, every attempt and its error.
 
-    ID may be the beginning of an id, as long as no other begins so.
+    ID may be the beginning of an id, as long as no other begins so. Piped, a line is a name and what is known by it: moments
+    say how long ago they were; of an ancestor or a child id, kind and state, of an attempt its number, ending, beginning,
+    end, node and error.
     """
     asyncio.run(_show(job_id, mode(as_json=as_json), url))
 
