@@ -71,7 +71,8 @@ def _command(name: str, context: click.Context, common: set[Record]) -> Iterator
         yield _prose(context.command.help or "")
         return
     yield f"```text\n{' '.join((name, *context.command.collect_usage_pieces(context)))}\n```\n"
-    for paragraph in re.split(r"\n{2,}", cleandoc(context.command.help or "")):
+    said = "\n\n".join(map(cleandoc, filter(None, (context.command.help, context.command.epilog))))
+    for paragraph in re.split(r"\n{2,}", said):
         yield f"```text\n{paragraph[2:]}\n```\n" if paragraph.startswith("\b\n") else _prose(paragraph)
     records = _records(context)
     yield from (_item(record) for record in records if record not in common)

@@ -23,7 +23,7 @@ _EVERY, _LEAST = 2 * SECOND, SECOND // 2
 #: What a shell makes of a signal: its number, and this.
 _SIGNALLED = 128
 
-_KEYS = """\\b
+_KEYS = """\b
 Keys: q quits, tab changes the panel, arrows or j and k select a row, p pauses
 or resumes the selected queue, c cancels the selected running job (both ask,
 and take a reason), space freezes what is shown, ? helps."""
