@@ -24,6 +24,9 @@ Exit codes: 0 done, 1 in part or a finding, 2 usage or refused, 3 nothing
 matched, 4 store unreachable or not permitted, 5 schema, 130 interrupted,
 141 nobody read the rest (as when piped to head)."""
 
+#: Where Python puts bytes of arguments that are no text.
+_ESCAPED = 0xDC00
+
 _JOBS: Mapping[str, Entry] = {
     "list": Entry("backburner.cli.jobs.list", "List jobs, newest first."),
     "show": Entry("backburner.cli.jobs.show", "Show one job: arguments, attempts, errors, what it waits for."),
@@ -143,6 +146,14 @@ class _Program(LazyGroup):
             raise Failed(str(error), exit_of(error)) from error
         except OSError as error:
             raise Failed(str(error), Exit.PARTLY) from error
+        except UnicodeEncodeError as error:
+            byte = ord(error.object[error.start]) - _ESCAPED
+            if not 0x80 <= byte <= 0xFF:  # noqa: PLR2004 - what ASCII is not
+                raise
+            raise Failed(
+                f"byte {byte:#x} of what was given is no UTF-8: have the terminal and the locale (LANG) agree",
+                Exit.REFUSED,
+            ) from error
         except (KeyboardInterrupt, click.Abort):
             click.echo("\ninterrupted", err=True)
             ctx.exit(Exit.INTERRUPTED)

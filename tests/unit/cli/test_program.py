@@ -187,6 +187,19 @@ def test_a_terminal_without_every_script(encoding: str, shop: str, run: Run) -> 
         assert (piped.returncode, piped.stderr) == (code, b"")
 
 
+@pytest.mark.parametrize(
+    "arguments", ["jobs show \udcff", "jobs cancel 01jd3 --reason gr\udcf6\udcdfe", "dlq show \udcff"]
+)
+@pytest.mark.usefixtures("shop")
+def test_arguments_that_are_no_text(arguments: str, run: Run) -> None:
+    """Bytes that are no UTF-8, as a terminal of another encoding sends, are refused, and nothing is changed."""
+    before = run("jobs", "list", "--json")
+    answer = run(*arguments.split(" "))
+    assert (answer.code, answer.out) == (2, "")
+    assert "is no UTF-8: have the terminal and the locale (LANG) agree" in answer.err
+    assert run("jobs", "list", "--json") == before
+
+
 def test_safe() -> None:
     """What would break a line or command a terminal is escaped; the rest of the world's letters are not."""
     assert safe("grüße\t\x1b[31m\ud800\n") == r"grüße\t\x1b[31m\ud800\n"
