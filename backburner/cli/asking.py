@@ -12,12 +12,15 @@ from backburner.cli.exits import Exit, Failed
 __all__ = ["ask", "confirm"]
 
 
-def confirm(matched: str, verb: str, done: str) -> None:
-    """Ask whether to ``verb`` what was matched; the command ends unless the answer is yes, or where nobody can be asked.
+def confirm(matched: str, verb: str, done: str, *, count: int) -> None:
+    """Ask whether to ``verb`` the so many that were matched; the command ends unless the answer is yes, or nobody can be asked.
 
     Says ``verb``s of what --yes does, and ``done`` of what was not.
     """
-    ask(f"{matched}; {verb} them?", f"{matched}; --yes {verb}s them, --dry-run only counts", f"nothing was {done}")
+    those = "it" if count == 1 else "them"
+    ask(
+        f"{matched}; {verb} {those}?", f"{matched}; --yes {verb}s {those}, --dry-run only counts", f"nothing was {done}"
+    )
 
 
 def ask(question: str, unasked: str, refused: str) -> None:

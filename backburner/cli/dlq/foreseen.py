@@ -25,7 +25,7 @@ _MEANING = {
 
 def matched(found: Survey) -> str:
     """Say how many there are in a line."""
-    return f"{_letters(found.letters)} ({_listed(found.ends)}; {_listed(found.kinds)}) match"
+    return f"{_letters(found.letters)} ({_listed(found.ends)}; {_listed(found.kinds)}) {'matches' if found.letters == 1 else 'match'}"
 
 
 def tell(found: Survey, how: Mode) -> None:

@@ -75,7 +75,7 @@ async def _purge(
             foreseen.tell(found, how)
             return True
         if ask:
-            confirm(foreseen.matched(found), "purge", "purged")
+            confirm(foreseen.matched(found), "purge", "purged", count=found.letters)
         begun = await opened.letters.purge(
             meant.where, ids=meant.ids, all=not ids and not filters.given, limit=meant.limit, reason=reason, by=by
         )

@@ -174,7 +174,7 @@ async def _replay(
         found = await _survey(opened, meant)
         foreseen.warn(found)
         if ask:
-            confirm(foreseen.matched(found), "replay", "replayed")
+            confirm(foreseen.matched(found), "replay", "replayed", count=found.letters)
         begun = await opened.letters.replay(
             meant.where,
             ids=meant.ids,

@@ -135,7 +135,9 @@ class _Making:
                 one(self._how, counts, [(state, str(count)) for state, count in counts.items()])
                 return
             if ask:
-                confirm(f"{counted(counts)} match", change.verb, change.done)
+                total = sum(counts.values())
+                matched = f"{counted(counts)} {'matches' if total == 1 else 'match'}"
+                confirm(matched, change.verb, change.done, count=total)
             try:
                 await listing(self._how, self._batches(backend.admin, list(chosen.states)), OUTCOMES)
             finally:

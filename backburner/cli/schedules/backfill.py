@@ -106,7 +106,7 @@ async def _backfill(
             _tell(name, foreseen, how, dry_run=True)
             return True
         if ask:
-            confirm(f"{_ticks(foreseen.ticks)} of {name} had no job", "backfill", "backfilled")
+            confirm(f"{_ticks(foreseen.ticks)} of {name} had no job", "backfill", "backfilled", count=foreseen.ticks)
         done = await schedules.backfill(name, since=since, until=until, limit=limit, by=by, note=reason)
     _tell(name, done, how, dry_run=False)
     return len(done.jobs) == done.ticks
