@@ -22,7 +22,10 @@ NAMED = 5
 
 
 def too_late(seconds: float, runs: Sequence[Row], ended: int, now: int, end: int) -> str:
-    """Write why so many real seconds were not enough, in which runs ended and others go on; time was to be ``end``."""
+    """Write why so many real seconds were not enough, in which so many runs ended; time was to be ``end``.
+
+    ``runs`` are those that were waited for.
+    """
     if runs and ended < MANY:
         named = ", ".join(f"{row.job.kind} {row.job.id}" for row in runs[:NAMED])
         return (

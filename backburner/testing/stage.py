@@ -89,6 +89,8 @@ class Stage:
         self._runs: set[asyncio.Task[None]] = set()
         #: How often time was moved, or jobs were run: somebody who waits for a job may yet see its end.
         self._moves = 0
+        #: How often the last look at what runs has found it running still.
+        self._rests = 0
         self.database = MemoryDatabase()
         self._reader = MemoryBackend(self._clock, self.database)
         at_once(self._reader.open(create=True, write=False))
@@ -250,7 +252,8 @@ class Stage:
             async with asyncio.timeout(seconds):
                 yield
         except TimeoutError:
-            runs = [row for held in self.database.running.values() for row in held.values()]
+            waited = self._rests >= RESTS
+            runs = [row for held in self.database.running.values() for row in held.values()] if waited else []
             ended = self._record.settled_count - before
             raise TimeoutError(too_late(seconds, runs, ended, self._clock.now(), end)) from None
 
@@ -288,11 +291,11 @@ class Stage:
 
     async def _until_quiet(self, engine: Engine) -> None:
         await self._clock.settle()
-        rests = 0
+        self._rests = 0
         while not engine.quiet:
             await asyncio.sleep(REST)  # noqa: TID251 - a job may wait for the world outside
-            rests += 1
-            if rests % RESTS == 0:
+            self._rests += 1
+            if self._rests % RESTS == 0:
                 engine.nudge()  # for those who wait for a lock that has come free
             await self._clock.settle()
 
