@@ -139,7 +139,7 @@ class _Making:
                 matched = f"{counted(counts)} {'matches' if total == 1 else 'match'}"
                 confirm(matched, change.verb, change.done, count=total)
             try:
-                await listing(self._how, self._batches(backend.admin, list(chosen.states)), OUTCOMES)
+                await listing(self._how, self._batches(backend.admin, chosen.states), OUTCOMES)
             finally:
                 # Stopped by a person, or by whoever read its output, it says how far it came.
                 for hint in {change.hints[outcome] for outcome in outcomes if outcome in change.hints}:
@@ -168,17 +168,20 @@ class _Making:
             chosen.add(page)
         return chosen
 
-    async def _batches(self, admin: JobAdmin, ids: Sequence[str]) -> AsyncIterator[Sequence[Outcome]]:
+    async def _batches(self, admin: JobAdmin, states: Mapping[str, Shown]) -> AsyncIterator[Sequence[Outcome]]:
+        ids = list(states)
         with progress(len(ids)) as advance:
             for start in range(0, len(ids), _BATCH):
-                answer = await to_the_end(self._batch(admin, ids[start : start + _BATCH]))
+                answer = await to_the_end(self._batch(admin, ids[start : start + _BATCH], states))
                 advance(len(answer))
                 # A person needs the count of what went well, and the names of the rest.
                 yield [told for told in answer if self._how is not Mode.TABLE or told[1] not in self._change.fine]
 
-    async def _batch(self, admin: JobAdmin, ids: Sequence[str]) -> list[Outcome]:
-        subject = ids[0] if len(ids) == 1 else ""
-        told = tell(self._change.event, subject, by=self._by, reason=self._reason, jobs=len(ids))
+    async def _batch(self, admin: JobAdmin, ids: Sequence[str], states: Mapping[str, Shown]) -> list[Outcome]:
+        # The event is written in the same step: it can only tell of what was known before that.
+        changeable = [job_id for job_id in ids if states[job_id] in self._change.states] or ids
+        subject = changeable[0] if len(changeable) == 1 else ""
+        told = tell(self._change.event, subject, by=self._by, reason=self._reason, jobs=len(changeable))
         try:
             answer = await self._change.carry_out(admin, ids, (told,))
         except StoreError as error:

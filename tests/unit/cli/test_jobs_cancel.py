@@ -169,8 +169,11 @@ def test_on_a_terminal(run: Run) -> None:
 
 
 def test_the_event(run: Run) -> None:
-    """Who cancelled, why and how many, is kept, also where nobody asks for events; of one job its id is the subject."""
-    run("jobs", "cancel", "01jd3", "--by", "ada", "--reason", "INC-7")
+    """Who cancelled, why and how many, is kept, also where nobody asks for events; of one job its id is the subject.
+
+    Those that had ended before are none of them.
+    """
+    run("jobs", "cancel", "01jd3", "01jd0", "01jd1", "--by", "ada", "--reason", "INC-7")
     run("jobs", "cancel", "--kind", "mail", "--yes", "--by", "bob")
     assert run("jobs", "cancel", "01jd0", "--by", "eve").code == 1
     events = [json.loads(line) for line in run("events", "list", "--name", "operator.job.*", "--json").out.splitlines()]
