@@ -60,7 +60,7 @@ _TIMINGS = Filtered("timings")
 
 
 class SqliteJobReader:
-    """A `JobReader`: each read is one statement that answers one row, on a connection that cannot write."""
+    """A `JobReader`: reads are statements that answer one row each, on a connection that cannot write; all but `find` are one."""
 
     __slots__ = ("_session",)
 
