@@ -10,10 +10,11 @@ from backburner.cli.status.findings import advice, said
 from backburner.cli.times import iso
 from backburner.dlq.progress import progress_of
 from backburner.model.clock import SECOND, instant
+from backburner.observability.overview import Part
 from backburner.resilience.rates import rate_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from backburner.model.node import KindRecord
     from backburner.observability.overview import BreakerSeen, Letters, Overview, QueueSeen
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["overview_json", "overview_lines"]
 
 _Line = tuple[str, str, str, str]
+
+#: What of a queue is read by which part.
+_PARTS: Mapping[Part, Collection[str]] = {
+    Part.QUEUES: ("waiting", "running", "retrying", "scheduled", "held", "dead", "oldest"),
+    Part.NODES: ("slots", "nodes"),
+    Part.SETTINGS: ("slots", "paused"),
+}
 
 
 def overview_json(overview: Overview) -> dict[str, object]:
@@ -33,7 +41,7 @@ def overview_json(overview: Overview) -> dict[str, object]:
         "clock_offset": overview.offset / SECOND,
         "nodes": [node_json(node) for node in overview.nodes],
         "lost": [{"id": lost.node, "host": lost.host, "at": iso(lost.at)} for lost in overview.lost],
-        "queues": [{"name": queue.name, **_queue(queue)} for queue in overview.queues],
+        "queues": [{"name": queue.name, **_queue(queue, overview)} for queue in overview.queues],
         "dead": None if overview.letters is None else _letters(overview.letters),
         "kinds_paused": [{"name": kind.name, **_pause(kind)} for kind in overview.kinds],
         "kinds_unknown": overview.unknown,
@@ -78,7 +86,7 @@ def _work(overview: Overview) -> Iterator[_Line]:
     for lost in overview.lost:
         yield from _each("lost", lost.node, {"host": lost.host, "at": iso(lost.at)})
     for queue in overview.queues:
-        yield from _each("queue", queue.name, _queue(queue))
+        yield from _each("queue", queue.name, _queue(queue, overview))
     if overview.letters is not None:
         letters = overview.letters
         yield from _each("dead", "", {"recent": letters.recent, "total": letters.total})
@@ -119,9 +127,10 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _queue(queue: QueueSeen) -> dict[str, object]:
+def _queue(queue: QueueSeen, overview: Overview) -> dict[str, object]:
+    """Return what is known of a queue: None stands for what could not be read, too."""
     holds, record = queue.holds, queue.record
-    return {
+    told: dict[str, object] = {
         "waiting": holds.waiting,
         "running": holds.running,
         "slots": queue.slots,
@@ -139,6 +148,8 @@ def _queue(queue: QueueSeen) -> dict[str, object]:
         "by": record.by,
         "reason": record.reason,
     }
+    unread = {name for part, names in _PARTS.items() if part in overview.unread for name in names}
+    return {name: None if name in unread else value for name, value in told.items()}
 
 
 def _letters(letters: Letters) -> dict[str, object]:

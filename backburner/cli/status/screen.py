@@ -90,13 +90,18 @@ def sorted_queues(overview: Overview) -> Sequence[QueueSeen]:
 
 def queue_view(overview: Overview) -> View[QueueSeen]:
     """Return how queues look on a terminal."""
+    held, served = Part.QUEUES not in overview.unread, Part.NODES not in overview.unread
 
     def cells(queue: QueueSeen) -> tuple[str, ...]:
         holds = queue.holds
         oldest = "" if holds.oldest is None else _age(overview.now - holds.oldest)
+        running, *counts = (
+            f"{count:,}" if held else "?"
+            for count in (holds.running, holds.waiting, holds.retrying, holds.scheduled, holds.held)
+        )
+        slots = f"{queue.slots:,}" if served else "?"
         return (
-            *(queue.name, f"{holds.waiting:,}", f"{holds.running:,}/{queue.slots:,}"),
-            *(f"{holds.retrying:,}", f"{holds.scheduled:,}", f"{holds.held:,}", oldest),
+            *(queue.name, counts[0], f"{running}/{slots}", *counts[1:], oldest),
             "?" if queue.done is None else f"{queue.done:,}",
             state_of(overview, queue),
         )

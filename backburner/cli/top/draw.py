@@ -14,6 +14,7 @@ from backburner.cli.times import ago
 from backburner.cli.top.state import Act, Panel, Verb, queues_of, rows_of, selected
 from backburner.model.clock import SECOND
 from backburner.model.duration import about
+from backburner.observability.overview import Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,7 +95,8 @@ def _counts(overview: Overview) -> Text:
         "done/min": sum(queue.done or 0 for queue in overview.queues),
     }
     found = len(overview.troubles)
-    text = " · ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing to do"
+    calm = "nothing to do" if Part.QUEUES not in overview.unread else "?"
+    text = " · ".join(f"{count:,} {name}" for name, count in counts.items() if count) or calm
     findings = f"{found:,} {'finding' if found == 1 else 'findings'} (backburner status) · " if found else ""
     line = _line(findings + text)
     line.stylize("red", 0, len(findings))

@@ -13,8 +13,10 @@ from rich.cells import cell_len
 
 from backburner.backends import urls
 from backburner.backends.sqlite.locks import NodeLocks
+from backburner.backends.sqlite.reader import SqliteJobReader
 from backburner.cli import main, render, store
 from backburner.cli.status import command
+from backburner.errors import StoreUnavailable
 from backburner.model.clock import SECOND
 from backburner.model.lane import Limit
 from backburner.model.node import NodeRecord
@@ -175,6 +177,21 @@ def test_all_is_well(run: Run) -> None:
     assert _lines(answer.out)[3].endswith(
         "0/2         0          0     0                 0  active: 2 a node, 5/second"
     )
+
+
+@pytest.mark.usefixtures("calm")
+def test_what_could_not_be_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a program it is null, not zero."""
+
+    async def fail(_: object) -> None:
+        raise StoreUnavailable("it took too long")
+
+    monkeypatch.setattr(SqliteJobReader, "backlog", fail)
+    answer = run("status", "--json")
+    told = json.loads(answer.out)
+    assert (answer.code, told["findings"][0]["name"]) == (1, "queues")
+    (queue,) = told["queues"]
+    assert [queue[name] for name in ("waiting", "running", "dead", "oldest", "slots", "nodes")] == [None] * 4 + [4, 1]
 
 
 @pytest.mark.usefixtures("shop")

@@ -66,11 +66,18 @@ def test_very_many_queues() -> None:
     assert time.process_time() - began < 10
 
 
-def test_nodes_that_could_not_be_read() -> None:
-    """That nobody runs jobs is not said where it is not known."""
+def test_what_could_not_be_read() -> None:
+    """What is not known is no number, and no reason to think that all is well."""
     one = seen(queue("mail"))
-    overview = msgspec.structs.replace(one.overview, nodes=(), unread={Part.NODES: "it took too long"})
-    assert _drawn(saw(Model(), dataclasses.replace(one, overview=overview)))[1] == "nodes: ?"
+    unread = {Part.NODES: "it took too long", Part.QUEUES: "so did this"}
+    overview = msgspec.structs.replace(one.overview, nodes=(), unread=unread)
+    assert _drawn(saw(Model(), dataclasses.replace(one, overview=overview)))[1:6] == [
+        "nodes: ?",
+        "2 findings (backburner status) · ?",
+        "▶ queues (1)",
+        "QUEUE  WAITING  RUNNING  RETRYING  SCHEDULED  HELD  OLDEST  DONE/MIN  STATE",
+        "mail         ?      ?/?         ?          ?     ?                 0  active",
+    ]
 
 
 def test_what_has_no_room_is_told() -> None:
