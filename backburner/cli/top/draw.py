@@ -136,7 +136,11 @@ def _panel(model: Model, seen: Seen, panel: Panel, room: int, width: int) -> Seq
 
 
 def _title(model: Model, seen: Seen, panel: Panel, shown: int, dropped: Sequence[str]) -> Text:
-    total = seen.running_total if panel is Panel.RUNNING else len(rows_of(seen, panel))
+    total = {
+        Panel.QUEUES: len(seen.overview.queues),
+        Panel.RUNNING: seen.running_total,
+        Panel.FAILURES: seen.failures_total,
+    }[panel]
     count = f"{total:,}" if shown >= total else f"{shown:,} of {total:,}"
     without = f", no room for {', '.join(dropped)}" if dropped else ""
     mine = panel is model.panel

@@ -47,12 +47,16 @@ class Glance:
         overview = _value(await self._overview.get())
         running = _value(await self._runs.get())
         failures = await self._failures.get()
+        shown = failures.value or ()
+        failed = sum(queue.holds.retrying for queue in overview.queues)
+        failed += 0 if overview.letters is None else overview.letters.recent
         return Seen(
             overview=overview,
             running=running,
             # One that began or ended between the reads may be missing from either.
             running_total=max(len(running), sum(queue.holds.running for queue in overview.queues)),
-            failures=failures.value or (),
+            failures=shown,
+            failures_total=max(len(shown), failed),
             unread="" if failures.error is None else str(failures.error),
         )
 

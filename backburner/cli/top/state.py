@@ -54,8 +54,9 @@ class Seen:
     #: Jobs that run, those that have run longest first; how many there are in all.
     running: Sequence[JobRecord] = ()
     running_total: int = 0
-    #: Jobs that failed, and are retried or dead, the last failure first.
+    #: Jobs that failed, and are retried or dead, the last failure first; how many there are in all.
     failures: Sequence[JobRecord] = ()
+    failures_total: int = 0
     #: Why the failures could not be read; empty otherwise.
     unread: str = ""
 

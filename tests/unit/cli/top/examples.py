@@ -64,4 +64,10 @@ def seen(*queues: QueueSeen, running: tuple[JobRecord, ...] = (), failures: tupl
     """Return what was read: one node, and these."""
     node = NodeRecord(id="web-1-1-a", host="web-1", pid=1, started_at=NOW, queues={"billing": 4}, kinds=("charge",))
     overview = Overview(address="sqlite:///shop.db", now=NOW, offset=0, schema=(5, 5), nodes=(node,), queues=queues)
-    return Seen(overview=overview, running=running, running_total=len(running), failures=failures)
+    return Seen(
+        overview=overview,
+        running=running,
+        running_total=len(running),
+        failures=failures,
+        failures_total=len(failures),
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from backburner.backends import urls
 from backburner.cli.controls import Controls
+from backburner.cli.top import glance
 from backburner.cli.top.acting import carry_out
 from backburner.cli.top.glance import Glance
 from backburner.cli.top.state import Act, Seen, Verb
@@ -18,6 +19,8 @@ from backburner.ports.jobs import ClaimRequest
 from backburner.testing.clock import FakeClock
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.unit.cli.conftest import Run
 
 _NODE = "web-2-1-a"
@@ -76,3 +79,10 @@ def test_what_is_read(shop: str) -> None:
     assert ([job.id for job in seen.running], seen.running_total) == (["01jd3"], 1)
     assert [job.id for job in seen.failures] == ["01jd1", "01jd2"]
     assert (seen.unread, seen.overview.unread) == ("", {})
+
+
+def test_more_failures_than_are_read(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many there are is known all the same."""
+    monkeypatch.setattr(glance, "_FAILURES", 0)
+    seen = asyncio.run(_look(shop))
+    assert (len(seen.failures), seen.failures_total) == (0, 2)
