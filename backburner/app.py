@@ -68,7 +68,8 @@ if TYPE_CHECKING:
     from backburner.scheduler.declared import Declaration
     from backburner.scheduler.face import SchedulesFace
     from backburner.testing.kit import Mode, Testing
-    from backburner.testing.stage import Parts, Stage
+    from backburner.testing.lives import Parts
+    from backburner.testing.stage import Stage
 
 __all__ = ["Backburner", "Given", "Options"]
 
@@ -581,7 +582,7 @@ class Backburner(Periodic, Handling, Generic[S]):
 
     def _parts(self, clock: Clock, record: Telemetry, given: Given) -> Parts:
         """Return what the app is made of, but for its store, its clock, and with somebody else who watches."""
-        from backburner.testing.stage import Parts  # noqa: PLC0415 - as above
+        from backburner.testing.lives import Parts  # noqa: PLC0415 - as above
 
         hooks = self._kit.hooks.copy()
         hooks.add(record)
@@ -597,7 +598,7 @@ class Backburner(Periodic, Handling, Generic[S]):
             before, self._stage = self._stage, None
             self._blocking.part()
             self._kit, self._listening.clock = self._own_kit, self._own_kit.clock
-            if before is not None and before.entered:
+            if before is not None and before.lives.entered:
                 raise AlreadyRunning(
                     "the app still runs and its test is over: leave what enters it first, as `with bb.testing() as jobs, "
                     "TestClient(app) as client` does"
@@ -632,11 +633,11 @@ class Backburner(Periodic, Handling, Generic[S]):
     @property
     def _here(self) -> Engine | None:
         """The engine that was entered, if one is."""
-        return self._engine if self._stage is None else self._stage.known()
+        return self._engine if self._stage is None else self._stage.lives.known()
 
     def _running(self) -> Engine:
         if self._stage is not None:
-            return self._stage.engine()
+            return self._stage.lives.engine()
         if self._engine is None:
             refuse_in_child()
             raise NotRunning
@@ -663,7 +664,7 @@ class Backburner(Periodic, Handling, Generic[S]):
             self._check_handler(subscriber)  # a registry's may be over a job of another
         if self._stage is not None:
             with uncorrelated():
-                await self._stage.enter()
+                await self._stage.lives.enter()
             return
         if self._engine is not None:
             raise AlreadyRunning
@@ -678,7 +679,7 @@ class Backburner(Periodic, Handling, Generic[S]):
 
     async def _stop(self) -> None:
         if self._stage is not None:
-            await to_the_end(self._stage.leave())
+            await to_the_end(self._stage.lives.leave())
         else:
             await self._end(self._running())
 

@@ -26,10 +26,10 @@ class Door:
 
     async def create_task(self, call: Call[R], options: TaskOptions, /) -> JobHandle[R]:
         """Store one job, and run it where that is to happen at once."""
-        handle = await self._stage.engine().create_task(call, options)
+        handle = await self._stage.lives.engine().create_task(call, options)
         await self._stage.stored()
         return handle
 
     def again(self, handle: JobHandle[R], /) -> JobHandle[R]:
         """Return this loop's own handle of a job."""
-        return self._stage.engine().again(handle)
+        return self._stage.lives.engine().again(handle)

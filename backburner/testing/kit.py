@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from backburner.jobs.options import CallOptions
     from backburner.model.clock import Clock
     from backburner.ports.telemetry import Telemetry
+    from backburner.testing.lives import Parts
     from backburner.testing.seen import StoredJob
-    from backburner.testing.stage import Parts
 
 __all__ = ["Mode", "Testing"]
 
@@ -96,7 +96,7 @@ class Testing:
         """Do as ``with`` does, and run an engine on this loop."""
         self.__enter__()
         try:
-            await self._entered.enter()
+            await self._entered.lives.enter()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -107,8 +107,8 @@ class Testing:
     ) -> None:
         """Stop the engine; what still runs is interrupted."""
         try:
-            await self._entered.leave()
-            await self._entered.close()
+            await self._entered.lives.leave()
+            await self._entered.lives.close()
         finally:
             self.__exit__(kind, error, trace)
 
@@ -160,7 +160,7 @@ class Testing:
         What runs (in a `drain` under way in another task) has its grace, for which time passes, then is interrupted and
         given back, at no cost of an attempt. Raises `NotRunning` where no engine was entered on this loop.
         """
-        await self._entered.restart()
+        await self._entered.lives.restart()
 
     async def crash(self) -> None:
         """Have this loop's engine lose its lease, as if its process had died: what runs is cut off, unsettled.
