@@ -556,7 +556,7 @@ async def test_any_transaction_is_taken(jobs: Testing) -> None:
 
     async with local.testing(mode="inline"):
         assert await (await local.create_task(own_end())) == "done"
-    with pytest.raises(TransactionRefused, match="tx='conn' is no connection"):
+    with pytest.raises(TransactionRefused, match="tx=str is no connection"):
         await bb.create_task(send("ada"), tx="conn")
 
 

@@ -24,5 +24,7 @@ class MemoryTransactions:
         """Refuse whatever it is, unless transactions are pretended: those are never open."""
         self._connection.refuse(tx)
         if type(tx).__module__ == "builtins":
-            raise TransactionRefused(f"tx={tx!r} is no connection: give the one that your transaction is open on")
+            raise TransactionRefused(
+                f"tx={type(tx).__name__} is no connection: give the one that your transaction is open on"
+            )
         return False
