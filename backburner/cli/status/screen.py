@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from backburner.cli.status.findings import Said
     from backburner.model.node import NodeRecord
 
-__all__ = ["headline", "nodes_line", "queue_view", "screen", "sorted_queues", "state_of"]
+__all__ = ["headline", "nodes_line", "queue_view", "screen"]
 
 #: Queues, and findings of one sort, that have room.
 _QUEUES, _EACH = 20, 5
@@ -41,7 +41,7 @@ def screen(overview: Overview, width: int) -> Sequence[RenderableType]:
         Text(safe(f"{overview.address} · {headline(overview)}")),
         facts([("nodes", nodes_line(overview))]),
     ]
-    queues = sorted_queues(overview)
+    queues = _sorted(overview)
     if queues:
         view = queue_view(overview)
         blocks.append(table(view, [view.cells(queue) for queue in queues[:_QUEUES]], width))
@@ -78,7 +78,7 @@ def nodes_line(overview: Overview) -> str:
     return ", ".join(told) or "none: nobody runs jobs"
 
 
-def sorted_queues(overview: Overview) -> Sequence[QueueSeen]:
+def _sorted(overview: Overview) -> Sequence[QueueSeen]:
     """Return the queues, the most alarming first: those nobody serves, those paused, those whose first job waits longest."""
 
     def alarm(queue: QueueSeen) -> tuple[bool, bool, int, str]:
@@ -103,7 +103,7 @@ def queue_view(overview: Overview) -> View[QueueSeen]:
         return (
             *(queue.name, counts[0], f"{running}/{slots}", *counts[1:], oldest),
             "?" if queue.done is None else f"{queue.done:,}",
-            state_of(overview, queue),
+            _state(overview, queue),
         )
 
     return View(
@@ -116,7 +116,7 @@ def queue_view(overview: Overview) -> View[QueueSeen]:
     )
 
 
-def state_of(overview: Overview, queue: QueueSeen) -> str:
+def _state(overview: Overview, queue: QueueSeen) -> str:
     """Write what state a queue is in, and what an operator set for it."""
     record = queue.record
     slots = "" if record.slots is None else f"{record.slots} a node"
