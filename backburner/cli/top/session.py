@@ -72,6 +72,9 @@ class Session:
                 while not (self._model.ended or ended):
                     terminal.show(draw(self._model, *terminal.size))
                     self._model = (await self._inbox.get())(self._model)
+                    # What has come meanwhile is drawn with it: a draw of very many queues takes longer than a key.
+                    while not (self._model.ended or self._inbox.empty()):
+                        self._model = self._inbox.get_nowait()(self._model)
                     if not self._model.frozen:
                         self._thawed.set()
         finally:

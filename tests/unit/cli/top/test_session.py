@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
+from unittest.mock import MagicMock
 
 from backburner.cli.top import session
+from backburner.cli.top.glance import Glance
 from backburner.cli.top.session import Session
 from backburner.cli.top.state import Model
 from backburner.errors import StoreUnavailable
@@ -15,7 +17,7 @@ from backburner.testing.clock import FakeClock
 from tests.unit.cli.top.examples import queue, seen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     import pytest
 
@@ -76,3 +78,46 @@ async def test_a_store_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
         reading.cancel()
         with suppress(asyncio.CancelledError):
             await reading
+
+
+class _Terminal:
+    """Types a thousand keys while the first picture is drawn, then more than one that ends the view."""
+
+    size = (100, 30)
+    shown: ClassVar[list[object]] = []
+
+    def __init__(self, *, typed: Callable[[bytes], None], **_: object) -> None:
+        self._typed = typed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shown.clear()
+
+    def show(self, what: object) -> None:
+        self.shown.append(what)
+        assert len(self.shown) <= 3, "it draws for each key"
+        self._typed(b"j" * 1000 if len(self.shown) == 1 else b"qp\r")
+
+
+async def test_what_comes_at_once_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that came while it drew cost one draw, not one each; after the one that ends it none counts."""
+    acts = list[object]()
+
+    async def take(_: object) -> Seen:
+        return seen(queue("mail"))
+
+    @asynccontextmanager
+    async def controls(_: str | None) -> AsyncGenerator[MagicMock]:
+        yield MagicMock()
+
+    async def carry_out(act: object, *_: object) -> str:
+        acts.append(act)
+        return ""
+
+    monkeypatch.setattr(Glance, "take", take)
+    for name, stand_in in (("Terminal", _Terminal), ("controls", controls), ("carry_out", carry_out)):
+        monkeypatch.setattr(session, name, stand_in)
+    assert await Session("sqlite:///shop.db", by="ada", every=2).run() == 0
+    assert acts == []
