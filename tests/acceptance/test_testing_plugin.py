@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytest_plugins = ["pytester"]
@@ -74,11 +76,14 @@ def _dedented(text: str) -> str:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Return a project whose pytest loads what it is told to, and not what is installed beside it."""
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """Bring a project whose pytest loads what it is told to, and not what is installed beside it."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
-    return Project(pytester)
+    logger = logging.getLogger("backburner")
+    level = logger.level
+    yield Project(pytester)
+    logger.setLevel(level)  # the app, in this very process, has set it
 
 
 # ---- the fixture -----------------------------------------------------------------------------------------------------

@@ -95,4 +95,4 @@ def test_an_unknown_policy_is_refused_with_the_nearest_name(run: Run) -> None:
     """A slip of the pen is answered with the name that was meant, and exit code 2."""
     answer = run("backoff", "standart")
     assert (answer.code, answer.out) == (2, "")
-    assert 'did you mean "standard"?' in answer.err
+    assert 'did you mean "standard"; there are standard, conservative' in answer.err
