@@ -11,6 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from backburner.cli.controls import controls
+from backburner.cli.render import note
 from backburner.cli.top.acting import carry_out
 from backburner.cli.top.draw import draw
 from backburner.cli.top.glance import Glance
@@ -47,6 +48,9 @@ class Session:
         self._inbox: asyncio.Queue[Callable[[Model], Model]] = asyncio.Queue()
         self._thawed = asyncio.Event()
         self._tasks = set[asyncio.Task[None]]()
+        #: Those of them that do what a person asked for.
+        self._acts = set[asyncio.Task[None]]()
+        self._left = False
 
     async def run(self) -> int:
         """Show the store until a person, or a signal, ends that; return which signal, 0 where it was a person.
@@ -78,7 +82,8 @@ class Session:
                     if not self._model.frozen:
                         self._thawed.set()
         finally:
-            # The person has their terminal back meanwhile: a read under way is awaited.
+            # The person has their terminal back meanwhile: a read under way is awaited, and what they have asked for.
+            self._left = True
             await self._stop()
         return ended
 
@@ -94,11 +99,15 @@ class Session:
     def _press(self, model: Model, key: str) -> Model:
         model, act = press(model, key)
         if act is not None:
-            self._start(self._carry_out(act))
+            self._start(self._carry_out(act), asked=True)
         return model
 
     async def _carry_out(self, act: Act) -> None:
-        self._say(await carry_out(act, self._url, self._by))
+        became = await carry_out(act, self._url, self._by)
+        if self._left:
+            note(became)
+        else:
+            self._say(became)
 
     def _say(self, text: str) -> None:
         self._inbox.put_nowait(partial(told, text=text))
@@ -136,14 +145,17 @@ class Session:
         finally:
             timer.cancel()
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
+    def _start(self, work: Coroutine[None, None, None], *, asked: bool = False) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
+        if asked:
+            self._acts.add(task)
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """Have what nobody expected end the view, with its traceback once the terminal is as it was."""
         self._tasks.discard(task)
+        self._acts.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
 
             def broken(_: Model) -> Model:
@@ -153,7 +165,7 @@ class Session:
 
     async def _stop(self) -> None:
         tasks = [*self._tasks]
-        for task in tasks:
+        for task in self._tasks - self._acts:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar, Self
 from unittest.mock import MagicMock
 
+import pytest
+
 from backburner.cli.top import session
 from backburner.cli.top.glance import Glance
 from backburner.cli.top.session import Session
-from backburner.cli.top.state import Model
+from backburner.cli.top.state import Model, saw
 from backburner.errors import StoreUnavailable
 from backburner.model.clock import SECOND
 from backburner.testing.clock import FakeClock
@@ -18,8 +20,6 @@ from tests.unit.cli.top.examples import queue, seen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
-
-    import pytest
 
     from backburner.cli.top.state import Seen
 
@@ -85,6 +85,7 @@ class _Terminal:
 
     size = (100, 30)
     shown: ClassVar[list[object]] = []
+    last: ClassVar[bytes]
 
     def __init__(self, *, typed: Callable[[bytes], None], **_: object) -> None:
         self._typed = typed
@@ -98,11 +99,14 @@ class _Terminal:
     def show(self, what: object) -> None:
         self.shown.append(what)
         assert len(self.shown) <= 3, "it draws for each key"
-        self._typed(b"j" * 1000 if len(self.shown) == 1 else b"qp\r")
+        self._typed(b"j" * 1000 if len(self.shown) == 1 else self.last)
 
 
-async def test_what_comes_at_once_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys that came while it drew cost one draw, not one each; after the one that ends it none counts."""
+@pytest.mark.parametrize(("last", "done"), [(b"qp\r", 0), (b"p\rq", 1)])
+async def test_what_comes_at_once(
+    last: bytes, done: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Keys that came while it drew cost one draw, not one each. After q none counts; what was asked before is done."""
     acts = list[object]()
 
     async def take(_: object) -> Seen:
@@ -114,10 +118,13 @@ async def test_what_comes_at_once_is_drawn_once(monkeypatch: pytest.MonkeyPatch)
 
     async def carry_out(act: object, *_: object) -> str:
         acts.append(act)
-        return ""
+        return "it is paused"
 
+    monkeypatch.setattr(_Terminal, "last", last, raising=False)
     monkeypatch.setattr(Glance, "take", take)
     for name, stand_in in (("Terminal", _Terminal), ("controls", controls), ("carry_out", carry_out)):
         monkeypatch.setattr(session, name, stand_in)
-    assert await Session("sqlite:///shop.db", by="ada", every=2).run() == 0
-    assert acts == []
+    view = Session("sqlite:///shop.db", by="ada", every=2)
+    view._model = saw(Model(), seen(queue("mail")))
+    assert await view.run() == 0
+    assert (len(acts), capsys.readouterr().err) == (done, "it is paused\n" * done)
