@@ -21,7 +21,7 @@ __all__ = ["kinds", "queues", "schedules"]
 
 #: Seconds that a store has to answer.
 _PATIENCE = 0.3
-#: Of so many of the newest jobs the names are looked at, and so many schedules.
+#: Schedules that are read.
 _READ = 200
 #: What every shell takes as it stands: bash puts a name into the line without quotes, and would do what ``$(…)`` says.
 _PLAIN = re.compile(r"[\w@%+:,./][\w@%+=:,./-]*")
@@ -73,23 +73,15 @@ def _ask(url: str | None, find: Callable[[Backend], Awaitable[set[str]]]) -> set
 
 
 async def _kinds(backend: Backend) -> set[str]:
-    nodes, paused = await backend.nodes.find(), await backend.kinds.list()
-    return (
-        {kind for node in nodes for kind in node.kinds} | {kind.name for kind in paused} | await _used(backend, "kind")
-    )
+    from backburner.cli.names import kind_names  # noqa: PLC0415
+
+    return await kind_names(backend)
 
 
 async def _queues(backend: Backend) -> set[str]:
-    nodes, changed = await backend.nodes.find(), await backend.queues.list()
-    named = {queue for node in nodes for queue in node.queues} | {queue.name for queue in changed}
-    return named | await _used(backend, "queue")
+    from backburner.cli.names import queue_names  # noqa: PLC0415
 
-
-async def _used(backend: Backend, what: str) -> set[str]:
-    from backburner.model.query import JobFilter  # noqa: PLC0415
-
-    newest = await backend.reader.find(JobFilter(), limit=_READ)
-    return {getattr(job, what) for job in newest.jobs}
+    return await queue_names(backend)
 
 
 async def _schedules(backend: Backend) -> set[str]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from backburner.cli.dlq.desk import desk
-from backburner.cli.exits import Exit, Failed
 from backburner.cli.filters import Filters, filter_options
 from backburner.cli.jobs.record import error_line
+from backburner.cli.known import none_matches
 from backburner.cli.reading import MOST
 from backburner.cli.render import Mode, View, json_option, listing, mode, note
 from backburner.cli.store import url_option
@@ -48,6 +48,8 @@ async def _groups(filters: Filters, how: Mode, url: str | None) -> None:
     limit = min(filters.limit or _LIMIT, MOST)
     async with desk(url) as opened:
         found = await opened.letters.groups(await filters.resolve(opened.backend.reader), limit=limit)
+        if not found.groups:
+            raise await none_matches(opened.backend, filters, "dead letter")
 
     async def page() -> AsyncIterator[tuple[FailureGroup, ...]]:
         yield found.groups
@@ -59,8 +61,6 @@ async def _groups(filters: Filters, how: Mode, url: str | None) -> None:
     await listing(
         how, page(), View(titles=_TITLES, cells=cells, fields=_fields, value=_value, spare=_SPARE, numbers=(1,))
     )
-    if not found.groups:
-        raise Failed("no dead letter matches", Exit.NOTHING)
     causes, letters = len(found.groups), sum(group.count for group in found.groups)
     more = f"; there may be more: --limit is {limit:,}" if causes == limit else ""
     note(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from backburner.cli.dlq.desk import desk
-from backburner.cli.exits import Exit, Failed
 from backburner.cli.filters import Filters, filter_options, pages
 from backburner.cli.jobs.record import error_line, gist, job_json
+from backburner.cli.known import none_matches
 from backburner.cli.render import Mode, View, json_option, listing, mode, note
 from backburner.cli.store import url_option
 from backburner.cli.times import ago, iso
@@ -49,8 +49,8 @@ async def _list(filters: Filters, how: Mode, url: str | None) -> None:
         found = _Found(reader, among_dead(await filters.resolve(reader)), filters.limit)
         view = View(titles=_TITLES, cells=found.cells, fields=_fields, value=found.value, spare=_SPARE, numbers=(2,))
         count = await listing(how, found.records(), view)
-    if not count:
-        raise Failed("no dead letter matches", Exit.NOTHING)
+        if not count:
+            raise await none_matches(opened.backend, filters, "dead letter")
     if found.more:
         note(f"the newest {count:,}; there are more: --limit")
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backburner.cli.exits import Exit, Failed
 from backburner.cli.filters import Filters, filter_options, pages
 from backburner.cli.jobs.record import error_line, gist, job_json, state_of
+from backburner.cli.known import none_matches
 from backburner.cli.render import Mode, View, json_option, listing, mode, note
 from backburner.cli.store import opened, url_option
 from backburner.cli.times import ago, iso
@@ -44,8 +44,8 @@ async def _list(filters: Filters, how: Mode, url: str | None) -> None:
             titles=_TITLES, cells=found.cells, fields=found.fields, value=found.value, spare=_SPARE, numbers=(4,)
         )
         count = await listing(how, found.records(), view)
-    if not count:
-        raise Failed("no job matches", Exit.NOTHING)
+        if not count:
+            raise await none_matches(backend, filters, "job")
     if found.more:
         note(f"the newest {count:,}; there are more: --limit")
 

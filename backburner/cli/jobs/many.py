@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from backburner.cli.asking import confirm
-from backburner.cli.exits import Exit, Failed
+from backburner.cli.exits import Exit
 from backburner.cli.filters import Filters, filter_options, pages
 from backburner.cli.hinting import hinting
 from backburner.cli.jobs.lookup import look_up
 from backburner.cli.jobs.record import state_of
+from backburner.cli.known import none_matches
 from backburner.cli.outcomes import OUTCOMES
 from backburner.cli.render import Mode, counted, json_option, listing, mode, note, one, progress
 from backburner.cli.store import opened, url_option
@@ -130,7 +131,7 @@ class _Making:
                 note(f"there is no job {given}")
             counts = chosen.counts()
             if not counts:
-                raise Failed("no job matches", Exit.NOTHING)
+                raise await none_matches(backend, filters, "job")
             if self._dry_run:
                 one(self._how, counts, [(state, str(count)) for state, count in counts.items()])
                 return

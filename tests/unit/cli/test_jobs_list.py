@@ -123,11 +123,20 @@ def test_filters(options: str, expected: str, run: Run) -> None:
     assert [line.split("\t")[0] for line in answer.out.splitlines()] == [f"01jd{number}" for number in expected]
 
 
-@pytest.mark.parametrize("options", ["--kind nope", "--since 10m", "--until 2025-01-01T00:00Z"])
+@pytest.mark.parametrize("options", ["--kind mail --state dead", "--since 10m", "--until 2025-01-01T00:00Z"])
 def test_nothing_matched(options: str, run: Run) -> None:
     """Where nothing matches, stdout stays empty and the exit code is 3."""
     answer = run("jobs", "list", *options.split())
     assert (answer.code, answer.out, answer.err) == (3, "", "Error: no job matches\n")
+
+
+def test_a_name_that_is_not_there_is_no_good_news(run: Run) -> None:
+    """A kind or a queue that nothing knows is told of, with the name that was meant, or those there are."""
+    answer = run("jobs", "list", "--kind", "chrage", "--queue", "mail")
+    assert (answer.code, answer.err) == (
+        3,
+        "Error: no job matches; no kind 'chrage' is known: did you mean 'charge'?; no queue 'mail' is known; there is default\n",
+    )
 
 
 def test_more_than_shown(run: Run) -> None:
