@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -11,6 +10,7 @@ from backburner.dlq.progress import progress_of
 from backburner.dlq.state import Phase, read, written
 from backburner.dlq.telling import ended, stopped
 from backburner.errors import InvalidOption, OperationNotFound
+from backburner.model.clock import pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,7 @@ class Replays:
                 return progress
             if wait:
                 # What the last step did has been seen; others may do the next meanwhile.
-                await self._pause(min(wait, _LOOK))
+                await pause(self._clock, min(wait, _LOOK))
                 wait = None
             else:
                 wait = await self._replayer.advance(operation, now)
@@ -97,11 +97,3 @@ class Replays:
                 f"there is no replay or purge {operation_id}; ended ones are kept as long as dead letters are"
             )
         return page.operations[0], page.now
-
-    async def _pause(self, seconds: float) -> None:
-        over = asyncio.Event()
-        timer = self._clock.call_later(seconds, over.set)
-        try:
-            await over.wait()
-        finally:
-            timer.cancel()

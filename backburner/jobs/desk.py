@@ -17,7 +17,7 @@ from backburner.jobs.done import DONE
 from backburner.jobs.effects import Effects, check_progress
 from backburner.jobs.loop import trouble
 from backburner.jobs.run import Why
-from backburner.model.clock import SECOND
+from backburner.model.clock import SECOND, pause
 from backburner.model.job import JobState, Settlement
 from backburner.resilience.retry import LOOP_BACKOFF
 
@@ -226,30 +226,22 @@ class Desk:
         """Find out what became of a run's own transaction; while that is open, until it is told to end."""
         failures = 0
         while True:
-            pause = LOOK
+            seconds = LOOK
             if not self._joined.is_open(tx):
                 try:
                     return await self._look_up(run)
                 except StoreError as error:
                     failures += 1
                     self._listener(trouble(error), error=error, loop="completion", failures=failures)
-                    pause = LOOP_BACKOFF.delay(failures, previous=None, random=self._random) / SECOND
+                    seconds = LOOP_BACKOFF.delay(failures, previous=None, random=self._random) / SECOND
             if run.why is not None:
                 return Verdict.OPEN
-            await self._pause(pause)
+            await pause(self._clock, seconds)
 
     async def _look_up(self, run: Run) -> Verdict:
         found = {record.token: record.state for record in (await self._reader.get((run.id,))).jobs}
         verdicts = {JobState.COMPLETED: Verdict.COMMITTED, JobState.RUNNING: Verdict.ROLLED_BACK}
         return verdicts.get(found.get(run.token, JobState.DEAD), Verdict.LOST)
-
-    async def _pause(self, seconds: float) -> None:
-        over = asyncio.Event()
-        timer = self._clock.call_later(seconds, over.set)
-        try:
-            await over.wait()
-        finally:
-            timer.cancel()
 
     # ---- lending -----------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LONGEST", "SECOND", "Clock", "SystemClock", "Timer", "from_micros", "instant", "micros"]
+__all__ = ["LONGEST", "SECOND", "Clock", "SystemClock", "Timer", "from_micros", "instant", "micros", "pause"]
 
 #: Microseconds in a second.
 SECOND = 1_000_000
@@ -67,6 +67,16 @@ class SystemClock:
     def call_later(self, delay: float, callback: Callable[[], object], /) -> Timer:
         """Call ``callback`` on the running loop after ``delay`` seconds."""
         return asyncio.get_running_loop().call_later(delay, callback)
+
+
+async def pause(clock: Clock, seconds: float) -> None:
+    """Wait until ``seconds`` have passed on this clock."""
+    over = asyncio.Event()
+    timer = clock.call_later(seconds, over.set)
+    try:
+        await over.wait()
+    finally:
+        timer.cancel()
 
 
 def micros(duration: timedelta | float) -> int:

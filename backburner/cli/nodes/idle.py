@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
+from backburner.model.clock import pause
 from backburner.model.query import JobFilter, Shown
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Idleness:
             left = end - self._clock.monotonic()
             if self.held and left <= 0:
                 return
-            await self._pause(min(PAUSE, left) if self.held else PAUSE)
+            await pause(self._clock, min(PAUSE, left) if self.held else PAUSE)
             before = self.running
             await self.look()
             ended(before - self.running)
@@ -69,14 +69,6 @@ class Idleness:
 
     async def _count(self, node: str) -> int:
         return (await self._backend.reader.count(_runs(node))).get(Shown.RUNNING, 0)
-
-    async def _pause(self, seconds: float) -> None:
-        over = asyncio.Event()
-        timer = self._clock.call_later(seconds, over.set)
-        try:
-            await over.wait()
-        finally:
-            timer.cancel()
 
 
 def _runs(node: str) -> JobFilter:

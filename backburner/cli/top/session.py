@@ -19,7 +19,7 @@ from backburner.cli.top.keys import Keys
 from backburner.cli.top.state import Model, failed, press, saw, told
 from backburner.cli.top.terminal import Terminal
 from backburner.errors import BackburnerError
-from backburner.model.clock import SECOND, SystemClock
+from backburner.model.clock import SECOND, SystemClock, pause
 from backburner.model.duration import about
 from backburner.resilience.backoff import exponential
 
@@ -123,27 +123,19 @@ class Session:
                         seen = await glance.take()
                         failures = 0
                         self._inbox.put_nowait(partial(saw, seen=seen))
-                        await self._pause(self._every)
+                        await pause(self._clock, self._every)
                         await self._thaw()
             except (BackburnerError, OSError) as error:
                 failures += 1
                 delay = _BACKOFF.delay(failures, random=self._random)
                 why = f"cannot be read, next try in {about(delay - delay % SECOND or SECOND)}: {error}"
                 self._inbox.put_nowait(partial(failed, why=why))
-                await self._pause(delay / SECOND)
+                await pause(self._clock, delay / SECOND)
 
     async def _thaw(self) -> None:
         if self._model.frozen:
             self._thawed.clear()
             await self._thawed.wait()
-
-    async def _pause(self, seconds: float) -> None:
-        over = asyncio.Event()
-        timer = self._clock.call_later(seconds, over.set)
-        try:
-            await over.wait()
-        finally:
-            timer.cancel()
 
     def _start(self, work: Coroutine[None, None, None], *, asked: bool = False) -> None:
         task = asyncio.get_running_loop().create_task(work)
