@@ -55,7 +55,7 @@ def test_the_tests_of_the_page_pass(project: pytest.Pytester, plugin: str, names
     options = ["-p", "backburner.testing.plugin", "-p", plugin, "-p", "no:cacheprovider", "-W", "error", "-W", IGNORED]
     if "asyncio" in plugin:
         options += ["-o", "asyncio_default_fixture_loop_scope=function"]  # it would warn that it will be that
-    project.runpytest_inprocess(*options, *names).assert_outcomes(passed=passed)
+    project.runpytest_subprocess(*options, *names).assert_outcomes(passed=passed)
 
 
 def test_every_file_of_the_page_is_run() -> None:

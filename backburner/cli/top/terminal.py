@@ -89,9 +89,13 @@ class Terminal:
         self._live.start()
 
     def _give_back(self) -> None:
-        # A terminal that is gone wants nothing back.
-        with suppress(OSError):
+        try:
             self._live.stop()
+            sys.stdout.flush()
+        except OSError:
+            # A terminal that is gone wants nothing back; what is left to be written, the end of the program would fail on.
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - for its descriptor
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
         with suppress(termios.error):
             termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
 
