@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from backburner.model.job import Attempt
     from backburner.model.query import JobFilter, Shown
-    from backburner.ports.jobs import Backlog, Groups, Images, Page
+    from backburner.ports.jobs import Backlog, Groups, Images, Page, Timings
     from tests.unit.jobs.told import Stage
 
 
@@ -47,6 +47,11 @@ class CountingReader:
 
     async def backlog(self) -> Backlog:
         return await self._stage.backend.reader.backlog()
+
+    async def timings(
+        self, state: JobState, where: JobFilter, *, within: int, limit: int, after: str | None = None
+    ) -> Timings:
+        return await self._stage.backend.reader.timings(state, where, within=within, limit=limit, after=after)
 
     async def export(self, *, limit: int, after: str | None = None, where: JobFilter | None = None) -> Images:
         return await self._stage.backend.reader.export(limit=limit, after=after, where=where)
