@@ -96,7 +96,9 @@ def gather(root: Path, build: Path, *, final: bool) -> Release:
     members = wheel_members(wheel)
     with tempfile.TemporaryDirectory() as scratch:
         with tarfile.open(sdist) as archive:
-            archive.extractall(scratch, filter="data")
+            if hasattr(tarfile, "data_filter"):
+                archive.extraction_filter = tarfile.data_filter  # Python 3.11.2, as Debian has it, knows none yet
+            archive.extractall(scratch)  # noqa: S202 - we have packed it ourselves
         (source,) = Path(scratch).iterdir()
         _build(source, Path(scratch, "built"), "--wheel")
         rebuilt = wheel_members(next(Path(scratch, "built").glob("*.whl")))
